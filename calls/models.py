@@ -1,0 +1,136 @@
+"""The provider's lines, and every try to ring somebody over them."""
+
+import secrets
+
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.db.models import Q, Value
+from uuid_utils.compat import uuid7
+
+from calls.repository import CallAttemptRepository
+from calls.states import AttemptStatus
+from campaigns.models import Campaign, validate_e164
+from contacts.models import CallOutcome, Contact
+
+
+class Adapter(models.TextChoices):
+    TWILIO = "twilio", "Twilio or compatible"
+
+
+class ProviderConfig(models.Model):
+    """The one provider account. Its row is the lock under which lines are counted and calls claimed."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    adapter = models.CharField(max_length=20, choices=Adapter, default=Adapter.TWILIO)
+    outbound_number = models.CharField(
+        max_length=16, blank=True, validators=[validate_e164], help_text="Shown to those who are rung."
+    )
+    max_concurrent_calls = models.PositiveIntegerField(
+        default=10, validators=[MinValueValidator(1)], help_text="Lines: calls at once, over all campaigns."
+    )
+    calls_per_second = models.FloatField(
+        default=1, validators=[MinValueValidator(0.01)], help_text="How many calls may start in a second."
+    )
+    dialing_enabled = models.BooleanField(
+        default=True,
+        help_text="Off: nobody is rung. Goes off by itself when the provider refuses our settings.",
+    )
+
+    halted_reason = models.TextField(blank=True, editable=False)
+    next_call_at = models.DateTimeField(null=True, editable=False)
+    consecutive_failures = models.PositiveIntegerField(default=0, editable=False)
+    paused_until = models.DateTimeField(null=True, editable=False)
+    last_error = models.TextField(blank=True, editable=False)
+    last_error_at = models.DateTimeField(null=True, editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        verbose_name = "provider"
+        constraints = [
+            models.UniqueConstraint(Value(1), name="provider_config_is_the_only_one"),
+            models.CheckConstraint(
+                name="provider_limits_are_positive",
+                condition=Q(max_concurrent_calls__gte=1, calls_per_second__gt=0),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_adapter_display()} ({self.outbound_number or 'no number yet'})"
+
+
+def make_call_id() -> str:
+    return secrets.token_urlsafe(16)
+
+
+class CallAttempt(models.Model):
+    """One try to ring a contact; committed before the provider hears of it."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    contact = models.ForeignKey(Contact, on_delete=models.PROTECT, related_name="attempts")
+    campaign = models.ForeignKey(Campaign, on_delete=models.PROTECT, related_name="attempts", db_index=False)
+    phone_number = models.CharField(max_length=16)
+    attempt_number = models.PositiveSmallIntegerField()
+    call_id = models.CharField(max_length=32, unique=True, default=make_call_id)
+    status = models.CharField(max_length=20, choices=AttemptStatus, default=AttemptStatus.CLAIMED)
+    outcome = models.CharField(max_length=20, choices=CallOutcome, blank=True)
+    given_back = models.BooleanField(
+        default=False, help_text="Certainly never rang; does not count as one of the contact's attempts."
+    )
+
+    claimed_at = models.DateTimeField()
+    start_at = models.DateTimeField(help_text="The instant that pacing gave this call.")
+    send_before = models.DateTimeField(help_text="After this the call is given back instead of being placed.")
+    started_at = models.DateTimeField(null=True, help_text="When the provider was asked to ring.")
+    answered_at = models.DateTimeField(null=True)
+    played_at = models.DateTimeField(null=True, help_text="When the script had been played to its end.")
+    ended_at = models.DateTimeField(null=True)
+    check_at = models.DateTimeField(help_text="Nothing heard by then: ask the provider.")
+
+    provider_call_id = models.CharField(max_length=64, blank=True)
+    provider_raw_status = models.CharField(max_length=40, blank=True)
+    error_code = models.CharField(max_length=40, blank=True)
+    error_message = models.TextField(blank=True)
+    metadata = models.JSONField(default=dict, blank=True)
+
+    objects = CallAttemptRepository()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                name="attempt_one_open_per_contact", fields=["contact"], condition=~Q(status="ended")
+            ),
+            models.UniqueConstraint(
+                name="attempt_one_open_per_phone_number",
+                fields=["phone_number"],
+                condition=~Q(status="ended"),
+            ),
+            models.UniqueConstraint(
+                name="attempt_number_is_unique_for_contact",
+                fields=["contact", "attempt_number"],
+                condition=Q(given_back=False),
+            ),
+            models.UniqueConstraint(
+                name="attempt_provider_call_id_is_unique",
+                fields=["provider_call_id"],
+                condition=~Q(provider_call_id=""),
+            ),
+            models.CheckConstraint(
+                name="attempt_has_an_outcome_exactly_when_ended",
+                condition=(Q(status="ended", ended_at__isnull=False) & ~Q(outcome=""))
+                | (~Q(status="ended") & Q(ended_at=None, outcome="")),
+            ),
+        ]
+        indexes = [
+            # Counting lines, and reconciliation's look for the silent ones: only as large as the open calls.
+            models.Index("check_at", name="attempt_open", condition=~Q(status="ended")),
+            # A campaign's newest attempt, for fair shares, and its list in the admin.
+            models.Index(fields=["campaign", "-id"], name="attempt_of_campaign"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.phone_number} #{self.attempt_number}"
+
+    @property
+    def is_open(self) -> bool:
+        return self.status != AttemptStatus.ENDED

@@ -1,0 +1,161 @@
+"""Who may be rung: the contacts of every campaign, and the people who said no to all of them."""
+
+from datetime import datetime
+from typing import Self
+
+from django.db import models
+from django.db.models import Q
+from uuid_utils.compat import uuid7
+
+from campaigns.models import Campaign, Language, validate_e164, validate_time_zone
+
+E164 = r"^\+[1-9][0-9]{6,14}$"
+
+
+class ContactState(models.TextChoices):
+    PENDING = "pending"  # not rung yet, or rung in vain by no fault of its own
+    IN_PROGRESS = "in_progress"  # an attempt is open
+    COMPLETED = "completed"  # took part to the end
+    REFUSED = "refused"  # said no to this campaign
+    NOT_REACHED = "not_reached"  # tried; next_attempt_at says whether it will be tried again
+    EXCLUDED = "excluded"  # on the do-not-call list
+
+
+class PreferredLanguage(models.TextChoices):
+    ENGLISH = Language.ENGLISH.value, Language.ENGLISH.label
+    ITALIAN = Language.ITALIAN.value, Language.ITALIAN.label
+    AUTO = "auto", "Campaign's language"
+
+
+class CallOutcome(models.TextChoices):
+    """How an attempt ended; written once."""
+
+    COMPLETED = "completed"
+    REFUSED = "refused"
+    NO_ANSWER = "no_answer"
+    BUSY = "busy"
+    FAILED = "failed"
+
+
+def validate_calling_zone(value: str) -> None:
+    for zone in value.split():
+        validate_time_zone(zone)
+
+
+class ContactQuerySet(models.QuerySet["Contact"]):
+    def waiting(self) -> Self:
+        """Will be rung some time: now, when the window opens, or when the retry interval is over."""
+        return self.filter(next_attempt_at__isnull=False)
+
+    def due(self, now: datetime) -> Self:
+        """Wanted now, but for the campaign's status and the window."""
+        return self.filter(next_attempt_at__lte=now)
+
+    def in_progress(self) -> Self:
+        return self.filter(state=ContactState.IN_PROGRESS)
+
+    def unfinished(self) -> Self:
+        return self.filter(Q(next_attempt_at__isnull=False) | Q(state=ContactState.IN_PROGRESS))
+
+
+class Contact(models.Model):
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    campaign = models.ForeignKey(Campaign, on_delete=models.PROTECT, related_name="contacts")
+    external_contact_id = models.CharField(
+        max_length=100, blank=True, help_text="The name in your own system."
+    )
+    phone_number = models.CharField(max_length=16, validators=[validate_e164])
+    email = models.EmailField(blank=True)
+    preferred_language = models.CharField(
+        max_length=4, choices=PreferredLanguage, default=PreferredLanguage.AUTO
+    )
+    has_prior_consent = models.BooleanField(default=False)
+    do_not_call = models.BooleanField(default=False)
+    calling_zone = models.TextField(
+        blank=True,
+        validators=[validate_calling_zone],
+        help_text=(
+            "IANA time zone. A number that may lie in several zones has them all, separated by spaces, and is "
+            "rung only when every one is open. Empty: the campaign's zone."
+        ),
+    )
+
+    state = models.CharField(max_length=20, choices=ContactState, default=ContactState.PENDING)
+    attempts_count = models.PositiveSmallIntegerField(default=0)
+    last_attempt_at = models.DateTimeField(null=True, blank=True, help_text="When the last attempt ended.")
+    last_outcome = models.CharField(max_length=20, choices=CallOutcome, blank=True)
+    next_attempt_at = models.DateTimeField(null=True, blank=True, help_text="Due from then on; empty: never.")
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = models.Manager.from_queryset(ContactQuerySet)()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                name="contact_number_is_unique_in_campaign",
+                fields=["campaign", "phone_number"],
+                violation_error_message="This campaign already has a contact with this number.",
+            ),
+            models.CheckConstraint(name="contact_number_is_e164", condition=Q(phone_number__regex=E164)),
+            # Whatever stands in the index below may be rung: it holds nobody who is in a call, done, or excluded.
+            models.CheckConstraint(
+                name="contact_waits_only_when_callable",
+                condition=Q(next_attempt_at=None)
+                | Q(state__in=["pending", "not_reached"], do_not_call=False),
+            ),
+            models.CheckConstraint(
+                name="contact_on_do_not_call_is_not_callable",
+                condition=Q(do_not_call=False) | ~Q(state__in=["pending", "not_reached"]),
+            ),
+        ]
+        indexes = [
+            # The head of a lane: claims take the oldest due contacts of one campaign in one calling zone.
+            models.Index(
+                "campaign",
+                "calling_zone",
+                "next_attempt_at",
+                "id",
+                name="contact_lane",
+                condition=Q(next_attempt_at__isnull=False),
+            ),
+            # Whether a campaign that has nobody waiting is done.
+            models.Index("campaign", name="contact_in_progress", condition=Q(state="in_progress")),
+            # Adding a do-not-call entry looks for the number in every campaign.
+            models.Index("phone_number", name="contact_phone_number"),
+            # The lists and counts by state of the admin.
+            models.Index("campaign", "state", name="contact_state"),
+        ]
+
+    def __str__(self) -> str:
+        return self.external_contact_id or self.phone_number
+
+
+class DoNotCallSource(models.TextChoices):
+    IMPORT = "import"
+    API = "api", "API"
+    MANUAL = "manual"
+
+
+class DoNotCallEntry(models.Model):
+    """A number that no campaign may ring. Add with contacts.exclusion, which also excludes its contacts."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    phone_number = models.CharField(max_length=16, unique=True, validators=[validate_e164])
+    reason = models.CharField(max_length=200, blank=True)
+    source = models.CharField(
+        max_length=10, choices=DoNotCallSource, default=DoNotCallSource.MANUAL, editable=False
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = "do-not-call entry"
+        verbose_name_plural = "do-not-call entries"
+        constraints = [
+            models.CheckConstraint(name="do_not_call_number_is_e164", condition=Q(phone_number__regex=E164))
+        ]
+
+    def __str__(self) -> str:
+        return self.phone_number

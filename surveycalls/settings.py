@@ -1,0 +1,166 @@
+"""All settings, one block per subsystem, every value from the environment (see .env.example)."""
+
+import secrets
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import environ
+
+from surveycalls.database import configure_database
+from surveycalls.environment import env, read_bool, read_http_url, read_int, read_list, read_text
+from surveycalls.logs import configure_logging
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+environ.Env.read_env(BASE_DIR / ".env")
+DATA_DIR = Path(read_text("DATA_DIR", str(BASE_DIR / ".data"))).resolve()
+
+
+def _read_or_make_secret_key() -> str:
+    """A key of this machine's own for trying the product out; `check --deploy` refuses it."""
+    path = DATA_DIR / "secret_key"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_urlsafe(50))
+    return path.read_text()
+
+
+# The site
+DEBUG = read_bool("DEBUG", default=False)
+SECRET_KEY_FROM_ENVIRONMENT = read_text("SECRET_KEY")
+SECRET_KEY = SECRET_KEY_FROM_ENVIRONMENT or _read_or_make_secret_key()
+PUBLIC_BASE_URL = read_http_url("PUBLIC_BASE_URL", default="http://127.0.0.1:8000")
+_public_host = urlsplit(PUBLIC_BASE_URL).hostname
+ALLOWED_HOSTS = read_list("ALLOWED_HOSTS") or ["127.0.0.1", "localhost", _public_host]
+ROOT_URLCONF = "surveycalls.urls"
+WSGI_APPLICATION = "surveycalls.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+INSTALLED_APPS = [
+    "surveycalls",
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_q",
+    "campaigns",
+    "contacts",
+    "calls",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# The database
+DATABASES = {"default": configure_database(DATA_DIR)}
+
+# Transport security follows from the public address: a site reached over https insists on it.
+_https = PUBLIC_BASE_URL.startswith("https://")
+SECURE_SSL_REDIRECT = _https
+SESSION_COOKIE_SECURE = _https
+CSRF_COOKIE_SECURE = _https
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if _https else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = _https
+SECURE_HSTS_PRELOAD = _https
+CSRF_TRUSTED_ORIGINS = [PUBLIC_BASE_URL]
+if read_bool("BEHIND_PROXY", default=False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+# Language and time: UTC inside, this zone on operators' pages.
+LANGUAGE_CODE = "en-gb"
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = read_text("TIME_ZONE", "UTC")
+
+# Static files
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+WHITENOISE_USE_FINDERS = True
+
+# Logs
+LOGGING_CONFIG = None
+LOG_FORMAT = read_text("LOG_FORMAT", "console", choices=("console", "json"))
+LOG_LEVEL = read_text("LOG_LEVEL", "INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
+configure_logging(LOG_FORMAT, LOG_LEVEL)
+
+# The telephone provider. Numbers and limits are rows that operators edit; credentials live only here.
+TWILIO_API_BASE_URL = read_http_url("TWILIO_API_BASE_URL", default="https://api.twilio.com")
+TWILIO_ACCOUNT_SID = read_text("TWILIO_ACCOUNT_SID")
+TWILIO_AUTH_TOKEN = read_text("TWILIO_AUTH_TOKEN")
+TWILIO_API_KEY_SID = read_text("TWILIO_API_KEY_SID")
+TWILIO_API_KEY_SECRET = read_text("TWILIO_API_KEY_SECRET")
+TWILIO_CONNECT_TIMEOUT_SECONDS = read_int("TWILIO_CONNECT_TIMEOUT_SECONDS", default=3)
+TWILIO_READ_TIMEOUT_SECONDS = read_int("TWILIO_READ_TIMEOUT_SECONDS", default=10)
+
+# The life of one call, in seconds
+CALL_SEND_DEADLINE_SECONDS = read_int("CALL_SEND_DEADLINE_SECONDS", default=5)
+CALL_RING_TIMEOUT_SECONDS = read_int("CALL_RING_TIMEOUT_SECONDS", default=30, minimum=5)
+CALL_TIME_LIMIT_SECONDS = read_int("CALL_TIME_LIMIT_SECONDS", default=600)
+CALL_SILENCE_SECONDS = read_int("CALL_SILENCE_SECONDS", default=60)
+
+# The scheduler service
+SCHEDULER_INTERVAL_SECONDS = read_int("SCHEDULER_INTERVAL_SECONDS", default=60)
+SCHEDULER_BATCH_SIZE = read_int("SCHEDULER_BATCH_SIZE", default=50)
+SCHEDULER_MAX_CONCURRENT_CALLS = read_int("SCHEDULER_MAX_CONCURRENT_CALLS", default=None)
+
+# django-q2. A job may not come back while its first run can still be working: retry > timeout.
+Q_CLUSTER = {
+    "name": "surveycalls",
+    "workers": read_int("QCLUSTER_WORKERS", default=4),
+    "timeout": 120,
+    "retry": 180,
+    "max_attempts": 2,
+    "ack_failures": True,
+    "catch_up": False,
+    "poll": 0.2,
+    "save_limit": 250,
+    "label": "Background jobs",
+}
+if REDIS_URL := env.str("REDIS_URL", default=""):
+    Q_CLUSTER["redis"] = REDIS_URL
+else:
+    Q_CLUSTER["orm"] = "default"
+
+# The admin's looks
+UNFOLD = {
+    "SITE_TITLE": "surveycalls",
+    "SITE_HEADER": "surveycalls",
+    "SITE_SUBHEADER": "Voice-survey campaigns",
+    "SITE_SYMBOL": "call",
+    "SHOW_HISTORY": True,
+}
