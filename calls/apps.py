@@ -1,5 +1,25 @@
+from typing import Any
+
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class CallsConfig(AppConfig):
     name = "calls"
+
+    def ready(self) -> None:
+        from calls.schedules import create_schedules
+        from calls.wakeups import wake_on_campaign_change
+        from campaigns.lifecycle import campaign_changed
+
+        post_migrate.connect(create_provider_row, sender=self)
+        post_migrate.connect(create_schedules, sender=self)
+        campaign_changed.connect(wake_on_campaign_change)
+
+
+def create_provider_row(**_kwargs: Any) -> None:
+    """The one row that holds the limits and is the schedulers' lock."""
+    from calls.models import ProviderConfig
+
+    if not ProviderConfig.objects.exists():
+        ProviderConfig.objects.create()

@@ -57,6 +57,16 @@ class ProviderConfig(models.Model):
     def __str__(self) -> str:
         return f"{self.get_adapter_display()} ({self.outbound_number or 'no number yet'})"
 
+    def enable_dialling(self) -> None:
+        """Ring again after a halt, as if nothing had failed before."""
+        self.dialing_enabled = True
+        self.halted_reason = ""
+        self.consecutive_failures = 0
+        self.paused_until = None
+        self.save(
+            update_fields=["dialing_enabled", "halted_reason", "consecutive_failures", "paused_until", "updated_at"]
+        )
+
 
 def make_call_id() -> str:
     return secrets.token_urlsafe(16)

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 from django.db import models
-from django.db.models import Count
+from django.db.models import Count, Exists, OuterRef
 
 from calls.states import AttemptStatus, statuses_before
+from campaigns.models import CampaignStatus
+from contacts.models import CallOutcome, Contact, DoNotCallEntry
 
 if TYPE_CHECKING:
     from calls.models import CallAttempt
-    from contacts.models import CallOutcome, Contact
 
 
 class CallAttemptQuerySet(models.QuerySet["CallAttempt"]):
@@ -25,6 +26,18 @@ class CallAttemptQuerySet(models.QuerySet["CallAttempt"]):
     def silent(self, now: datetime) -> Self:
         """Open, and nothing was heard of them for longer than they may be silent."""
         return self.open().filter(check_at__lte=now)
+
+    def claimed(self) -> Self:
+        """Not sent; after their deadline they never will be."""
+        return self.filter(status=AttemptStatus.CLAIMED)
+
+    def for_running_campaigns(self) -> Self:
+        return self.filter(campaign__status=CampaignStatus.RUNNING)
+
+    def callable(self) -> Self:
+        """Whose number nobody has put on the do-not-call list since they were claimed."""
+        listed = DoNotCallEntry.objects.filter(phone_number=OuterRef("phone_number"))
+        return self.filter(~Exists(listed), contact__do_not_call=False)
 
     def advance(self, attempt: CallAttempt, status: AttemptStatus, **fields: Any) -> bool:
         """Move the attempt forward to ``status``; False when it is already there or further."""
@@ -70,9 +83,7 @@ class CallAttemptRepository(models.Manager.from_queryset(CallAttemptQuerySet)):
         """The contact's attempts, first one first."""
         return self.filter(contact=contact).order_by("id")
 
-    def record_outcome(
-        self, attempt: CallAttempt, outcome: CallOutcome, *, ended_at: datetime, **fields: Any
-    ) -> bool:
+    def record_outcome(self, attempt: CallAttempt, outcome: CallOutcome, *, ended_at: datetime, **fields: Any) -> bool:
         """End the attempt; False when it has ended before, because the first outcome stands."""
         return self.advance(attempt, AttemptStatus.ENDED, outcome=outcome, ended_at=ended_at, **fields)
 

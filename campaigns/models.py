@@ -75,9 +75,7 @@ class Campaign(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     name = models.CharField(max_length=200)
     description = models.TextField(blank=True)
-    status = models.CharField(
-        max_length=20, choices=CampaignStatus, default=CampaignStatus.DRAFT, editable=False
-    )
+    status = models.CharField(max_length=20, choices=CampaignStatus, default=CampaignStatus.DRAFT, editable=False)
     language = models.CharField(max_length=2, choices=Language, default=Language.ENGLISH)
     intro_script = models.TextField(
         blank=True, help_text="What is said first: who calls, for whom, why, and how long it will take."
@@ -95,9 +93,7 @@ class Campaign(models.Model):
     allowed_call_start = models.TimeField(
         null=True, blank=True, help_text="In the contact's own time zone. Leave both hours empty for all day."
     )
-    allowed_call_end = models.TimeField(
-        null=True, blank=True, help_text="No call starts at or after this hour."
-    )
+    allowed_call_end = models.TimeField(null=True, blank=True, help_text="No call starts at or after this hour.")
     weekdays = ArrayField(
         models.PositiveSmallIntegerField(choices=Weekday),
         default=every_weekday,
@@ -172,9 +168,7 @@ class Campaign(models.Model):
 
     @property
     def hours(self) -> CallingHours:
-        return CallingHours(
-            start=self.allowed_call_start, end=self.allowed_call_end, weekdays=frozenset(self.weekdays)
-        )
+        return CallingHours(start=self.allowed_call_start, end=self.allowed_call_end, weekdays=frozenset(self.weekdays))
 
     @property
     def retry_interval(self) -> timedelta:

@@ -37,9 +37,7 @@ def next_opening(hours: CallingHours, zones: Sequence[str], now: datetime) -> da
     if is_open(hours, zones, now):
         return now.astimezone(UTC)
     # What opens last of several zones opens them all, so the answer is an opening of one of them.
-    candidates = sorted(
-        instant for zone in zones for instant in _possible_openings(hours, ZoneInfo(zone), now)
-    )
+    candidates = sorted(instant for zone in zones for instant in _possible_openings(hours, ZoneInfo(zone), now))
     return next((instant for instant in candidates if is_open(hours, zones, instant)), None)
 
 

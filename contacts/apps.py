@@ -1,5 +1,18 @@
+from typing import Any
+
 from django.apps import AppConfig
 
 
 class ContactsConfig(AppConfig):
     name = "contacts"
+
+    def ready(self) -> None:
+        from campaigns.lifecycle import calling_rules_changed
+
+        calling_rules_changed.connect(_rearm_contacts, dispatch_uid="contacts.rearm")
+
+
+def _rearm_contacts(campaign: Any, previous_max_attempts: int, now: Any, **_: Any) -> None:
+    from contacts.rearming import rearm_contacts
+
+    rearm_contacts(campaign, previous_max_attempts=previous_max_attempts, now=now)

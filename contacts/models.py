@@ -61,14 +61,10 @@ class ContactQuerySet(models.QuerySet["Contact"]):
 class Contact(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     campaign = models.ForeignKey(Campaign, on_delete=models.PROTECT, related_name="contacts")
-    external_contact_id = models.CharField(
-        max_length=100, blank=True, help_text="The name in your own system."
-    )
+    external_contact_id = models.CharField(max_length=100, blank=True, help_text="The name in your own system.")
     phone_number = models.CharField(max_length=16, validators=[validate_e164])
     email = models.EmailField(blank=True)
-    preferred_language = models.CharField(
-        max_length=4, choices=PreferredLanguage, default=PreferredLanguage.AUTO
-    )
+    preferred_language = models.CharField(max_length=4, choices=PreferredLanguage, default=PreferredLanguage.AUTO)
     has_prior_consent = models.BooleanField(default=False)
     do_not_call = models.BooleanField(default=False)
     calling_zone = models.TextField(
@@ -102,8 +98,7 @@ class Contact(models.Model):
             # Whatever stands in the index below may be rung: it holds nobody who is in a call, done, or excluded.
             models.CheckConstraint(
                 name="contact_waits_only_when_callable",
-                condition=Q(next_attempt_at=None)
-                | Q(state__in=["pending", "not_reached"], do_not_call=False),
+                condition=Q(next_attempt_at=None) | Q(state__in=["pending", "not_reached"], do_not_call=False),
             ),
             models.CheckConstraint(
                 name="contact_on_do_not_call_is_not_callable",
@@ -144,18 +139,14 @@ class DoNotCallEntry(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     phone_number = models.CharField(max_length=16, unique=True, validators=[validate_e164])
     reason = models.CharField(max_length=200, blank=True)
-    source = models.CharField(
-        max_length=10, choices=DoNotCallSource, default=DoNotCallSource.MANUAL, editable=False
-    )
+    source = models.CharField(max_length=10, choices=DoNotCallSource, default=DoNotCallSource.MANUAL, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering = ["-id"]
         verbose_name = "do-not-call entry"
         verbose_name_plural = "do-not-call entries"
-        constraints = [
-            models.CheckConstraint(name="do_not_call_number_is_e164", condition=Q(phone_number__regex=E164))
-        ]
+        constraints = [models.CheckConstraint(name="do_not_call_number_is_e164", condition=Q(phone_number__regex=E164))]
 
     def __str__(self) -> str:
         return self.phone_number

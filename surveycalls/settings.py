@@ -2,9 +2,11 @@
 
 import secrets
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import environ
+from django.urls import reverse_lazy
 
 from surveycalls.database import configure_database
 from surveycalls.environment import env, read_bool, read_http_url, read_int, read_list, read_text
@@ -132,6 +134,7 @@ CALL_SEND_DEADLINE_SECONDS = read_int("CALL_SEND_DEADLINE_SECONDS", default=5)
 CALL_RING_TIMEOUT_SECONDS = read_int("CALL_RING_TIMEOUT_SECONDS", default=30, minimum=5)
 CALL_TIME_LIMIT_SECONDS = read_int("CALL_TIME_LIMIT_SECONDS", default=600)
 CALL_SILENCE_SECONDS = read_int("CALL_SILENCE_SECONDS", default=60)
+CALL_LOOKUP_SECONDS = read_int("CALL_LOOKUP_SECONDS", default=15)
 
 # The scheduler service
 SCHEDULER_INTERVAL_SECONDS = read_int("SCHEDULER_INTERVAL_SECONDS", default=60)
@@ -156,11 +159,48 @@ if REDIS_URL := env.str("REDIS_URL", default=""):
 else:
     Q_CLUSTER["orm"] = "default"
 
+
 # The admin's looks
+def _link(title: str, icon: str, model: str) -> dict[str, Any]:
+    """An entry of the sidebar, for those who may see the model."""
+    app, name = model.rsplit("_", 1)
+    permission = f"{app}.view_{name}"
+    return {
+        "title": title,
+        "icon": icon,
+        "link": reverse_lazy(f"admin:{model}_changelist"),
+        "permission": lambda request: request.user.has_perm(permission),
+    }
+
+
 UNFOLD = {
     "SITE_TITLE": "surveycalls",
     "SITE_HEADER": "surveycalls",
     "SITE_SUBHEADER": "Voice-survey campaigns",
     "SITE_SYMBOL": "call",
     "SHOW_HISTORY": True,
+    "ENVIRONMENT": "calls.admin.show_dialling",
+    "SIDEBAR": {
+        "navigation": [
+            {
+                "title": "Calling",
+                "items": [
+                    _link("Campaigns", "campaign", "campaigns_campaign"),
+                    _link("Contacts", "contacts", "contacts_contact"),
+                    _link("Do-not-call list", "phone_disabled", "contacts_donotcallentry"),
+                    _link("Call attempts", "call_log", "calls_callattempt"),
+                ],
+            },
+            {
+                "title": "Operation",
+                "separator": True,
+                "items": [
+                    _link("Provider", "cell_tower", "calls_providerconfig"),
+                    _link("Scheduled jobs", "schedule", "django_q_schedule"),
+                    _link("Failed jobs", "error", "django_q_failure"),
+                    _link("Users", "person", "auth_user"),
+                ],
+            },
+        ]
+    },
 }

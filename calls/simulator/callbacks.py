@@ -31,9 +31,7 @@ def announce(network: PhoneNetwork, call: Call, event: str, status: str, at: dat
         sequence = call.callbacks_sent
         call.callbacks_sent += 1
         form = _write_form(network, call, status, sequence, at)
-        call.callbacks.put_nowait(
-            Callback(call=call, event=event, status=status, sequence=sequence, form=form)
-        )
+        call.callbacks.put_nowait(Callback(call=call, event=event, status=status, sequence=sequence, form=form))
     if status in ENDED_STATUSES:
         call.callbacks.put_nowait(None)
 
@@ -73,9 +71,7 @@ def measure_duration(network: PhoneNetwork, call: Call) -> int:
     return round((call.ended_at - call.answered_at).total_seconds() * network.settings.speed)
 
 
-def _write_form(
-    network: PhoneNetwork, call: Call, status: str, sequence: int, at: datetime
-) -> dict[str, str]:
+def _write_form(network: PhoneNetwork, call: Call, status: str, sequence: int, at: datetime) -> dict[str, str]:
     form = describe_call(network, call, status) | {
         "SequenceNumber": str(sequence),
         "Timestamp": format_datetime(at),
@@ -117,9 +113,7 @@ async def _send_once(network: PhoneNetwork, callback: Callback, attempt: int, fa
     order = callback.call.order
     sent_at = read_clock()
     try:
-        answer = await network.sender.send(
-            order.status_callback, callback.form, method=order.status_callback_method
-        )
+        answer = await network.sender.send(order.status_callback, callback.form, method=order.status_callback_method)
     except DeliveryError as exc:
         _write_line(network, callback, str(exc), attempt, fault, sent_at)
         return exc.may_retry

@@ -5,9 +5,9 @@ from typing import Any
 
 from aiohttp import web
 
+from .admission import NETWORK
 from .faults import FaultError, read_fault
 from .people import BEHAVIOURS
-from .rest import NETWORK
 
 
 def add_control_routes(app: web.Application) -> None:
@@ -28,9 +28,7 @@ def check_behaviours(behaviours: Any) -> dict[str, str]:
 
 async def _show_health(request: web.Request) -> web.Response:
     calls = request.app[NETWORK].calls.values()
-    return web.json_response(
-        {"status": "ok", "calls": len(calls), "open": sum(not call.is_ended for call in calls)}
-    )
+    return web.json_response({"status": "ok", "calls": len(calls), "open": sum(not call.is_ended for call in calls)})
 
 
 async def _list_faults(request: web.Request) -> web.Response:

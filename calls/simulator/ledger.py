@@ -141,9 +141,7 @@ def calls_per_second(calls: Collection[LedgerCall]) -> float:
     return len(calls) / span if span else 0.0
 
 
-def calls_outside_window(
-    calls: Iterable[LedgerCall], is_allowed: Callable[[LedgerCall], bool]
-) -> list[LedgerCall]:
+def calls_outside_window(calls: Iterable[LedgerCall], is_allowed: Callable[[LedgerCall], bool]) -> list[LedgerCall]:
     """Return the calls that `is_allowed` says no to."""
     return [call for call in calls if not is_allowed(call)]
 

@@ -60,9 +60,7 @@ def write_error(error: RestError) -> dict[str, Any]:
     }
 
 
-def find_calls(
-    network: PhoneNetwork, query: MultiMapping[str], hidden_seconds: float, now: datetime
-) -> list[Call]:
+def find_calls(network: PhoneNetwork, query: MultiMapping[str], hidden_seconds: float, now: datetime) -> list[Call]:
     """Return the calls that match the query, newest first, without those younger than `hidden_seconds`.
 
     Raises RestError for dates that are none. Start times are compared by their day in UTC.
@@ -80,9 +78,7 @@ def find_calls(
     ]
 
 
-def write_page(
-    network: PhoneNetwork, calls: list[Call], query: MultiMapping[str], uri: str
-) -> dict[str, Any]:
+def write_page(network: PhoneNetwork, calls: list[Call], query: MultiMapping[str], uri: str) -> dict[str, Any]:
     """Return one page of a list of calls, with the address of the next one."""
     size = min(max(_read_number(query, "PageSize", DEFAULT_PAGE_SIZE), 1), LARGEST_PAGE_SIZE)
     page = max(_read_number(query, "Page", 0), 0)

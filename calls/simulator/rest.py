@@ -4,110 +4,42 @@ Source: Twilio's reference of the Call resource.
 """
 
 import asyncio
-import base64
 import contextlib
-import hmac
-import socket
-import struct
-from collections.abc import Awaitable, Callable
-from typing import Any
 
 from aiohttp import web
 
+from .admission import ARRIVED_AT, FACTS, NETWORK, SocketClosed, record_request
 from .call_life import cut_call_short, place_call
 from .faults import LIST_FAULTS, LOOKUP_FAULTS, START_FAULTS, Fault
-from .network import API_VERSION, Call, PhoneNetwork, read_clock
+from .network import API_VERSION, Call, PhoneNetwork
 from .orders import RestError, read_order
-from .resources import find_calls, write_call, write_error, write_page
-
-NETWORK = web.AppKey("network", PhoneNetwork)
+from .resources import find_calls, write_call, write_page
 
 ACCOUNT_PATH = f"/{API_VERSION}/Accounts/{{account_sid}}"
 LONGEST_WAIT_FOR_CALLBACKS = 10.0
 """Seconds of the real clock that `callback_before_response` waits for a client that does not answer."""
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class SocketClosed(Exception):
-    """The client gets no answer at all."""
-
 
 def add_rest_routes(app: web.Application) -> None:
-    """Register the REST API and the middleware that puts every request to it on record."""
-    app.middlewares.append(_record_request)
+    """Register the REST API, with every request to it on record."""
+    app.middlewares.append(record_request)
     app.router.add_post(f"{ACCOUNT_PATH}/Calls.json", _start_call)
     app.router.add_get(f"{ACCOUNT_PATH}/Calls.json", _list_calls)
     app.router.add_get(f"{ACCOUNT_PATH}/Calls/{{sid}}.json", _show_call)
     app.router.add_post(f"{ACCOUNT_PATH}/Calls/{{sid}}.json", _update_call)
 
 
-@web.middleware
-async def _record_request(request: web.Request, handler: Handler) -> web.StreamResponse:
-    arrived_at = read_clock()
-    if not request.path.startswith(f"/{API_VERSION}/"):
-        return await handler(request)
-    facts = {"to": None, "from": None, "fault": None, "sid": None, "call_id": None}
-    request["arrived_at"], request["facts"] = arrived_at, facts
-    answer: int | str = "closed"
-    try:
-        response = await _answer_or_refuse(request, handler)
-        answer = response.status
-    except SocketClosed:
-        response = web.Response()
-        _close_socket(request)
-    except Exception:
-        answer = 500
-        raise
-    finally:
-        request.app[NETWORK].ledger.write(
-            "request", arrived_at, method=request.method, path=request.path, answer=answer, **facts
-        )
-    return response
-
-
-async def _answer_or_refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
-    try:
-        _check_credentials(request)
-        return await handler(request)
-    except web.HTTPNotFound:
-        return _refuse(RestError(404, 20404))
-    except RestError as error:
-        return _refuse(error)
-
-
-def _refuse(error: RestError) -> web.Response:
-    return web.json_response(write_error(error), status=error.status)
-
-
-def _check_credentials(request: web.Request) -> None:
-    """Accept the account's token or an API key, for this account only; raises RestError."""
-    settings = request.app[NETWORK].settings
-    scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
-    given = b""
-    if scheme.lower() == "basic":
-        with contextlib.suppress(ValueError):
-            given = base64.b64decode(encoded)
-    pairs = [(settings.account_sid, settings.auth_token)]
-    if settings.api_key_sid:
-        pairs.append((settings.api_key_sid, settings.api_key_secret))
-    is_known = any(hmac.compare_digest(given, f"{name}:{secret}".encode()) for name, secret in pairs)
-    account_sid = request.match_info.get("account_sid", settings.account_sid)
-    if not is_known or account_sid != settings.account_sid:
-        raise RestError(401, 20003)
-
-
 async def _start_call(request: web.Request) -> web.StreamResponse:
-    network, arrived_at = request.app[NETWORK], request["arrived_at"]
+    network, arrived_at = request.app[NETWORK], request[ARRIVED_AT]
     form = await request.post()
-    request["facts"].update({"to": form.get("To"), "from": form.get("From")})
+    request[FACTS].update({"to": form.get("To"), "from": form.get("From")})
     fault = network.faults.take(START_FAULTS, to=form.get("To"))
     if fault is not None:
-        request["facts"]["fault"] = fault.kind
+        request[FACTS]["fault"] = fault.kind
         await _fail_before_placing(fault)
     previous = next(reversed(network.calls.values()), None)
     call = place_call(network, read_order(form, network.settings.refused_callers), arrived_at)
-    request["facts"].update({"sid": call.sid, "call_id": call.order.call_id})
+    request[FACTS].update({"sid": call.sid, "call_id": call.order.call_id})
     if fault is not None:
         return await _answer_with_fault(network, fault, call, previous)
     return _answer_created(network, call)
@@ -176,13 +108,13 @@ async def _wait_for_callbacks(call: Call) -> None:
 
 async def _list_calls(request: web.Request) -> web.Response:
     network, query = request.app[NETWORK], request.query
-    request["facts"].update({"to": query.get("To"), "from": query.get("From")})
+    request[FACTS].update({"to": query.get("To"), "from": query.get("From")})
     _fail_lookup(request, query.get("To"))
     lag = network.faults.take(LIST_FAULTS, to=query.get("To"))
     hidden = lag.seconds if lag else network.settings.lookup_lag
     if lag:
-        request["facts"]["fault"] = lag.kind
-    calls = find_calls(network, query, hidden, request["arrived_at"])
+        request[FACTS]["fault"] = lag.kind
+    calls = find_calls(network, query, hidden, request[ARRIVED_AT])
     return web.json_response(write_page(network, calls, query, request.path))
 
 
@@ -209,22 +141,12 @@ def _find_call(request: web.Request) -> Call:
     call = request.app[NETWORK].calls.get(request.match_info["sid"])
     if call is None:
         raise RestError(404, 20404)
-    request["facts"].update(call.facts)
+    request[FACTS].update(call.facts)
     return call
 
 
 def _fail_lookup(request: web.Request, to: str | None) -> None:
     fault = request.app[NETWORK].faults.take(LOOKUP_FAULTS, to=to)
     if fault is not None:
-        request["facts"]["fault"] = fault.kind
+        request[FACTS]["fault"] = fault.kind
         raise RestError(500, 20500)
-
-
-def _close_socket(request: web.Request) -> None:
-    """Reset the connection, as a provider does whose process died."""
-    transport = request.transport
-    if transport is None:
-        return
-    connection: Any = transport.get_extra_info("socket")
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()

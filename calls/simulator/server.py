@@ -5,19 +5,18 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
+from .admission import NETWORK
 from .control import add_control_routes
 from .ledger import Ledger
 from .network import NetworkSettings, PhoneNetwork
-from .rest import NETWORK, add_rest_routes
+from .rest import add_rest_routes
 from .signing import SignedSender, open_session
 
 SHUTDOWN_SECONDS = 0.1
 
 
 @asynccontextmanager
-async def serve_phone_network(
-    settings: NetworkSettings, host: str = "127.0.0.1", port: int = 0
-) -> AsyncIterator[str]:
+async def serve_phone_network(settings: NetworkSettings, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
     """Run the network while the context is open; yields its base URL. Port 0 takes a free one.
 
     Leaving stops it at once: open calls are dropped, as by a provider that dies.

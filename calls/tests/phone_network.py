@@ -1,16 +1,23 @@
-"""Run the simulated phone network inside a test process, on a free port of 127.0.0.1."""
+"""Run both ends of the line inside a test process, on free ports of 127.0.0.1.
+
+`running_phone_network` is the simulated provider, `running_client_server` a client that it calls back.
+"""
 
 import asyncio
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import requests
+from twilio.request_validator import RequestValidator
 
 from calls.simulator.ledger import LedgerCall, calls_from, read_ledger
 from calls.simulator.network import NetworkSettings
@@ -106,3 +113,98 @@ async def _serve(settings: NetworkSettings, started: Future[tuple[str, Callable[
         if started.done():
             raise
         started.set_exception(exc)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Received:
+    """One request of the phone network to its client."""
+
+    path: str
+    query: dict[str, str]
+    form: dict[str, str]
+    is_signed: bool
+    at: float
+
+
+@dataclass
+class ClientServer:
+    """A client's own web server: it keeps what it is told, and answers TwiML where `documents` has some."""
+
+    base_url: str
+    documents: dict[str, str] = field(default_factory=dict)
+    statuses: list[int] = field(default_factory=list)
+    """Answers to the next callbacks; 204 when used up."""
+    answer_after: float = 0.0
+    received: list[Received] = field(default_factory=list)
+
+    def callbacks(self) -> list[Received]:
+        return [request for request in self.received if "SequenceNumber" in request.form | request.query]
+
+    def fetches(self) -> list[Received]:
+        return [request for request in self.received if "SequenceNumber" not in request.form | request.query]
+
+    def statuses_told(self) -> list[str]:
+        return [request.form["CallStatus"] for request in self.callbacks()]
+
+
+@contextmanager
+def running_client_server(*, auth_token: str = AUTH_TOKEN, public_url: str | None = None) -> Iterator[ClientServer]:
+    """Run a server that receives callbacks and checks their signatures, as those of `public_url` if given."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _ClientHandler)
+    server.daemon_threads = True
+    server.client = ClientServer(f"http://127.0.0.1:{server.server_port}")
+    server.public_url = public_url or server.client.base_url
+    server.validator = RequestValidator(auth_token)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, name="client server")
+    thread.start()
+    try:
+        yield server.client
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(timeout=10)
+
+
+class _ClientHandler(BaseHTTPRequestHandler):
+    def do_POST(self):
+        arrived_at = time.monotonic()
+        client, url = self.server.client, self.server.public_url + self.path
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+        form = dict(parse_qsl(body, keep_blank_values=True))
+        parts = urlsplit(self.path)
+        signature = self.headers.get("X-Twilio-Signature", "")
+        client.received.append(
+            Received(
+                path=parts.path,
+                query=dict(parse_qsl(parts.query)),
+                form=form,
+                is_signed=self.server.validator.validate(url, form, signature),
+                at=arrived_at,
+            )
+        )
+        time.sleep(client.answer_after)
+        document = client.documents.get(parts.path)
+        if document is None:
+            self._answer(client.statuses.pop(0) if client.statuses else 204, b"")
+        else:
+            self._answer(200, document.encode())
+
+    do_GET = do_POST
+
+    def _answer(self, status, body):
+        self.send_response(status)
+        self.send_header("Content-Type", "text/xml")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format, *args):
+        pass
+
+
+def wait_until(is_true: Callable[[], object], seconds: float = 5.0) -> None:
+    """Return as soon as `is_true()` is; fail after some real seconds."""
+    deadline = time.monotonic() + seconds
+    while not is_true():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.005)

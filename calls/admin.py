@@ -1,0 +1,237 @@
+"""Calls and the provider's lines in the admin. What happened is only ever read here."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.formats import time_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.decorators import display
+from unfold.utils import display_for_label
+
+from calls.models import CallAttempt, ProviderConfig
+from calls.states import AttemptStatus
+from calls.wakeups import wake_schedulers
+from contacts.admin import OUTCOME_COLOURS, ContactAdmin, normalise_search
+from contacts.forms import PhoneNumberField
+from contacts.models import Contact
+
+STATUS_COLOURS = {
+    AttemptStatus.CLAIMED: None,
+    AttemptStatus.PLACING: None,
+    AttemptStatus.UNKNOWN: "warning",
+    AttemptStatus.QUEUED: "info",
+    AttemptStatus.RINGING: "info",
+    AttemptStatus.ANSWERED: "success",
+    AttemptStatus.ENDED: None,
+}
+
+
+class ReadOnlyAttempts:
+    """What was written about a call stands: no adding, no changing, no deleting."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @display(description="Status", ordering="status")
+    def show_status(self, attempt: CallAttempt) -> str:
+        return display_for_label((attempt.status, attempt.get_status_display()), "-", STATUS_COLOURS)
+
+    @display(description="Outcome", ordering="outcome")
+    def show_outcome(self, attempt: CallAttempt) -> str:
+        if attempt.given_back:
+            return display_for_label(("given back", "Never rang"), "-", {"given back": None})
+        return display_for_label(
+            attempt.outcome and (attempt.outcome, attempt.get_outcome_display()), "-", OUTCOME_COLOURS
+        )
+
+    @display(description="Talked")
+    def show_duration(self, attempt: CallAttempt) -> str:
+        if attempt.answered_at is None or attempt.ended_at is None:
+            return "-"
+        minutes, seconds = divmod(round((attempt.ended_at - attempt.answered_at).total_seconds()), 60)
+        return f"{minutes}:{seconds:02}"
+
+
+@admin.register(CallAttempt)
+class CallAttemptAdmin(ReadOnlyAttempts, ModelAdmin):
+    list_display = [
+        "phone_number",
+        "show_contact",
+        "campaign",
+        "attempt_number",
+        "show_status",
+        "show_outcome",
+        "claimed_at",
+        "show_duration",
+        "error_code",
+    ]
+    list_filter = ["outcome", "status", "given_back", "claimed_at", "campaign"]
+    list_select_related = ["campaign", "contact"]
+    search_fields = ["phone_number", "call_id", "provider_call_id", "error_code"]
+    search_help_text = "Number, call id, the provider's call id or error code"
+    show_full_result_count = False
+    fieldsets = [
+        (
+            None,
+            {"fields": [("contact", "campaign"), ("phone_number", "attempt_number"), ("show_status", "show_outcome")]},
+        ),
+        (
+            "In time",
+            {
+                "fields": [
+                    ("claimed_at", "start_at", "send_before"),
+                    ("started_at", "answered_at", "played_at"),
+                    ("ended_at", "show_duration", "check_at"),
+                ]
+            },
+        ),
+        (
+            "At the provider",
+            {
+                "fields": [
+                    ("call_id", "provider_call_id", "provider_raw_status"),
+                    ("error_code", "error_message"),
+                    "metadata",
+                ]
+            },
+        ),
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[CallAttempt]:
+        return super().get_queryset(request).select_related("contact", "campaign")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[CallAttempt], search_term: str
+    ) -> tuple[QuerySet[CallAttempt], bool]:
+        return super().get_search_results(request, queryset, normalise_search(search_term))
+
+    @display(description="Contact")
+    def show_contact(self, attempt: CallAttempt) -> SafeString:
+        url = reverse("admin:contacts_contact_change", args=[attempt.contact_id])
+        return format_html('<a href="{}" class="text-link">{}</a>', url, attempt.contact)
+
+
+class AttemptInline(ReadOnlyAttempts, TabularInline):
+    model = CallAttempt
+    verbose_name_plural = "calls"
+    ordering = ["id"]
+    extra = 0
+    show_change_link = True
+    fields = [
+        "attempt_number",
+        "show_status",
+        "show_outcome",
+        "started_at",
+        "answered_at",
+        "ended_at",
+        "show_duration",
+        "error_code",
+    ]
+    readonly_fields = fields
+
+
+admin.site.unregister(Contact)
+
+
+@admin.register(Contact)
+class ContactWithAttemptsAdmin(ContactAdmin):
+    """The contact and its calls, which the contacts' own admin knows nothing of."""
+
+    inlines = [AttemptInline]
+
+
+class ProviderConfigForm(forms.ModelForm):
+    outbound_number = PhoneNumberField(
+        required=False, help_text="Shown to those who are rung. With + and the country code."
+    )
+
+    class Meta:
+        model = ProviderConfig
+        fields = ["adapter", "outbound_number", "max_concurrent_calls", "calls_per_second", "dialing_enabled"]
+
+
+@admin.register(ProviderConfig)
+class ProviderConfigAdmin(ModelAdmin):
+    form = ProviderConfigForm
+    fieldsets = [
+        (
+            "Dialling",
+            {
+                "description": "Switching it on again also forgets the failures and ends a pause.",
+                "fields": ["dialing_enabled"],
+            },
+        ),
+        (
+            "Lines",
+            {
+                "description": "More calls than the account allows are queued by the provider, and may ring too late.",
+                "fields": [("adapter", "outbound_number"), ("max_concurrent_calls", "calls_per_second")],
+            },
+        ),
+        (
+            "How it goes",
+            {
+                "fields": [
+                    ("consecutive_failures", "paused_until", "next_call_at"),
+                    ("last_error_at", "last_error"),
+                ]
+            },
+        ),
+    ]
+    readonly_fields = ["consecutive_failures", "paused_until", "next_call_at", "last_error_at", "last_error"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return super().has_add_permission(request) and not ProviderConfig.objects.exists()
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """There is only one; go straight to it."""
+        provider = ProviderConfig.objects.first()
+        if provider is None:
+            return super().changelist_view(request, extra_context)
+        return HttpResponseRedirect(reverse("admin:calls_providerconfig_change", args=[provider.pk]))
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **kwargs: Any
+    ) -> HttpResponse:
+        if obj is not None and obj.halted_reason:
+            reason = f"Dialling has stopped. {obj.halted_reason} Put it right, then switch dialling on again."
+            self.message_user(request, reason, messages.ERROR)
+        return super().render_change_form(request, context, *args, obj=obj, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: ProviderConfig, form: ProviderConfigForm, change: bool) -> None:
+        if not change:
+            return obj.save()
+        # Only what was edited: schedulers write the rest of the row all the time.
+        obj.save(update_fields=[*form.changed_data, "updated_at"])
+        if "dialing_enabled" in form.changed_data and obj.dialing_enabled:
+            obj.enable_dialling()
+        wake_schedulers()
+
+
+def show_dialling(request: HttpRequest) -> list[str] | None:
+    """The label at the top of every page: whether anybody can be rung at all. Named in settings.UNFOLD."""
+    provider = ProviderConfig.objects.first() if request.user.is_authenticated else None
+    if provider is None:
+        return None
+    if not provider.dialing_enabled:
+        return ["Dialling is off", "danger"]
+    if provider.paused_until and provider.paused_until > timezone.now():
+        until = time_format(timezone.localtime(provider.paused_until))
+        return [f"Provider fails: waiting until {until}", "warning"]
+    return ["Dialling is on", "success"]

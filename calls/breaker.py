@@ -1,0 +1,68 @@
+"""The circuit breaker: a provider that fails again and again is left alone, for longer and longer."""
+
+from datetime import datetime, timedelta
+
+import structlog
+from django.db.models import F
+
+from calls.models import ProviderConfig
+
+log = structlog.get_logger(__name__)
+
+FAILURES_THAT_OPEN = 5
+FIRST_PAUSE = timedelta(seconds=10)
+LONGEST_PAUSE = timedelta(minutes=10)
+
+FIRST_DELAY = timedelta(seconds=5)
+LONGEST_DELAY = timedelta(minutes=5)
+
+
+def pause_after(failures: int) -> timedelta:
+    """How long nobody is rung after so many failures in a row; zero while the breaker is closed."""
+    if failures < FAILURES_THAT_OPEN:
+        return timedelta(0)
+    return _double(FIRST_PAUSE, failures - FAILURES_THAT_OPEN, LONGEST_PAUSE)
+
+
+def delay_after(failures: int) -> timedelta:
+    """How long a contact waits whose call the provider has certainly not placed."""
+    return _double(FIRST_DELAY, max(0, failures - 1), LONGEST_DELAY)
+
+
+def _double(first: timedelta, times: int, longest: timedelta) -> timedelta:
+    return min(first * 2 ** min(times, 16), longest)
+
+
+def is_probing(provider: ProviderConfig) -> bool:
+    """The pause is over and one call may find out whether the provider is back."""
+    return provider.consecutive_failures >= FAILURES_THAT_OPEN
+
+
+def note_success() -> None:
+    failing = ProviderConfig.objects.filter(consecutive_failures__gt=0)
+    if failing.update(consecutive_failures=0, paused_until=None):
+        log.info("breaker.closed")
+
+
+def note_failure(error: Exception, now: datetime) -> int:
+    """Count it, and open the breaker when it was one too many. Returns the failures in a row.
+
+    Calls that were already out when the breaker opened may fail too; only the first probe after a pause
+    makes the next pause longer.
+    """
+    ProviderConfig.objects.update(last_error=str(error), last_error_at=now)
+    counted = ProviderConfig.objects.exclude(consecutive_failures__gte=FAILURES_THAT_OPEN, paused_until__gt=now)
+    counted.update(consecutive_failures=F("consecutive_failures") + 1)
+    failures = ProviderConfig.objects.values_list("consecutive_failures", flat=True).first() or 0
+    if pause := pause_after(failures):
+        log.warning("breaker.open", failures=failures, pause_seconds=pause.total_seconds())
+        ProviderConfig.objects.update(paused_until=now + pause)
+    return failures
+
+
+def halt_dialling(error: Exception, now: datetime) -> None:
+    """Stop until an operator has put the settings right and switches dialling on again."""
+    log.error("dialling.halted", reason=str(error))
+    ProviderConfig.objects.update(
+        dialing_enabled=False, halted_reason=str(error), last_error=str(error), last_error_at=now
+    )

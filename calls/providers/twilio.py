@@ -1,0 +1,217 @@
+"""Twilio, and whatever speaks its REST API.
+
+https://www.twilio.com/docs/voice/api/call-resource, https://www.twilio.com/docs/api/errors
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from twilio.request_validator import RequestValidator
+from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
+
+from calls.providers.base import (
+    CallEvent,
+    CallProgress,
+    CallRejected,
+    CallRequest,
+    InvalidSignature,
+    MalformedEvent,
+    PlacedCall,
+    PlacementUnknown,
+    ProviderMisconfigured,
+    ProviderUnavailable,
+)
+
+# Only these say something about the number that was to be rung. Any other refusal may be true of every
+# call, so it stops dialling instead of using up the contacts.
+CODES_OF_BAD_NUMBERS = {"13223", "13224", "13225", "13226", "21201", "21211", "21214", "21217"}
+
+PROGRESS_BY_STATUS = {
+    "queued": CallProgress.QUEUED,
+    "initiated": CallProgress.QUEUED,
+    "ringing": CallProgress.RINGING,
+    "in-progress": CallProgress.ANSWERED,
+    "completed": CallProgress.HUNG_UP,
+    "busy": CallProgress.BUSY,
+    "no-answer": CallProgress.NO_ANSWER,
+    "failed": CallProgress.FAILED,
+    "canceled": CallProgress.CANCELED,
+}
+
+# date_created has whole seconds, and their clock is not ours.
+CLOCK_DIFFERENCE = timedelta(seconds=5)
+
+_CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,32}\Z")
+_SID = re.compile(r"[A-Za-z0-9]{1,64}\Z")
+
+
+class TwilioProvider:
+    def __init__(
+        self,
+        *,
+        account_sid: str,
+        auth_token: str,
+        api_key: tuple[str, str] | None = None,
+        base_url: str = "https://api.twilio.com",
+        connect_timeout: float = 3,
+        read_timeout: float = 10,
+        connections: int = 32,
+    ) -> None:
+        """Requests are signed in with the API key (sid, secret) if there is one, else with the auth token."""
+        self._is_configured = bool(account_sid and auth_token)
+        self._calls_url = f"{base_url}/2010-04-01/Accounts/{account_sid}/Calls"
+        self._timeout = (connect_timeout, read_timeout)
+        # Callbacks are signed with the account's auth token, also when requests use an API key.
+        self._validator = RequestValidator(auth_token)
+        self._session = requests.Session()
+        self._session.auth = api_key or (account_sid, auth_token)
+        self._session.trust_env = False  # no credentials from .netrc, no proxies from the environment
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, HTTPAdapter(pool_maxsize=connections, max_retries=0))
+
+    def initiate_call(self, request: CallRequest) -> PlacedCall:
+        form = {
+            "To": request.to,
+            "From": request.from_,
+            "Url": request.answer_url,
+            "Timeout": request.ring_timeout,
+            "TimeLimit": request.time_limit,
+            "StatusCallback": request.events_url,
+            "StatusCallbackMethod": "POST",
+            "StatusCallbackEvent": ["initiated", "ringing", "answered", "completed"],
+        }
+        response = self._request("POST", f"{self._calls_url}.json", data=form)
+        _raise_for_refusal(response)
+        try:
+            call = response.json()
+            return PlacedCall(provider_call_id=_read_sid(call["sid"]), raw_status=str(call.get("status", "")))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise PlacementUnknown("The provider's answer cannot be read.") from error
+
+    def parse_webhook_event(self, url: str, parameters: Mapping[str, str], signature: str) -> CallEvent:
+        if not self._is_configured or not self._validator.validate(url, parameters, signature):
+            raise InvalidSignature
+        call_id = parse_qs(urlsplit(url).query).get("call_id", [""])[0]
+        if not _CALL_ID.match(call_id):
+            raise MalformedEvent("The address has no call_id.")
+        if not parameters.get("CallStatus"):
+            raise MalformedEvent("CallStatus is missing.")
+        try:
+            return _read_event(parameters, call_id, sid="CallSid", status="CallStatus", error="ErrorCode")
+        except ValueError as error:
+            raise MalformedEvent("CallSid is missing or malformed.") from error
+
+    def fetch_call(self, provider_call_id: str) -> CallEvent | None:
+        response = self._request("GET", f"{self._calls_url}/{provider_call_id}.json")
+        if response.status_code == 404:
+            return None
+        return _read_call(_read_json(response))
+
+    def find_call(self, to: str, *, since: datetime, known: Collection[str]) -> CallEvent | None:
+        since = since - CLOCK_DIFFERENCE
+        # Calls that are still queued have no start time, and the filter would hide them; so all calls to the
+        # number are listed, newest first, and compared here by when they were created.
+        response = self._request("GET", f"{self._calls_url}.json", params={"To": to, "PageSize": 100})
+        calls = _read_json(response).get("calls", [])
+        candidates = [call for call in calls if call["sid"] not in known and _read_time(call["date_created"]) >= since]
+        return _read_call(candidates[-1]) if candidates else None
+
+    def hang_up(self, provider_call_id: str) -> None:
+        url = f"{self._calls_url}/{provider_call_id}.json"
+        # "canceled" ends a call that is queued or ringing, and is refused for one that is live.
+        response = self._request("POST", url, data={"Status": "canceled"})
+        if not response.ok:
+            response = self._request("POST", url, data={"Status": "completed"})
+        if not response.ok:
+            raise ProviderUnavailable(_describe(response), _read_code(response))
+
+    def _request(self, method: str, url: str, **arguments: Any) -> requests.Response:
+        if not self._is_configured:
+            raise ProviderMisconfigured("TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN are not set.")
+        try:
+            return self._session.request(method, url, timeout=self._timeout, allow_redirects=False, **arguments)
+        except requests.RequestException as error:
+            if _was_never_sent(error):
+                raise ProviderUnavailable("The provider cannot be reached.") from error
+            raise PlacementUnknown("The connection to the provider broke before it answered.") from error
+
+
+def _was_never_sent(error: requests.RequestException) -> bool:
+    """Whether the connection itself failed: refused, no route, no such name, TLS, or too slow to open."""
+    if isinstance(error, requests.ConnectTimeout | requests.exceptions.SSLError):
+        return True
+    cause = error.args[0] if error.args else None
+    return isinstance(cause, MaxRetryError) and isinstance(cause.reason, NewConnectionError | ConnectTimeoutError)
+
+
+def _raise_for_refusal(response: requests.Response) -> None:
+    """Raise what the answer to a request for a call means, unless it is a success."""
+    status, code = response.status_code, _read_code(response)
+    if status == 429:
+        raise ProviderUnavailable("The provider takes no more requests at the moment.", code or "429")
+    if status >= 500:
+        raise PlacementUnknown(_describe(response), code or str(status))
+    if code in CODES_OF_BAD_NUMBERS:
+        raise CallRejected(_describe(response), code)
+    if status >= 300:
+        raise ProviderMisconfigured(_describe(response), code or str(status))
+
+
+def _read_code(response: requests.Response) -> str:
+    if response.ok:
+        return ""
+    try:
+        return str(response.json().get("code") or "")
+    except (ValueError, AttributeError):
+        return ""
+
+
+def _describe(response: requests.Response) -> str:
+    try:
+        message = response.json()["message"]
+    except (ValueError, KeyError, TypeError):
+        message = "no explanation"
+    return f"The provider answered {response.status_code}: {message}"
+
+
+def _read_json(response: requests.Response) -> dict[str, Any]:
+    if not response.ok:
+        raise ProviderUnavailable(_describe(response), _read_code(response) or str(response.status_code))
+    try:
+        return dict(response.json())
+    except (ValueError, TypeError) as error:
+        raise ProviderUnavailable("The provider's answer cannot be read.") from error
+
+
+def _read_call(call: Mapping[str, Any]) -> CallEvent:
+    try:
+        return _read_event(call, call_id="", sid="sid", status="status", error="error_code")
+    except ValueError as error:
+        raise ProviderUnavailable("The provider's answer cannot be read.") from error
+
+
+def _read_event(source: Mapping[str, Any], call_id: str, *, sid: str, status: str, error: str) -> CallEvent:
+    raw_status = str(source.get(status) or "")[:40]
+    return CallEvent(
+        call_id=call_id,
+        provider_call_id=_read_sid(source.get(sid)),
+        progress=PROGRESS_BY_STATUS.get(raw_status, CallProgress.OTHER),
+        raw_status=raw_status,
+        error_code=str(source.get(error) or "")[:40],
+    )
+
+
+def _read_sid(value: Any) -> str:
+    if not isinstance(value, str) or not _SID.match(value):
+        raise ValueError("not a call's sid")
+    return value
+
+
+def _read_time(text: str) -> datetime:
+    return parsedate_to_datetime(text).astimezone(UTC)

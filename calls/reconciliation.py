@@ -1,0 +1,94 @@
+"""Calls that nobody heard back from: ask the provider, then settle them from its answer."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+
+from calls import outcomes
+from calls.models import CallAttempt
+from calls.providers.base import CallEvent, CallProgress, ProviderError, TelephonyProvider
+from calls.states import AttemptStatus
+from contacts.models import CallOutcome
+
+log = structlog.get_logger(__name__)
+
+BATCH = 50
+
+# A call that the provider keeps in its own queue longer than this could ring after the window has closed.
+LONGEST_QUEUE = timedelta(seconds=60)
+
+
+def longest_call() -> timedelta:
+    """From asking the provider to the end of the longest call that may come of it."""
+    seconds = settings.CALL_RING_TIMEOUT_SECONDS + settings.CALL_TIME_LIMIT_SECONDS
+    return LONGEST_QUEUE + timedelta(seconds=seconds)
+
+
+def reconcile_calls(provider: TelephonyProvider, *, now: datetime) -> int:
+    """Settle what can be settled of the calls that have been silent for too long; returns how many it took.
+
+    Safe beside other reconciliations, schedulers and callbacks: each call is taken by one at a time, and
+    settled like by a callback.
+    """
+    attempts = _take_silent(now)
+    for attempt in attempts:
+        try:
+            _settle(attempt, provider, now)
+        except ProviderError as error:
+            log.warning("call.lookup_failed", call_id=attempt.call_id, error=str(error))
+    return len(attempts)
+
+
+def _take_silent(now: datetime) -> list[CallAttempt]:
+    with transaction.atomic():
+        silent = CallAttempt.objects.silent(now).select_for_update(skip_locked=True, of=("self",))
+        attempts = list(silent.order_by("check_at")[:BATCH])
+        CallAttempt.objects.filter(pk__in=[attempt.pk for attempt in attempts]).update(
+            check_at=now + timedelta(seconds=settings.CALL_LOOKUP_SECONDS)
+        )
+    return attempts
+
+
+def _settle(attempt: CallAttempt, provider: TelephonyProvider, now: datetime) -> None:
+    if attempt.status == AttemptStatus.CLAIMED:
+        # Its deadline has passed, and who would send it must move it on from "claimed" first.
+        _give_back_if_unsent(attempt, now)
+        return
+    event = _ask(attempt, provider)
+    if event and event.progress == CallProgress.QUEUED and now > attempt.started_at + LONGEST_QUEUE:
+        provider.hang_up(event.provider_call_id)
+        event = _ask(attempt, provider)
+    if event:
+        outcomes.apply_event(replace(event, call_id=attempt.call_id), now=now)
+    elif now > attempt.started_at + longest_call():
+        _give_up(attempt, now)
+
+
+def _ask(attempt: CallAttempt, provider: TelephonyProvider) -> CallEvent | None:
+    if attempt.provider_call_id:
+        return provider.fetch_call(attempt.provider_call_id)
+    same_number = CallAttempt.objects.filter(phone_number=attempt.phone_number).exclude(provider_call_id="")
+    known = set(same_number.values_list("provider_call_id", flat=True))
+    return provider.find_call(attempt.phone_number, since=attempt.started_at, known=known)
+
+
+def _give_back_if_unsent(attempt: CallAttempt, now: datetime) -> None:
+    with transaction.atomic():
+        unsent = CallAttempt.objects.claimed().select_for_update(of=("self",)).filter(pk=attempt.pk)
+        if unsent.exists():
+            outcomes.give_back(attempt, code="send_deadline", message="Its scheduler ended before sending it.", now=now)
+
+
+def _give_up(attempt: CallAttempt, now: datetime) -> None:
+    """The longest call that there could be is over: the line is free, and the person may have been rung."""
+    with transaction.atomic():
+        outcomes.end_attempt(
+            attempt,
+            CallOutcome.FAILED,
+            now=now,
+            error_code=attempt.error_code or "lost",
+            error_message="The provider never said what became of this call.",
+        )

@@ -1,0 +1,18 @@
+"""Every job that django-q2 runs by the clock."""
+
+from typing import Any
+
+from django_q.models import Schedule
+
+EVERY_MINUTE = {"schedule_type": Schedule.MINUTES, "minutes": 1, "repeats": -1}
+
+SCHEDULES = {
+    "Ring whoever is due": {"func": "calls.tasks.run_scheduler", **EVERY_MINUTE},
+    "Settle silent calls": {"func": "calls.tasks.reconcile", **EVERY_MINUTE},
+}
+
+
+def create_schedules(**_kwargs: Any) -> None:
+    """After every migration; an existing schedule keeps its next run."""
+    for name, definition in SCHEDULES.items():
+        Schedule.objects.update_or_create(name=name, defaults=definition)

@@ -1,0 +1,39 @@
+"""Which campaign gets the next free line. Pure."""
+
+import heapq
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demand:
+    """What one campaign has on the lines and would like to add, the most urgent first."""
+
+    campaign: Hashable
+    open_calls: int
+    limit: int | None
+    waiting: Sequence[tuple[Hashable, str]]  # (contact, phone number)
+
+
+def share_lines(demands: Sequence[Demand], lines: int) -> list[Hashable]:
+    """The contacts that get a line, in the order in which they get it; no phone number twice.
+
+    Each line goes to the campaign with the fewest calls open; among equals to the one that stands first in
+    ``demands``, so give them in the order in which they were last served.
+    """
+    chosen: list[Hashable] = []
+    numbers: set[str] = set()
+    queue = [(demand.open_calls, order, 0) for order, demand in enumerate(demands)]
+    heapq.heapify(queue)
+    while queue and len(chosen) < lines:
+        open_calls, order, position = heapq.heappop(queue)
+        demand = demands[order]
+        if position == len(demand.waiting) or (demand.limit is not None and open_calls >= demand.limit):
+            continue
+        contact, number = demand.waiting[position]
+        if number not in numbers:
+            numbers.add(number)
+            chosen.append(contact)
+            open_calls += 1
+        heapq.heappush(queue, (open_calls, order, position + 1))
+    return chosen

@@ -1,0 +1,64 @@
+"""The scheduler inside a django-q2 cluster: short shifts of the loop, one after the other.
+
+A job that is over in seconds lets the cluster stop in seconds. While there is work each shift is followed by
+the next; otherwise the schedule, once a minute, or the start of a campaign begins anew.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from django.db import connection
+from django_q.tasks import async_task
+
+from calls.clock import DatabaseClock
+from calls.scheduler import CallScheduler, CallSchedulerConfig, SchedulerReport
+from calls.wakeups import WakeupListener
+
+SHIFT = timedelta(seconds=5)
+REST = timedelta(seconds=60)  # the schedule comes round that often
+TASK = "calls.tasks.run_scheduler"
+
+# Any number; it names the lock among all advisory locks of the database.
+_SHIFT_LOCK = 7_265_001
+
+
+def request_shift() -> None:
+    """Have a cluster look for work now. Without a cluster, run_scheduler is woken and this does nothing."""
+    async_task(TASK, group="scheduler")
+
+
+def run_shift() -> str:
+    """Ring until the shift is over; returns what there was to do, for the list of jobs."""
+    with _only_shift() as is_only:
+        if not is_only:
+            return "another worker is at it"
+        clock = DatabaseClock()
+        end = clock.synchronise() + SHIFT
+        scheduler = CallScheduler(CallSchedulerConfig.from_settings(), clock=clock)
+        with WakeupListener() as wakeups:
+            report = scheduler.run(wakeups, until=end)
+    if _is_work_left(report):
+        request_shift()
+        return f"{report.open_calls} calls open"
+    return str(report.blocked or "nobody to ring at the moment")
+
+
+@contextmanager
+def _only_shift() -> Iterator[bool]:
+    """One shift at a time is enough; two would be safe, and twice the work."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [_SHIFT_LOCK])
+        (is_only,) = cursor.fetchone()
+    try:
+        yield is_only
+    finally:
+        if is_only:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [_SHIFT_LOCK])
+
+
+def _is_work_left(report: SchedulerReport) -> bool:
+    if report.open_calls or report.claimed:
+        return True
+    return report.look_again_at is not None and report.look_again_at < DatabaseClock()() + REST

@@ -1,0 +1,267 @@
+"""Contacts and the do-not-call list in the admin."""
+
+import contextlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from unfold.admin import ModelAdmin
+from unfold.decorators import display
+from unfold.utils import display_for_label
+
+from contacts.arming import arm_contact
+from contacts.exclusion import add_numbers_to_do_not_call, add_to_do_not_call
+from contacts.forms import CallingZonesField, PhoneNumberField
+from contacts.models import CallOutcome, Contact, ContactState, DoNotCallEntry, DoNotCallSource
+from contacts.phones import InvalidPhoneNumber, normalise_number
+
+STATE_COLOURS = {
+    ContactState.PENDING: None,
+    ContactState.IN_PROGRESS: "info",
+    ContactState.COMPLETED: "success",
+    ContactState.REFUSED: "danger",
+    ContactState.NOT_REACHED: "warning",
+    ContactState.EXCLUDED: "danger",
+}
+OUTCOME_COLOURS = {
+    CallOutcome.COMPLETED: "success",
+    CallOutcome.REFUSED: "danger",
+    CallOutcome.NO_ANSWER: "warning",
+    CallOutcome.BUSY: "warning",
+    CallOutcome.FAILED: "danger",
+}
+
+
+def normalise_search(search_term: str) -> str:
+    """A number as it is kept, when the term is one; otherwise the term."""
+    with contextlib.suppress(InvalidPhoneNumber):
+        return normalise_number(search_term)
+    return search_term
+
+
+class NextCallFilter(admin.SimpleListFilter):
+    title = "next call"
+    parameter_name = "next"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> list[tuple[str, str]]:
+        return [("due", "Due now"), ("waiting", "Due now or later"), ("never", "Never again")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Contact]) -> QuerySet[Contact]:
+        match self.value():
+            case "due":
+                return queryset.due(timezone.now())
+            case "waiting":
+                return queryset.waiting()
+            case "never":
+                return queryset.filter(next_attempt_at=None).exclude(state=ContactState.IN_PROGRESS)
+        return queryset
+
+
+class ContactForm(forms.ModelForm):
+    phone_number = PhoneNumberField(help_text="With + and the country code, such as +1 202-555-0123.")
+    calling_zone = CallingZonesField(
+        label="Time zone",
+        help_text=(
+            "A number that may lie in several zones has them all, and is rung only when every one is open. "
+            "Empty: found from a new number, otherwise the campaign's zone."
+        ),
+    )
+
+    class Meta:
+        model = Contact
+        fields = "__all__"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not self.instance._state.adding and "phone_number" in self.fields:
+            self.fields["phone_number"].default_country = self.instance.campaign.default_country
+
+    def clean_campaign(self) -> Any:
+        """Runs before the number is read, because the campaign's field comes first."""
+        campaign = self.cleaned_data["campaign"]
+        self.fields["phone_number"].default_country = campaign.default_country
+        return campaign
+
+    def _get_validation_exclusions(self) -> set[str]:
+        # A number must be unique in its campaign also when the campaign can not be edited.
+        return super()._get_validation_exclusions() - {"campaign"}
+
+
+@admin.register(Contact)
+class ContactAdmin(ModelAdmin):
+    form = ContactForm
+    list_display = [
+        "phone_number",
+        "external_contact_id",
+        "campaign",
+        "show_state",
+        "attempts_count",
+        "show_last_outcome",
+        "last_attempt_at",
+        "next_attempt_at",
+    ]
+    list_filter = ["state", NextCallFilter, "last_outcome", "preferred_language", "has_prior_consent", "campaign"]
+    list_select_related = ["campaign"]
+    search_fields = ["phone_number", "external_contact_id", "email"]
+    search_help_text = "Number, name in your own system or e-mail"
+    show_full_result_count = False
+    autocomplete_fields = ["campaign"]
+    actions = ["exclude_selected"]
+    fieldsets = [
+        (None, {"fields": ["campaign", ("phone_number", "external_contact_id"), "email"]}),
+        (
+            "How to call",
+            {"fields": ["calling_zone", ("preferred_language", "has_prior_consent")]},
+        ),
+        (
+            "What has happened",
+            {
+                "description": "Written by the scheduler.",
+                "fields": [
+                    ("show_state", "do_not_call"),
+                    ("attempts_count", "show_last_outcome"),
+                    ("last_attempt_at", "next_attempt_at"),
+                ],
+            },
+        ),
+    ]
+    add_fieldsets = fieldsets[:2]
+    readonly_fields = [
+        "show_state",
+        "do_not_call",
+        "attempts_count",
+        "show_last_outcome",
+        "last_attempt_at",
+        "next_attempt_at",
+    ]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Contact | None = None) -> Sequence[str]:
+        if obj is None:
+            return self.readonly_fields
+        fixed = ["campaign", "phone_number"] if obj.attempts.exists() else ["campaign"]
+        return [*self.readonly_fields, *fixed]
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Contact | None:
+        contact = super().get_object(request, object_id, from_field)
+        if contact is not None and request.method == "POST":
+            # Nobody may claim the contact while its number and zone are being changed.
+            contact = Contact.objects.select_for_update(no_key=True).get(pk=contact.pk)
+        return contact
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """A contact that was called is kept with its calls."""
+        allowed = super().has_delete_permission(request, obj)
+        return allowed and not (isinstance(obj, Contact) and obj.attempts.exists())
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        chosen = Contact.objects.filter(pk__in=[contact.pk for contact in objs])
+        if called := list(chosen.filter(attempts__isnull=False).distinct()[:20]):
+            return [], {}, set(), [f"The calls of {contact} ({contact.phone_number})" for contact in called]
+        return super().get_deleted_objects(objs, request)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Contact], search_term: str
+    ) -> tuple[QuerySet[Contact], bool]:
+        return super().get_search_results(request, queryset, normalise_search(search_term))
+
+    def save_model(self, request: HttpRequest, obj: Contact, form: ContactForm, change: bool) -> None:
+        if not change:
+            arm_contact(obj, now=timezone.now())
+            return obj.save()
+        changed = form.changed_data
+        if "phone_number" in changed:
+            if "calling_zone" not in changed:
+                obj.calling_zone = ""
+            arm_contact(obj, now=timezone.now())
+            changed = [*changed, "calling_zone", "do_not_call", "state", "next_attempt_at"]
+        obj.save(update_fields=[*changed, "updated_at"])
+
+    @display(description="State", ordering="state")
+    def show_state(self, contact: Contact) -> str:
+        return display_for_label((contact.state, contact.get_state_display()), "-", STATE_COLOURS)
+
+    @display(description="Last outcome", ordering="last_outcome")
+    def show_last_outcome(self, contact: Contact) -> str:
+        return display_for_label(
+            contact.last_outcome and (contact.last_outcome, contact.get_last_outcome_display()),
+            "-",
+            OUTCOME_COLOURS,
+        )
+
+    @admin.action(description="Add to do-not-call list", permissions=["change"])
+    def exclude_selected(self, request: HttpRequest, queryset: QuerySet[Contact]) -> HttpResponse | None:
+        if not request.POST.get("confirmed"):
+            context = {
+                **self.admin_site.each_context(request),
+                "title": "Add to the do-not-call list",
+                "question": "Put these numbers on the do-not-call list? No campaign will ever ring them again.",
+                "opts": self.opts,
+                "chosen": queryset,
+                "action": "exclude_selected",
+                "action_checkbox_name": ACTION_CHECKBOX_NAME,
+            }
+            return TemplateResponse(request, "campaigns/confirmation.html", context)
+        numbers = list(queryset.values_list("phone_number", flat=True))
+        excluded = count_callable(numbers)
+        add_numbers_to_do_not_call(numbers, source=DoNotCallSource.MANUAL)
+        self.message_user(request, describe_exclusion(len(set(numbers)), excluded), messages.SUCCESS)
+
+
+def count_callable(numbers: Iterable[str]) -> int:
+    return Contact.objects.filter(phone_number__in=list(numbers), do_not_call=False).count()
+
+
+def describe_exclusion(numbers: int, contacts: int) -> str:
+    added = "1 number is" if numbers == 1 else f"{numbers:,} numbers are"
+    excluded = "1 contact was" if contacts == 1 else f"{contacts:,} contacts were"
+    return f"{added} on the do-not-call list now; {excluded} excluded."
+
+
+class DoNotCallEntryForm(forms.ModelForm):
+    phone_number = PhoneNumberField(help_text="With + and the country code, such as +1 202-555-0123.")
+
+    class Meta:
+        model = DoNotCallEntry
+        fields = ["phone_number", "reason"]
+
+
+@admin.register(DoNotCallEntry)
+class DoNotCallEntryAdmin(ModelAdmin):
+    form = DoNotCallEntryForm
+    list_display = ["phone_number", "reason", "source", "created_at"]
+    list_filter = ["source", "created_at"]
+    search_fields = ["phone_number", "reason"]
+    search_help_text = "Number or reason"
+    show_full_result_count = False
+    fieldsets = [
+        (
+            None,
+            {
+                "description": "No campaign rings a number on this list; its contacts are excluded at once.",
+                "fields": ["phone_number", "reason", ("source", "created_at")],
+            },
+        )
+    ]
+    readonly_fields = ["source", "created_at"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: DoNotCallEntry | None = None) -> Sequence[str]:
+        return self.readonly_fields if obj is None else [*self.readonly_fields, "phone_number"]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[DoNotCallEntry], search_term: str
+    ) -> tuple[QuerySet[DoNotCallEntry], bool]:
+        return super().get_search_results(request, queryset, normalise_search(search_term))
+
+    def save_model(self, request: HttpRequest, obj: DoNotCallEntry, form: DoNotCallEntryForm, change: bool) -> None:
+        if change:
+            return obj.save()
+        excluded = count_callable([obj.phone_number])
+        entry = add_to_do_not_call(obj.phone_number, reason=obj.reason, source=DoNotCallSource.MANUAL)
+        obj.pk, obj.created_at = entry.pk, entry.created_at
+        self.message_user(request, describe_exclusion(1, excluded))

@@ -1,0 +1,57 @@
+"""The do-not-call list: who may not be rung, by any campaign."""
+
+from collections.abc import Collection
+
+from django.db import transaction
+from django.db.models import Case, F, QuerySet, Value, When
+from django.db.models.functions import Now
+
+from contacts.models import Contact, ContactState, DoNotCallEntry, DoNotCallSource
+
+
+def add_to_do_not_call(
+    phone_number: str, *, reason: str = "", source: DoNotCallSource = DoNotCallSource.MANUAL
+) -> DoNotCallEntry:
+    """Put an E.164 number on the list and exclude its contacts in every campaign.
+
+    A number that is on it already keeps its entry; contacts that slipped through are excluded all the same.
+    """
+    add_numbers_to_do_not_call([phone_number], reason=reason, source=source)
+    return DoNotCallEntry.objects.get(phone_number=phone_number)
+
+
+def add_numbers_to_do_not_call(
+    numbers: Collection[str], *, reason: str = "", source: DoNotCallSource = DoNotCallSource.MANUAL
+) -> None:
+    """Like add_to_do_not_call, for many at once and in one transaction."""
+    with transaction.atomic():
+        DoNotCallEntry.objects.bulk_create(
+            # In the same order everywhere, so that two of these at once wait for each other in one direction.
+            [DoNotCallEntry(phone_number=number, reason=reason, source=source) for number in sorted(set(numbers))],
+            ignore_conflicts=True,
+        )
+        exclude_contacts(Contact.objects.filter(phone_number__in=numbers))
+
+
+def exclude_contacts(contacts: QuerySet[Contact]) -> int:
+    """See that these are not rung any more; returns how many were still allowed before.
+
+    Who waits for a call becomes excluded. Who is in one stays in progress until it has ended, and who has
+    taken part or refused stays that; do_not_call alone keeps them from being rung again.
+    """
+    waiting = [ContactState.PENDING, ContactState.NOT_REACHED]
+    with transaction.atomic():
+        locked = contacts.filter(do_not_call=False).order_by("pk")
+        ids = list(locked.select_for_update(of=("self",), no_key=True).values_list("pk", flat=True))
+        return Contact.objects.filter(pk__in=ids).update(
+            do_not_call=True,
+            next_attempt_at=None,
+            state=Case(When(state__in=waiting, then=Value(ContactState.EXCLUDED)), default=F("state")),
+            updated_at=Now(),
+        )
+
+
+def numbers_on_do_not_call(numbers: Collection[str]) -> set[str]:
+    """Those of the E.164 numbers that are on the list."""
+    entries = DoNotCallEntry.objects.filter(phone_number__in=numbers)
+    return set(entries.order_by().values_list("phone_number", flat=True))

@@ -1,0 +1,68 @@
+"""manage.py import_contacts CAMPAIGN FILE.csv"""
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from campaigns.models import Campaign
+from contacts.importing import CampaignIsClosed, ImportReport, import_contacts
+from contacts.rows import RefusedRow, UnusableFile
+
+PROGRESS_ROWS = 10_000
+
+
+class Command(BaseCommand):
+    help = "Add the contacts of a CSV file to a campaign and report every row that was refused."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("campaign", help="Its id, or its name if no other campaign has the same.")
+        parser.add_argument("file", type=Path, help="CSV in UTF-8 with a header; phone_number is required.")
+
+    def handle(self, *, campaign: str, file: Path, **options: Any) -> None:
+        target = find_campaign(campaign)
+        try:
+            with file.open("rb") as source:
+                report = import_contacts(target, source, now=timezone.now(), show_progress=self._show_progress)
+        except OSError as exc:
+            raise CommandError(f"{file} cannot be read: {exc.strerror}.") from exc
+        except (UnusableFile, CampaignIsClosed) as exc:
+            raise CommandError(str(exc)) from exc
+        self._show_report(report)
+        if not report.imported and len(report.refused) > report.duplicates:
+            raise CommandError("Nothing was imported.")
+
+    def _show_progress(self, rows: int) -> None:
+        if rows % PROGRESS_ROWS == 0:
+            self.stderr.write(f"{rows:,} rows read")
+
+    def _show_report(self, report: ImportReport) -> None:
+        for row in report.refused:
+            self.stdout.write(describe_refusal(row))
+        if report.ignored_columns:
+            self.stdout.write(f"Columns that were ignored: {', '.join(report.ignored_columns)}.")
+        self.stdout.write(
+            f"{report.imported:,} imported ({report.excluded:,} of them on the do-not-call list), "
+            f"{len(report.refused):,} refused ({report.duplicates:,} of them duplicates)."
+        )
+
+
+def find_campaign(id_or_name: str) -> Campaign:
+    """Raises CommandError when there is none, or when several have the name."""
+    try:
+        campaigns = list(Campaign.objects.filter(pk=UUID(id_or_name)))
+    except ValueError:
+        campaigns = list(Campaign.objects.filter(name=id_or_name)[:2])
+    if not campaigns:
+        raise CommandError(f"There is no campaign with the id or name {id_or_name!r}.")
+    if len(campaigns) > 1:
+        raise CommandError(f"Several campaigns are named {id_or_name!r}; give the id of one.")
+    return campaigns[0]
+
+
+def describe_refusal(row: RefusedRow) -> str:
+    place = f"line {row.line}, {row.column} {row.value!r}" if row.column else f"line {row.line}"
+    return f"{place}: {row.reason}"
