@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.formats import time_format
+from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin, TabularInline
@@ -57,6 +57,10 @@ class ReadOnlyAttempts:
             attempt.outcome and (attempt.outcome, attempt.get_outcome_display()), "-", OUTCOME_COLOURS
         )
 
+    @display(description="Started", ordering="id")
+    def show_start(self, attempt: CallAttempt) -> str:
+        return date_format(timezone.localtime(attempt.started_at or attempt.claimed_at), "j M Y, H:i:s")
+
     @display(description="Talked")
     def show_duration(self, attempt: CallAttempt) -> str:
         if attempt.answered_at is None or attempt.ended_at is None:
@@ -74,7 +78,7 @@ class CallAttemptAdmin(ReadOnlyAttempts, ModelAdmin):
         "attempt_number",
         "show_status",
         "show_outcome",
-        "claimed_at",
+        "show_start",
         "show_duration",
         "error_code",
     ]
@@ -92,9 +96,11 @@ class CallAttemptAdmin(ReadOnlyAttempts, ModelAdmin):
             "In time",
             {
                 "fields": [
-                    ("claimed_at", "start_at", "send_before"),
-                    ("started_at", "answered_at", "played_at"),
-                    ("ended_at", "show_duration", "check_at"),
+                    ("claimed_at", "start_at"),
+                    ("started_at", "answered_at"),
+                    ("played_at", "ended_at"),
+                    ("show_duration", "send_before"),
+                    "check_at",
                 ]
             },
         ),
@@ -102,8 +108,10 @@ class CallAttemptAdmin(ReadOnlyAttempts, ModelAdmin):
             "At the provider",
             {
                 "fields": [
-                    ("call_id", "provider_call_id", "provider_raw_status"),
-                    ("error_code", "error_message"),
+                    "call_id",
+                    "provider_call_id",
+                    ("provider_raw_status", "error_code"),
+                    "error_message",
                     "metadata",
                 ]
             },
@@ -129,18 +137,14 @@ class AttemptInline(ReadOnlyAttempts, TabularInline):
     verbose_name_plural = "calls"
     ordering = ["id"]
     extra = 0
-    show_change_link = True
-    fields = [
-        "attempt_number",
-        "show_status",
-        "show_outcome",
-        "started_at",
-        "answered_at",
-        "ended_at",
-        "show_duration",
-        "error_code",
-    ]
+    hide_title = True
+    fields = ["show_number", "show_start", "show_status", "show_outcome", "show_duration", "error_code"]
     readonly_fields = fields
+
+    @display(description="Try")
+    def show_number(self, attempt: CallAttempt) -> SafeString:
+        url = reverse("admin:calls_callattempt_change", args=[attempt.pk])
+        return format_html('<a href="{}" class="text-link">{}</a>', url, attempt.attempt_number)
 
 
 admin.site.unregister(Contact)
@@ -150,7 +154,8 @@ admin.site.unregister(Contact)
 class ContactWithAttemptsAdmin(ContactAdmin):
     """The contact and its calls, which the contacts' own admin knows nothing of."""
 
-    inlines = [AttemptInline]
+    def get_inlines(self, request: HttpRequest, obj: Contact | None) -> list[type[TabularInline]]:
+        return [AttemptInline] if obj else []
 
 
 class ProviderConfigForm(forms.ModelForm):
@@ -161,6 +166,7 @@ class ProviderConfigForm(forms.ModelForm):
     class Meta:
         model = ProviderConfig
         fields = ["adapter", "outbound_number", "max_concurrent_calls", "calls_per_second", "dialing_enabled"]
+        labels = {"dialing_enabled": "Dialling is on", "max_concurrent_calls": "Lines"}
 
 
 @admin.register(ProviderConfig)
@@ -232,6 +238,6 @@ def show_dialling(request: HttpRequest) -> list[str] | None:
     if not provider.dialing_enabled:
         return ["Dialling is off", "danger"]
     if provider.paused_until and provider.paused_until > timezone.now():
-        until = time_format(timezone.localtime(provider.paused_until))
+        until = date_format(timezone.localtime(provider.paused_until), "H:i")
         return [f"Provider fails: waiting until {until}", "warning"]
     return ["Dialling is on", "success"]

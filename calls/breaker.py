@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 import structlog
-from django.db.models import F
+from django.db import transaction
 
 from calls.models import ProviderConfig
 
@@ -50,14 +50,24 @@ def note_failure(error: Exception, now: datetime) -> int:
     Calls that were already out when the breaker opened may fail too; only the first probe after a pause
     makes the next pause longer.
     """
-    ProviderConfig.objects.update(last_error=str(error), last_error_at=now)
-    counted = ProviderConfig.objects.exclude(consecutive_failures__gte=FAILURES_THAT_OPEN, paused_until__gt=now)
-    counted.update(consecutive_failures=F("consecutive_failures") + 1)
-    failures = ProviderConfig.objects.values_list("consecutive_failures", flat=True).first() or 0
-    if pause := pause_after(failures):
-        log.warning("breaker.open", failures=failures, pause_seconds=pause.total_seconds())
-        ProviderConfig.objects.update(paused_until=now + pause)
-    return failures
+    with transaction.atomic():
+        provider = ProviderConfig.objects.select_for_update(no_key=True).get()
+        if _is_pausing(provider, now):
+            return provider.consecutive_failures
+        provider.consecutive_failures += 1
+        provider.last_error, provider.last_error_at = str(error), now
+        if pause := pause_after(provider.consecutive_failures):
+            provider.paused_until = now + pause
+            log.warning("breaker.open", failures=provider.consecutive_failures, pause_seconds=pause.total_seconds())
+        provider.save(update_fields=["consecutive_failures", "last_error", "last_error_at", "paused_until"])
+    return provider.consecutive_failures
+
+
+def _is_pausing(provider: ProviderConfig, now: datetime) -> bool:
+    """The breaker is open and no probe is out; whoever claims one puts off the end of the pause."""
+    if not is_probing(provider) or not provider.paused_until or provider.paused_until <= now:
+        return False
+    return provider.paused_until <= (provider.last_error_at or now) + pause_after(provider.consecutive_failures)
 
 
 def halt_dialling(error: Exception, now: datetime) -> None:

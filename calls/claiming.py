@@ -7,11 +7,12 @@ from enum import StrEnum
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F, OuterRef, Subquery
 
 from calls import breaker, pacing
 from calls.clock import Clock
+from calls.lanes import Lane, find_lanes, find_next_change, read_heads
 from calls.models import CallAttempt, ProviderConfig
 from calls.sharing import Demand, share_lines
 from campaigns.models import Campaign
@@ -52,16 +53,6 @@ class Claim:
     open_calls: int = 0
 
 
-@dataclass(kw_only=True)
-class Lane:
-    """The contacts of one campaign in one calling zone: they open and close together."""
-
-    campaign: Campaign
-    calling_zone: str
-    is_open: bool
-    heads: list[tuple[UUID, str, datetime]] = field(default_factory=list)  # (contact, number, due at)
-
-
 def claim_calls(*, max_concurrent_calls: int | None, batch_size: int, room: int, clock: Clock) -> Claim:
     """Claim as many calls as may start within the next second.
 
@@ -91,8 +82,8 @@ def claim_calls(*, max_concurrent_calls: int | None, batch_size: int, room: int,
             return claim
 
         # 3. Who is due, and whose turn it is.
-        lanes = _find_lanes(campaigns, now)
-        _read_heads([lane for lane in lanes if lane.is_open], len(starts))
+        lanes = find_lanes(campaigns, now)
+        read_heads([lane for lane in lanes if lane.is_open], len(starts))
         demands = [_state_demand(campaign, lanes, open_calls, now) for campaign in campaigns]
         chosen = share_lines(demands, len(starts))
         contacts = _lock_contacts(chosen, now)
@@ -104,7 +95,7 @@ def claim_calls(*, max_concurrent_calls: int | None, batch_size: int, room: int,
         elif chosen:
             claim.look_again_at = now + MISSED_RETRY
         else:
-            claim.look_again_at = _find_next_look(lanes, now)
+            claim.look_again_at = find_next_change(lanes, now)
         claim.reasons = _explain(campaigns, lanes, demands, contacts)
     return claim
 
@@ -161,60 +152,6 @@ def _find_campaigns(now: datetime) -> list[Campaign]:
     newest_attempt = CallAttempt.objects.filter(campaign=OuterRef("pk")).order_by("-id").values("id")[:1]
     served = Campaign.objects.dialling(now).annotate(newest_attempt=Subquery(newest_attempt))
     return list(served.order_by(F("newest_attempt").asc(nulls_first=True), "id"))
-
-
-def _find_lanes(campaigns: Sequence[Campaign], now: datetime) -> list[Lane]:
-    """Every lane of the campaigns in which somebody waits.
-
-    Goes from one calling zone to the next through the index contact_lane, one probe each, so that it costs the
-    same whether ten or a million contacts wait in a zone.
-    """
-    by_id = {campaign.pk: campaign for campaign in campaigns}
-    next_zone = """
-        SELECT min(contact.calling_zone) FROM contacts_contact contact
-        WHERE contact.campaign_id = {campaign} AND contact.next_attempt_at IS NOT NULL {after}
-    """
-    first = next_zone.format(campaign="wanted.campaign_id", after="")
-    following = next_zone.format(campaign="lane.campaign_id", after="AND contact.calling_zone > lane.zone")
-    sql = f"""
-        WITH RECURSIVE lane(campaign_id, zone) AS (
-            SELECT wanted.campaign_id, ({first}) FROM unnest(%s::uuid[]) AS wanted(campaign_id)
-            UNION ALL
-            SELECT lane.campaign_id, ({following}) FROM lane WHERE lane.zone IS NOT NULL
-        )
-        SELECT campaign_id, zone FROM lane WHERE zone IS NOT NULL
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [list(by_id)])
-        rows = cursor.fetchall()
-    return [Lane(campaign=by_id[pk], calling_zone=zone, is_open=by_id[pk].is_open_for(zone, now)) for pk, zone in rows]
-
-
-def _read_heads(lanes: Sequence[Lane], wanted: int) -> None:
-    """Fill in the first ``wanted`` contacts of each lane, due or not, whose number is in no call.
-
-    The numbers in calls are as few as the lines, so few rows are passed over.
-    """
-    sql = """
-        SELECT lane.position, head.id, head.phone_number, head.next_attempt_at
-        FROM unnest(%s::uuid[], %s::text[]) WITH ORDINALITY AS lane(campaign_id, zone, position)
-        CROSS JOIN LATERAL (
-            SELECT contact.id, contact.phone_number, contact.next_attempt_at
-            FROM contacts_contact contact
-            WHERE contact.campaign_id = lane.campaign_id AND contact.calling_zone = lane.zone
-              AND contact.next_attempt_at IS NOT NULL
-              AND NOT EXISTS (
-                  SELECT FROM calls_callattempt attempt
-                  WHERE attempt.phone_number = contact.phone_number AND NOT attempt.status = 'ended'
-              )
-            ORDER BY contact.next_attempt_at, contact.id
-            LIMIT %s
-        ) head
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [[lane.campaign.pk for lane in lanes], [lane.calling_zone for lane in lanes], wanted])
-        for position, *head in cursor.fetchall():
-            lanes[position - 1].heads.append(tuple(head))
 
 
 def _state_demand(campaign: Campaign, lanes: Sequence[Lane], open_calls: dict[UUID, int], now: datetime) -> Demand:
@@ -304,10 +241,3 @@ def _explain(
         else:
             reasons[campaign.pk] = Reason.NOBODY_DUE
     return reasons
-
-
-def _find_next_look(lanes: Sequence[Lane], now: datetime) -> datetime | None:
-    """The first instant at which somebody becomes due in an open window, or a window opens."""
-    due = [lane.heads[0][2] for lane in lanes if lane.heads]
-    openings = [lane.campaign.next_opening_for(lane.calling_zone, now) for lane in lanes if not lane.is_open]
-    return min((instant for instant in due + openings if instant and instant > now), default=None)

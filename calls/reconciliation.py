@@ -17,14 +17,16 @@ log = structlog.get_logger(__name__)
 
 BATCH = 50
 
-# A call that the provider keeps in its own queue longer than this could ring after the window has closed.
-LONGEST_QUEUE = timedelta(seconds=60)
-
 
 def longest_call() -> timedelta:
     """From asking the provider to the end of the longest call that may come of it."""
-    seconds = settings.CALL_RING_TIMEOUT_SECONDS + settings.CALL_TIME_LIMIT_SECONDS
-    return LONGEST_QUEUE + timedelta(seconds=seconds)
+    ringing_and_talking = settings.CALL_RING_TIMEOUT_SECONDS + settings.CALL_TIME_LIMIT_SECONDS
+    return longest_queue() + timedelta(seconds=ringing_and_talking)
+
+
+def longest_queue() -> timedelta:
+    """How long the provider may keep a call in its own queue; later it could ring after the window has closed."""
+    return timedelta(seconds=settings.CALL_QUEUE_SECONDS)
 
 
 def reconcile_calls(provider: TelephonyProvider, *, now: datetime) -> int:
@@ -58,12 +60,12 @@ def _settle(attempt: CallAttempt, provider: TelephonyProvider, now: datetime) ->
         _give_back_if_unsent(attempt, now)
         return
     event = _ask(attempt, provider)
-    if event and event.progress == CallProgress.QUEUED and now > attempt.started_at + LONGEST_QUEUE:
+    if event and _should_be_over(attempt, event.progress, now):
         provider.hang_up(event.provider_call_id)
         event = _ask(attempt, provider)
     if event:
         outcomes.apply_event(replace(event, call_id=attempt.call_id), now=now)
-    elif now > attempt.started_at + longest_call():
+    if now > attempt.started_at + longest_call():
         _give_up(attempt, now)
 
 
@@ -75,6 +77,14 @@ def _ask(attempt: CallAttempt, provider: TelephonyProvider) -> CallEvent | None:
     return provider.find_call(attempt.phone_number, since=attempt.started_at, known=known)
 
 
+def _should_be_over(attempt: CallAttempt, progress: CallProgress, now: datetime) -> bool:
+    """Whether the provider still has a call that ought to have begun, or ended, long ago."""
+    if progress == CallProgress.QUEUED:
+        return now > attempt.started_at + longest_queue()
+    may_go_on = progress in (CallProgress.RINGING, CallProgress.ANSWERED, CallProgress.OTHER)
+    return may_go_on and now > attempt.started_at + longest_call()
+
+
 def _give_back_if_unsent(attempt: CallAttempt, now: datetime) -> None:
     with transaction.atomic():
         unsent = CallAttempt.objects.claimed().select_for_update(of=("self",)).filter(pk=attempt.pk)
@@ -83,7 +93,10 @@ def _give_back_if_unsent(attempt: CallAttempt, now: datetime) -> None:
 
 
 def _give_up(attempt: CallAttempt, now: datetime) -> None:
-    """The longest call that there could be is over: the line is free, and the person may have been rung."""
+    """The longest call that there could be is over: the line is free, and the person may have been rung.
+
+    Does nothing when the provider's answer, or anything else, has ended the attempt.
+    """
     with transaction.atomic():
         outcomes.end_attempt(
             attempt,

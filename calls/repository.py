@@ -11,7 +11,7 @@ from django.db import models
 from django.db.models import Count, Exists, OuterRef
 
 from calls.states import AttemptStatus, statuses_before
-from campaigns.models import CampaignStatus
+from campaigns.models import Campaign, CampaignStatus
 from contacts.models import CallOutcome, Contact, DoNotCallEntry
 
 if TYPE_CHECKING:
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 
 class CallAttemptQuerySet(models.QuerySet["CallAttempt"]):
+    """No filter here joins another table.
+
+    An update with a join looks for its rows in a subquery, and PostgreSQL does not ask that again about a row
+    which it had to wait for: it would overwrite what somebody else has just written.
+    """
+
     def open(self) -> Self:
         """On a line, or about to be."""
         return self.exclude(status=AttemptStatus.ENDED)
@@ -32,12 +38,12 @@ class CallAttemptQuerySet(models.QuerySet["CallAttempt"]):
         return self.filter(status=AttemptStatus.CLAIMED)
 
     def for_running_campaigns(self) -> Self:
-        return self.filter(campaign__status=CampaignStatus.RUNNING)
+        return self.filter(campaign__in=Campaign.objects.filter(status=CampaignStatus.RUNNING))
 
     def callable(self) -> Self:
         """Whose number nobody has put on the do-not-call list since they were claimed."""
         listed = DoNotCallEntry.objects.filter(phone_number=OuterRef("phone_number"))
-        return self.filter(~Exists(listed), contact__do_not_call=False)
+        return self.filter(~Exists(listed), contact__in=Contact.objects.filter(do_not_call=False))
 
     def advance(self, attempt: CallAttempt, status: AttemptStatus, **fields: Any) -> bool:
         """Move the attempt forward to ``status``; False when it is already there or further."""

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection
+from django.db import DatabaseError, InterfaceError, connection
 
 from calls import breaker, outcomes, pacing
 from calls.claiming import Claim, Reason, claim_calls, replan_starts
@@ -97,7 +97,7 @@ class CallScheduler:
         self._provider = provider
         self._clock = clock or DatabaseClock()
         self._sleep = sleep
-        self._senders = ThreadPoolExecutor(SENDERS, thread_name_prefix="sender")
+        self._senders = ThreadPoolExecutor(SENDERS + 1, thread_name_prefix="sender")  # and one that reconciles
         self._in_flight: dict[Future[PlacedCall], CallAttempt] = {}
         self._reconciling: Future[int] | None = None
         self._reconcile_at: datetime | None = None
@@ -107,7 +107,8 @@ class CallScheduler:
         """One pass: claim what may be rung now, place it, wait for every answer, and settle silent calls."""
         lifecycle.start_scheduled(self._clock.synchronise())
         reconcile_calls(self._provider or get_provider(), now=self._clock())
-        report = self._claim_and_place()
+        report = SchedulerReport()
+        self._claim_and_place(report)
         self._record_answers(report, wait_for_all=True)
         return report
 
@@ -125,8 +126,9 @@ class CallScheduler:
                     report = self._run_pass()
                     if not report.claimed:
                         wakeups.wait(self._seconds_to_wait(report, until))
-                except (OperationalError, InterfaceError) as error:
-                    log.warning("database.lost", error=str(error).strip())
+                except (DatabaseError, InterfaceError) as error:
+                    # What was claimed and not sent is given back by reconciliation.
+                    log.warning("database.failed", error=str(error).strip())
                     connection.close()
                     self._sleep(DATABASE_RETRY_SECONDS)
             return report
@@ -149,27 +151,23 @@ class CallScheduler:
         self._record_answers(report)
         self._reconcile_in_background()
         lifecycle.start_scheduled(self._clock())
-        passed = self._claim_and_place()
-        passed.placed += report.placed
-        return passed
+        self._claim_and_place(report)
+        return report
 
-    def _claim_and_place(self) -> SchedulerReport:
+    def _claim_and_place(self, report: SchedulerReport) -> None:
         claim = claim_calls(
             max_concurrent_calls=self.config.max_concurrent_calls,
             batch_size=self.config.batch_size,
             room=SENDERS - len(self._in_flight),
             clock=self._clock,
         )
-        report = SchedulerReport(
-            claimed=len(claim.attempts),
-            blocked=claim.blocked,
-            reasons=claim.reasons,
-            open_calls=claim.open_calls + len(claim.attempts),
-            look_again_at=claim.look_again_at,
-        )
+        report.claimed = len(claim.attempts)
+        report.blocked = claim.blocked
+        report.reasons = claim.reasons
+        report.open_calls = claim.open_calls + len(claim.attempts)
+        report.look_again_at = claim.look_again_at
         self._complete_campaigns(claim)
         self._place(claim, report)
-        return report
 
     def _complete_campaigns(self, claim: Claim) -> None:
         done = [campaign for campaign, reason in claim.reasons.items() if reason == Reason.NOBODY_WAITING]
@@ -284,5 +282,8 @@ class CallScheduler:
 def _reconcile_and_disconnect(provider: TelephonyProvider, now: datetime) -> int:
     try:
         return reconcile_calls(provider, now=now)
+    except Exception:
+        log.exception("reconciliation.failed")
+        return 0
     finally:
         connection.close()

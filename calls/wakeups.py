@@ -18,6 +18,9 @@ log = structlog.get_logger(__name__)
 CHANNEL = "surveycalls_wakeup"
 RECONNECT_SECONDS = 1.0
 
+# Lines become free in bunches; one look for all of a bunch is enough.
+DEBOUNCE_SECONDS = 0.01
+
 
 def wake_schedulers() -> None:
     """Once the current transaction has committed; inside it a NOTIFY would make commits queue up."""
@@ -73,6 +76,7 @@ class WakeupListener:
             if self._inbox in readable:
                 self._drain_pipe()
             if self._connection in readable:
+                time.sleep(DEBOUNCE_SECONDS)
                 self._connection.poll()
                 self._connection.notifies.clear()
         except (psycopg2.Error, OSError, ValueError):

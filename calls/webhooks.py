@@ -1,12 +1,13 @@
 """HTTP in: verify, parse, apply. What a stranger sends is refused before anything is read or written."""
 
+import re
 from collections.abc import Callable
 from functools import wraps
 from urllib.parse import urlencode
 
 import structlog
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
@@ -20,6 +21,8 @@ from calls.providers.base import CallEvent, InvalidSignature, MalformedEvent
 from contacts.models import PreferredLanguage
 
 log = structlog.get_logger(__name__)
+
+_NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 SPEECH_LANGUAGES = {"en": "en-GB", "it": "it-IT"}
 
@@ -52,7 +55,7 @@ def _from_provider(handler: Handler) -> Callable[[HttpRequest], HttpResponse]:
             event = get_provider().parse_webhook_event(
                 # As the provider knows it: behind a proxy the request's own host and scheme are others.
                 f"{settings.PUBLIC_BASE_URL}{request.get_full_path()}",
-                request.POST,
+                _read_form(request),
                 request.headers.get("X-Twilio-Signature", ""),
             )
         except InvalidSignature:
@@ -65,6 +68,11 @@ def _from_provider(handler: Handler) -> Callable[[HttpRequest], HttpResponse]:
             return handler(event)
 
     return view
+
+
+def _read_form(request: HttpRequest) -> QueryDict:
+    """The provider sends plain forms; a stranger may send what cannot even be taken apart."""
+    return request.POST if request.content_type == "application/x-www-form-urlencoded" else QueryDict()
 
 
 @_from_provider
@@ -82,7 +90,8 @@ def answer_call(event: CallEvent) -> HttpResponse:
     attempt = attempts.filter(call_id=event.call_id).first()
     speech = VoiceResponse()
     if attempt:
-        speech.say(attempt.campaign.intro_script, language=_choose_language(attempt))
+        # Scripts are pasted from word processors; what XML cannot hold would end the call with an error.
+        speech.say(_NOT_IN_XML.sub(" ", attempt.campaign.intro_script), language=_choose_language(attempt))
         speech.redirect(_public_url("telephony-voice-end", event.call_id), method="POST")
     return _speak(speech)
 

@@ -1,8 +1,8 @@
 """Campaigns in the admin: prepared, started, watched and stopped by operators."""
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any, Protocol
-from uuid import UUID
 from zoneinfo import available_timezones
 
 import phonenumbers
@@ -10,10 +10,11 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
@@ -24,7 +25,12 @@ from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
 from unfold.utils import display_for_label
 from unfold.views import ChangeList
-from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminSelect2Widget
+from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminSelect2Widget,
+    UnfoldAdminSingleTimeWidget,
+    UnfoldAdminTextareaWidget,
+)
 
 from campaigns import lifecycle
 from campaigns.models import Campaign, CampaignStatus, Weekday, every_weekday
@@ -55,17 +61,19 @@ class Step(Protocol):
     def __call__(self, campaign: Campaign, *, now: Any) -> Campaign: ...
 
 
+@cache  # zoneinfo walks the disk for its names
 def name_zones() -> list[tuple[str, str]]:
     return [
-        ("", "Unknown: rely on the contacts' own zones"),
+        ("", "None"),
         *((zone, zone) for zone in sorted(available_timezones())),
     ]
 
 
+@cache
 def name_countries() -> list[tuple[str, str]]:
     regions = sorted(phonenumbers.SUPPORTED_REGIONS)
     prefixes = ((region, f"{region} (+{phonenumbers.country_code_for_region(region)})") for region in regions)
-    return [("", "None: every number has its +country code"), *prefixes]
+    return [("", "None"), *prefixes]
 
 
 class CampaignForm(forms.ModelForm):
@@ -92,6 +100,20 @@ class CampaignForm(forms.ModelForm):
     class Meta:
         model = Campaign
         fields = "__all__"
+        widgets = {
+            "description": UnfoldAdminTextareaWidget({"rows": 2}),
+            "intro_script": UnfoldAdminTextareaWidget({"rows": 4}),
+            "allowed_call_start": UnfoldAdminSingleTimeWidget(format="%H:%M"),
+            "allowed_call_end": UnfoldAdminSingleTimeWidget(format="%H:%M"),
+        }
+        labels = {
+            "allowed_call_start": "Calls from",
+            "allowed_call_end": "Calls until",
+            "max_attempts": "Tries at most",
+            "retry_interval_minutes": "Minutes between tries",
+            "max_concurrent_calls": "Lines at most",
+            "caller_id": "Number shown",
+        }
 
 
 class CampaignChangeList(ChangeList):
@@ -129,8 +151,7 @@ class CampaignAdmin(ModelAdmin):
         "show_refused",
         "show_not_reached",
         "show_attempts",
-        "starts_at",
-        "ends_at",
+        "show_dates",
     ]
     list_filter = ["status", "language", "starts_at", "ends_at"]
     search_fields = ["name", "description"]
@@ -174,8 +195,8 @@ class CampaignAdmin(ModelAdmin):
         (
             "First and last day, lines and number",
             {
-                "description": "All of these may be left empty: then it rings from its activation until nobody is left.",
-                "fields": [("starts_at", "ends_at"), ("max_concurrent_calls", "caller_id")],
+                "description": "All may be left empty: then it rings from its activation until nobody is left.",
+                "fields": ["starts_at", "ends_at", ("max_concurrent_calls", "caller_id")],
             },
         ),
         (
@@ -263,6 +284,12 @@ class CampaignAdmin(ModelAdmin):
     @display(description="Calls")
     def show_attempts(self, campaign: Campaign) -> str:
         return show_count(campaign.progress[ATTEMPTS], link_to_attempts(campaign))
+
+    @display(description="Dates", ordering="starts_at")
+    def show_dates(self, campaign: Campaign) -> str:
+        starts = campaign.starts_at and f"from {date_format(timezone.localtime(campaign.starts_at))}"
+        ends = campaign.ends_at and f"until {date_format(timezone.localtime(campaign.ends_at))}"
+        return " ".join(filter(None, [starts, ends])) or "-"
 
     def _show_state(self, campaign: Campaign, state: str) -> str:
         return show_count(campaign.progress[state], link_to_contacts(campaign, state__exact=state))
@@ -371,7 +398,10 @@ class CampaignAdmin(ModelAdmin):
         return self._take_step_on_page(request, object_id, lifecycle.cancel)
 
     def _take_step_on_page(self, request: HttpRequest, object_id: str, step: Step) -> HttpResponse:
-        self._take_step(request, Campaign.objects.filter(pk=UUID(object_id)), step)
+        campaign = self.get_object(request, object_id)
+        if campaign is None:
+            raise Http404
+        self._take_step(request, [campaign], step)
         return HttpResponse(headers={"HX-Redirect": reverse("admin:campaigns_campaign_change", args=[object_id])})
 
     def _take_step(self, request: HttpRequest, campaigns: Iterable[Campaign], step: Step) -> None:
@@ -380,7 +410,7 @@ class CampaignAdmin(ModelAdmin):
                 changed = step(campaign, now=timezone.now())
             except lifecycle.LifecycleError as error:
                 reasons = format_html_join("", "<li>{}</li>", ((problem,) for problem in error.problems))
-                text = format_html("<strong>{}</strong><ul>{}</ul>", campaign, reasons)
+                text = format_html("<strong>{} stays as it is.</strong><ul>{}</ul>", campaign, reasons)
                 self.message_user(request, text, messages.ERROR)
             else:
                 status = changed.get_status_display().lower()

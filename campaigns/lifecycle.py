@@ -83,12 +83,6 @@ def start_scheduled(now: datetime) -> int:
 
 
 def find_overdue(now: datetime) -> list[UUID]:
-    """The running campaigns whose end has passed."""
-    overdue = Campaign.objects.filter(status=CampaignStatus.RUNNING, ends_at__lte=now)
-    return list(overdue.values_list("pk", flat=True))
-
-
-def find_overdue(now: datetime) -> list[UUID]:
     """The running campaigns whose end has passed; complete_if_done() ends them when nobody is in a call."""
     overdue = Campaign.objects.filter(status=CampaignStatus.RUNNING, ends_at__lte=now)
     return list(overdue.order_by("pk").values_list("pk", flat=True))
@@ -97,13 +91,13 @@ def find_overdue(now: datetime) -> list[UUID]:
 def complete_if_done(campaign_id: UUID, now: datetime) -> bool:
     """Complete a running campaign that has nobody left to call, or whose end has passed; True when it did.
 
-    An import holds the campaign's row (FOR KEY SHARE) from its first contact to its commit. This lock can not
-    be had beside it, so a campaign is not completed under contacts that nobody can see yet. It is skipped, not
-    waited for: whoever adds contacts shows that the campaign is not done, and schedulers have others to serve.
+    Whoever adds contacts locks the campaign's row until the commit, so none is completed under contacts that
+    nobody can see yet. (Their foreign key would not do: it is deferred, and locks the row at the commit only.)
+    A row that is locked is passed over, not waited for: schedulers ask again soon, and have others to serve.
     """
     with transaction.atomic():
         campaign = (
-            Campaign.objects.select_for_update(skip_locked=True)
+            Campaign.objects.select_for_update(skip_locked=True, no_key=True)
             .filter(pk=campaign_id, status=CampaignStatus.RUNNING)
             .first()
         )
@@ -175,7 +169,7 @@ def _set_status(campaign: Campaign, step: str, status: CampaignStatus) -> Campai
 
 def _lock(campaign: Campaign, step: str) -> Campaign:
     """The campaign as it is now, locked. Raises LifecycleError when its status does not allow the step."""
-    # no_key: an operator who pauses a campaign must not have to wait for the end of an import into it.
+    # no_key: calls and contacts that are being written refer to the row; they and this need not wait in turn.
     locked = Campaign.objects.select_for_update(no_key=True).get(pk=campaign.pk)
     done, starts = STEPS[step]
     if locked.status not in starts:

@@ -6,7 +6,8 @@ that is asked about, hour and weekday always of the same zone.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from zoneinfo import ZoneInfo
 
 EVERY_DAY = frozenset(range(1, 8))
@@ -26,7 +27,7 @@ class CallingHours:
 
 def is_open(hours: CallingHours, zones: Sequence[str], now: datetime) -> bool:
     """Whether ``now`` lies within the hours in every one of the zones; never for no zone at all."""
-    return bool(zones) and all(_is_open_in(hours, ZoneInfo(zone), now) for zone in zones)
+    return bool(zones) and all(_is_open_in(hours, _load_zone(zone), now) for zone in zones)
 
 
 def next_opening(hours: CallingHours, zones: Sequence[str], now: datetime) -> datetime | None:
@@ -34,11 +35,24 @@ def next_opening(hours: CallingHours, zones: Sequence[str], now: datetime) -> da
 
     None when there is none within two weeks: no zone, no weekday, or zones whose hours never meet.
     """
-    if is_open(hours, zones, now):
-        return now.astimezone(UTC)
-    # What opens last of several zones opens them all, so the answer is an opening of one of them.
-    candidates = sorted(instant for zone in zones for instant in _possible_openings(hours, ZoneInfo(zone), now))
-    return next((instant for instant in candidates if is_open(hours, zones, instant)), None)
+    instant = now.astimezone(UTC)
+    last = instant + timedelta(days=SEARCH_DAYS)
+    while zones and instant < last:
+        closed = next((zone for zone in zones if not _is_open_in(hours, _load_zone(zone), instant)), None)
+        if closed is None:
+            return instant
+        # Nothing before the opening of a zone that is closed can be an opening of all.
+        opening = _next_opening_in(hours, _load_zone(closed), instant)
+        if opening is None:
+            return None
+        instant = opening
+    return None
+
+
+@cache
+def _load_zone(name: str) -> ZoneInfo:
+    """Kept for good: ZoneInfo itself keeps eight, and a number may lie in forty zones."""
+    return ZoneInfo(name)
 
 
 def _is_open_in(hours: CallingHours, zone: ZoneInfo, now: datetime) -> bool:
@@ -50,24 +64,29 @@ def _is_open_in(hours: CallingHours, zone: ZoneInfo, now: datetime) -> bool:
     return hours.start <= local.time() < hours.end
 
 
-def _possible_openings(hours: CallingHours, zone: ZoneInfo, now: datetime) -> Iterator[datetime]:
-    """Every instant (UTC) after ``now`` at which the hours may begin in this zone.
+def _next_opening_in(hours: CallingHours, zone: ZoneInfo, now: datetime) -> datetime | None:
+    """The first instant (UTC) after ``now`` at which a zone that is closed now is open."""
+    today = now.astimezone(zone).date()
+    for offset in range(SEARCH_DAYS):
+        for instant in sorted(_possible_openings(hours, zone, today + timedelta(days=offset))):
+            if instant > now and _is_open_in(hours, zone, instant):
+                return instant
+    return None
+
+
+def _possible_openings(hours: CallingHours, zone: ZoneInfo, day: date) -> Iterator[datetime]:
+    """Every instant (UTC) at which the hours may begin in this zone on this day of its calendar.
 
     They begin when the local clock comes to the opening time, which it does twice when it is set back over
     it, and when a change of the clock jumps into the hours: forward over their start, or back over their end.
     """
-    now = now.astimezone(UTC)
-    today = now.astimezone(zone).date()
-    for offset in range(SEARCH_DAYS):
-        local = datetime.combine(today + timedelta(days=offset), hours.start or time.min, tzinfo=zone)
-        for fold in (0, 1):
-            instant = local.replace(fold=fold).astimezone(UTC)
-            if instant > now:
-                yield instant
-        day_start = now + timedelta(days=offset)
-        day_end = day_start + timedelta(days=1)
-        if day_start.astimezone(zone).utcoffset() != day_end.astimezone(zone).utcoffset():
-            yield _find_change(zone, day_start, day_end)
+    start = datetime.combine(day, hours.start or time.min, tzinfo=zone)
+    for fold in (0, 1):
+        yield start.replace(fold=fold).astimezone(UTC)
+    midnight = datetime.combine(day, time.min, tzinfo=zone).astimezone(UTC)
+    next_midnight = datetime.combine(day + timedelta(days=1), time.min, tzinfo=zone).astimezone(UTC)
+    if midnight.astimezone(zone).utcoffset() != next_midnight.astimezone(zone).utcoffset():
+        yield _find_change(zone, midnight, next_midnight)
 
 
 def _find_change(zone: ZoneInfo, before: datetime, after: datetime) -> datetime:

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -11,11 +12,13 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
+from django.utils.formats import date_format
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.utils import display_for_label
 
-from contacts.arming import arm_contact
+from campaigns.models import CampaignStatus
+from contacts.arming import add_contact, arm_contact
 from contacts.exclusion import add_numbers_to_do_not_call, add_to_do_not_call
 from contacts.forms import CallingZonesField, PhoneNumberField
 from contacts.models import CallOutcome, Contact, ContactState, DoNotCallEntry, DoNotCallSource
@@ -43,6 +46,11 @@ def normalise_search(search_term: str) -> str:
     with contextlib.suppress(InvalidPhoneNumber):
         return normalise_number(search_term)
     return search_term
+
+
+def show_time(instant: datetime | None) -> str:
+    """Short enough for a list, in the time zone of the operators' pages."""
+    return date_format(timezone.localtime(instant), "j M Y, H:i") if instant else "-"
 
 
 class NextCallFilter(admin.SimpleListFilter):
@@ -85,6 +93,8 @@ class ContactForm(forms.ModelForm):
     def clean_campaign(self) -> Any:
         """Runs before the number is read, because the campaign's field comes first."""
         campaign = self.cleaned_data["campaign"]
+        if campaign.status == CampaignStatus.CANCELLED:
+            raise forms.ValidationError("This campaign is cancelled; it takes no more contacts.")
         self.fields["phone_number"].default_country = campaign.default_country
         return campaign
 
@@ -103,8 +113,8 @@ class ContactAdmin(ModelAdmin):
         "show_state",
         "attempts_count",
         "show_last_outcome",
-        "last_attempt_at",
-        "next_attempt_at",
+        "show_last_attempt",
+        "show_next_attempt",
     ]
     list_filter = ["state", NextCallFilter, "last_outcome", "preferred_language", "has_prior_consent", "campaign"]
     list_select_related = ["campaign"]
@@ -172,8 +182,8 @@ class ContactAdmin(ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: Contact, form: ContactForm, change: bool) -> None:
         if not change:
-            arm_contact(obj, now=timezone.now())
-            return obj.save()
+            add_contact(obj, now=timezone.now())
+            return
         changed = form.changed_data
         if "phone_number" in changed:
             if "calling_zone" not in changed:
@@ -193,6 +203,14 @@ class ContactAdmin(ModelAdmin):
             "-",
             OUTCOME_COLOURS,
         )
+
+    @display(description="Last call", ordering="last_attempt_at")
+    def show_last_attempt(self, contact: Contact) -> str:
+        return show_time(contact.last_attempt_at)
+
+    @display(description="Next call", ordering="next_attempt_at")
+    def show_next_attempt(self, contact: Contact) -> str:
+        return show_time(contact.next_attempt_at)
 
     @admin.action(description="Add to do-not-call list", permissions=["change"])
     def exclude_selected(self, request: HttpRequest, queryset: QuerySet[Contact]) -> HttpResponse | None:

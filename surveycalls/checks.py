@@ -1,1 +1,191 @@
-"""System checks."""
+"""System checks: what would make a deployment unsafe or mute, each with what to do about it.
+
+Some are true of any machine; the rest, of `check --deploy`, only of one that rings people.
+"""
+
+import ipaddress
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning, register
+from django.http.request import split_domain_port, validate_host
+
+# A call that is sent so long after it was claimed rings outside its window, or after a pause.
+LATEST_RING_SECONDS = 30
+
+Apps = Sequence[AppConfig] | None
+
+
+@register("surveycalls", deploy=True)
+def check_secret_key(app_configs: Apps, **_kwargs: Any) -> list[CheckMessage]:
+    if settings.SECRET_KEY_FROM_ENVIRONMENT:
+        return []
+    return [
+        Error(
+            "SECRET_KEY is not set; a key that was made for this machine alone is in use.",
+            hint="Set SECRET_KEY to at least 50 random characters, the same for all processes and machines.",
+            id="surveycalls.E001",
+        )
+    ]
+
+
+@register("surveycalls", deploy=True)
+def check_database(app_configs: Apps, **_kwargs: Any) -> list[CheckMessage]:
+    if not settings.DATABASE_IS_EMBEDDED:
+        return []
+    return [
+        Error(
+            "DATABASE_URL is not set; the embedded database is in use, which is for trying out and for tests.",
+            hint="Set DATABASE_URL to a PostgreSQL server, 14 or newer, that is backed up.",
+            id="surveycalls.E002",
+        )
+    ]
+
+
+@register("surveycalls", deploy=True)
+def check_public_address(app_configs: Apps, **_kwargs: Any) -> list[CheckMessage]:
+    address = urlsplit(settings.PUBLIC_BASE_URL)
+    problems: list[CheckMessage] = []
+    if address.scheme != "https":
+        problems.append(
+            Error(
+                "PUBLIC_BASE_URL is not https: operators' passwords and the provider's reports travel in the clear.",
+                hint="Put a proxy with a certificate before the site, and set PUBLIC_BASE_URL to its https address.",
+                id="surveycalls.E003",
+            )
+        )
+    if _is_this_machine(address.hostname):
+        problems.append(
+            Error(
+                f"PUBLIC_BASE_URL names this machine itself ({address.hostname}): the provider cannot report on calls.",
+                hint="Set PUBLIC_BASE_URL to the address under which the provider reaches the site.",
+                id="surveycalls.E004",
+            )
+        )
+    return problems
+
+
+@register("surveycalls", deploy=True)
+def check_credentials(app_configs: Apps, **_kwargs: Any) -> list[CheckMessage]:
+    missing = [name for name in ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN") if not getattr(settings, name)]
+    if not missing:
+        return []
+    return [
+        Error(
+            f"{' and '.join(missing)} {'are' if len(missing) > 1 else 'is'} not set: nobody can be rung.",
+            hint="Set both as the provider's console shows them. The auth token is needed beside an API key too: "
+            "the provider signs its reports with it.",
+            id="surveycalls.E005",
+        )
+    ]
+
+
+@register("surveycalls", deploy=True)
+def check_provider_address(app_configs: Apps, **_kwargs: Any) -> list[CheckMessage]:
+    if settings.TWILIO_API_BASE_URL.startswith("https://"):
+        return []
+    return [
+        Error(
+            "TWILIO_API_BASE_URL is not https: the account's credentials and all numbers travel in the clear.",
+            hint="Use the provider's https address. The simulator, which has none, rings nobody.",
+            id="surveycalls.E006",
+        )
+    ]
+
+
+@register("surveycalls", deploy=True)
+def check_latest_ring(app_configs: Apps, **_kwargs: Any) -> list[CheckMessage]:
+    latest = settings.CALL_SEND_DEADLINE_SECONDS + settings.TWILIO_CONNECT_TIMEOUT_SECONDS
+    if latest <= LATEST_RING_SECONDS:
+        return []
+    return [
+        Warning(
+            f"A call may reach the provider {latest} seconds after it was claimed: long after its window has "
+            "closed or its campaign was paused.",
+            hint="Lower CALL_SEND_DEADLINE_SECONDS and TWILIO_CONNECT_TIMEOUT_SECONDS to "
+            f"{LATEST_RING_SECONDS} seconds together.",
+            id="surveycalls.W001",
+        )
+    ]
+
+
+@register("surveycalls")
+def check_allowed_hosts(app_configs: Apps, **_kwargs: Any) -> list[CheckMessage]:
+    domain, _ = split_domain_port(urlsplit(settings.PUBLIC_BASE_URL).netloc)
+    if validate_host(domain, settings.ALLOWED_HOSTS):
+        return []
+    return [
+        Error(
+            f"ALLOWED_HOSTS lacks {domain}, the host of PUBLIC_BASE_URL: the provider's reports are refused.",
+            hint=f"Add {domain} to ALLOWED_HOSTS, or leave ALLOWED_HOSTS unset.",
+            id="surveycalls.E007",
+        )
+    ]
+
+
+@register("surveycalls")
+def check_api_key(app_configs: Apps, **_kwargs: Any) -> list[CheckMessage]:
+    if bool(settings.TWILIO_API_KEY_SID) == bool(settings.TWILIO_API_KEY_SECRET):
+        return []
+    return [
+        Error(
+            "Only one of TWILIO_API_KEY_SID and TWILIO_API_KEY_SECRET is set; the API key is not used.",
+            hint="Set both, or neither to sign in with the auth token.",
+            id="surveycalls.E008",
+        )
+    ]
+
+
+@register("surveycalls")
+def check_background_jobs(app_configs: Apps, **_kwargs: Any) -> list[CheckMessage]:
+    from calls.shifts import SHIFT
+
+    timeout, retry = settings.Q_CLUSTER["timeout"], settings.Q_CLUSTER["retry"]
+    longest = settings.TWILIO_CONNECT_TIMEOUT_SECONDS + settings.TWILIO_READ_TIMEOUT_SECONDS
+    problems: list[CheckMessage] = []
+    if retry <= timeout:
+        problems.append(
+            Error(
+                f"Q_CLUSTER's retry ({retry} s) is not longer than its timeout ({timeout} s): a job would be given "
+                "to a second worker while the first is still at it.",
+                hint="Raise retry above timeout in settings.py.",
+                id="surveycalls.E009",
+            )
+        )
+    if timeout <= SHIFT.total_seconds() + longest:
+        problems.append(
+            Error(
+                f"A shift of the scheduler and the longest wait for the provider ({longest} s) do not fit into "
+                f"Q_CLUSTER's timeout ({timeout} s): the job would be ended with calls on their way.",
+                hint="Lower TWILIO_CONNECT_TIMEOUT_SECONDS and TWILIO_READ_TIMEOUT_SECONDS.",
+                id="surveycalls.E010",
+            )
+        )
+    return problems
+
+
+@register("surveycalls")
+def check_silence(app_configs: Apps, **_kwargs: Any) -> list[CheckMessage]:
+    if settings.CALL_SILENCE_SECONDS > settings.CALL_RING_TIMEOUT_SECONDS:
+        return []
+    return [
+        Warning(
+            "CALL_SILENCE_SECONDS is not above CALL_RING_TIMEOUT_SECONDS: the provider is asked about every call "
+            "that nobody picks up.",
+            hint="Raise CALL_SILENCE_SECONDS above CALL_RING_TIMEOUT_SECONDS.",
+            id="surveycalls.W002",
+        )
+    ]
+
+
+def _is_this_machine(host: str | None) -> bool:
+    if host is None or host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified

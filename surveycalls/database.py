@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-from surveycalls.environment import env
+from surveycalls.environment import env, read_text
 
 POSTGRES_SCHEMES = {"postgres", "postgresql", "psql", "pgsql"}
 EMBEDDED_USER = "postgres"
@@ -28,6 +28,8 @@ START_TIMEOUT_SECONDS = 60
 # scheduler from the provider's row, so the server ends it.
 SESSION_OPTIONS = "-c idle_in_transaction_session_timeout=10000"
 
+_EXAMPLE = "Use postgres://user:password@host:5432/name, or leave DATABASE_URL unset for the embedded server."
+
 _users_lock: Any = None  # held, never released: see the module's docstring
 
 
@@ -36,29 +38,38 @@ def configure_database(data_dir: Path) -> dict[str, Any]:
 
     Raises ImproperlyConfigured for an engine without the row locks that the scheduler stands on.
     """
-    url = env.str("DATABASE_URL", default="")
+    url = read_text("DATABASE_URL")
     settings = _read_database_url(url) if url else _start_embedded(data_dir / "postgres")
-    if name := env.str("DATABASE_NAME", default=""):
-        settings["NAME"] = name
+    settings["NAME"] = read_text("DATABASE_NAME", settings["NAME"])
+    if not settings["NAME"]:
+        raise ImproperlyConfigured(f"DATABASE_URL names no database. {_EXAMPLE}")
     settings["CONN_MAX_AGE"] = 60
     settings["CONN_HEALTH_CHECKS"] = True
     settings["OPTIONS"] = {"options": SESSION_OPTIONS} | settings.get("OPTIONS", {})
     return settings
 
 
+def is_embedded() -> bool:
+    return not read_text("DATABASE_URL")
+
+
 def _read_database_url(url: str) -> dict[str, Any]:
-    scheme = urlsplit(url).scheme
-    if scheme not in POSTGRES_SCHEMES:
-        raise ImproperlyConfigured(
-            f"DATABASE_URL names {scheme or 'no engine'!r}, but surveycalls needs PostgreSQL 14 or newer: its "
-            "schedulers keep out of each other's way with row locks (SELECT ... FOR UPDATE SKIP LOCKED) and "
-            "partial unique indexes. Use postgres://user:password@host:5432/name, or leave DATABASE_URL "
-            "unset for the embedded server."
-        )
+    # The URL stays out of the messages, and so does what the parser says of it: it holds a password.
     try:
-        return env.db_url_config(url)
-    except ValueError as error:
-        raise ImproperlyConfigured(f"DATABASE_URL cannot be read: {error}") from error
+        scheme = urlsplit(url).scheme
+        settings = env.db_url_config(url) if scheme in POSTGRES_SCHEMES else None
+    except ValueError:
+        raise ImproperlyConfigured(
+            "DATABASE_URL cannot be read: its port must be a number, and special characters in the user's name "
+            f"and password percent-encoded. {_EXAMPLE}"
+        ) from None
+    if settings is None:
+        raise ImproperlyConfigured(
+            f"DATABASE_URL names {repr(scheme) if scheme else 'no engine'}, but surveycalls needs PostgreSQL 14 or "
+            "newer: its schedulers keep out of each other's way with row locks (SELECT ... FOR UPDATE SKIP LOCKED) "
+            f"and partial unique indexes. {_EXAMPLE}"
+        )
+    return settings
 
 
 def _start_embedded(data_dir: Path) -> dict[str, Any]:
@@ -71,10 +82,11 @@ def _start_embedded(data_dir: Path) -> dict[str, Any]:
     log = data_dir.with_name(f"{data_dir.name}.keeper.log")
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
     keeper = None
-    while (socket_dir := _kept_socket_dir(data_dir)) is None:
-        if keeper is None or keeper.poll() == 0:  # 0: it stood back for one that was just leaving
+    while not (socket_dir := _read_keeper(data_dir)):
+        # It ends with 0 when it stood back for another one, which may have been about to leave.
+        if socket_dir is None and (keeper is None or keeper.poll() == 0):
             keeper = _start_keeper(data_dir, log)
-        if keeper.poll() not in (None, 0) or time.monotonic() > deadline:
+        if (keeper and keeper.poll()) or time.monotonic() > deadline:
             raise ImproperlyConfigured(
                 f"The embedded PostgreSQL did not start; {log} says why. Mend that, or set DATABASE_URL."
             )
@@ -103,14 +115,14 @@ def _lock_path(data_dir: Path, name: str) -> Path:
     return data_dir.with_name(f"{data_dir.name}.{name}.lock")
 
 
-def _kept_socket_dir(data_dir: Path) -> str | None:
-    """Where the server listens, once a living keeper has said that it is ready."""
+def _read_keeper(data_dir: Path) -> str | None:
+    """Where the kept server listens; "" while it starts or stops; None when no keeper lives."""
     with _lock_path(data_dir, "keeper").open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
-            return lock.read() or None
+            return lock.read()
     return None
 
 
@@ -137,7 +149,7 @@ def _start_server(data_dir: Path) -> Any:
     # runtime directory. Its default is shared by all users of the machine, who then lock each other out.
     runtime_dir = Path(tempfile.gettempdir()) / f"surveycalls-{os.getuid()}"
     runtime_dir.mkdir(mode=0o700, exist_ok=True)
-    if runtime_dir.stat().st_uid != os.getuid():
+    if runtime_dir.lstat().st_uid != os.getuid():  # of the link, if somebody has put one there
         sys.exit(f"{runtime_dir} belongs to another user; remove it or set TMPDIR.")
     os.environ["XDG_RUNTIME_DIR"] = str(runtime_dir)
 

@@ -7,17 +7,18 @@ from typing import Any
 
 import structlog
 
-_PHONE_NUMBER = re.compile(r"(\+|%2B)([1-9]\d{6,14})\b")
+# As in E.164, but of any length: rather too much is masked than too little. URLs may be encoded twice.
+_PHONE_NUMBER = re.compile(r"(?:\+|%(?:25)*2B)([1-9]\d{6,})", re.IGNORECASE)
 
 
 def mask_phone_number(number: str) -> str:
-    """+12025550123 -> +120*****23: enough to recognise, not enough to ring."""
+    """+12025550123 -> +120******23: enough to recognise, not enough to ring."""
     return f"{number[:4]}{'*' * (len(number) - 6)}{number[-2:]}"
 
 
 def _mask_line(_logger: Any, _method: str, line: str) -> str:
     """Comes after the renderer, so that exceptions and library messages are masked too."""
-    return _PHONE_NUMBER.sub(lambda match: mask_phone_number(f"+{match.group(2)}"), line)
+    return _PHONE_NUMBER.sub(lambda match: mask_phone_number(f"+{match.group(1)}"), line)
 
 
 def configure_logging(log_format: str, level: str) -> None:
@@ -29,9 +30,13 @@ def configure_logging(log_format: str, level: str) -> None:
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    # Tracebacks without local variables, which both renderers show by default: credentials are among them.
+    tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
     renderers = {
-        "json": [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()],
-        "console": [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())],
+        "json": [structlog.processors.ExceptionRenderer(tracebacks), structlog.processors.JSONRenderer()],
+        "console": [
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        ],
     }
     logging.config.dictConfig(
         {

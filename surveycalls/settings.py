@@ -1,19 +1,30 @@
 """All settings, one block per subsystem, every value from the environment (see .env.example)."""
 
+import contextlib
+import os
 import secrets
+import tempfile
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import environ
-from django.urls import reverse_lazy
 
-from surveycalls.database import configure_database
-from surveycalls.environment import env, read_bool, read_http_url, read_int, read_list, read_text
+from surveycalls.database import configure_database, is_embedded
+from surveycalls.environment import (
+    read_bool,
+    read_http_url,
+    read_int,
+    read_list,
+    read_redis_url,
+    read_site_url,
+    read_text,
+    read_time_zone,
+)
 from surveycalls.logs import configure_logging
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-environ.Env.read_env(BASE_DIR / ".env")
+if (BASE_DIR / ".env").exists():
+    environ.Env.read_env(BASE_DIR / ".env")
 DATA_DIR = Path(read_text("DATA_DIR", str(BASE_DIR / ".data"))).resolve()
 
 
@@ -22,8 +33,11 @@ def _read_or_make_secret_key() -> str:
     path = DATA_DIR / "secret_key"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(50))
+        # Written first and named then: of processes that start at once none may read half a key.
+        with tempfile.NamedTemporaryFile("w", dir=path.parent) as draft, contextlib.suppress(FileExistsError):
+            draft.write(secrets.token_urlsafe(50))
+            draft.flush()
+            os.link(draft.name, path)
     return path.read_text()
 
 
@@ -31,7 +45,7 @@ def _read_or_make_secret_key() -> str:
 DEBUG = read_bool("DEBUG", default=False)
 SECRET_KEY_FROM_ENVIRONMENT = read_text("SECRET_KEY")
 SECRET_KEY = SECRET_KEY_FROM_ENVIRONMENT or _read_or_make_secret_key()
-PUBLIC_BASE_URL = read_http_url("PUBLIC_BASE_URL", default="http://127.0.0.1:8000")
+PUBLIC_BASE_URL = read_site_url("PUBLIC_BASE_URL", default="http://127.0.0.1:8000")
 _public_host = urlsplit(PUBLIC_BASE_URL).hostname
 ALLOWED_HOSTS = read_list("ALLOWED_HOSTS") or ["127.0.0.1", "localhost", _public_host]
 ROOT_URLCONF = "surveycalls.urls"
@@ -79,6 +93,7 @@ TEMPLATES = [
 ]
 
 # The database
+DATABASE_IS_EMBEDDED = is_embedded()
 DATABASES = {"default": configure_database(DATA_DIR)}
 
 # Transport security follows from the public address: a site reached over https insists on it.
@@ -107,7 +122,7 @@ AUTH_PASSWORD_VALIDATORS = [
 LANGUAGE_CODE = "en-gb"
 USE_I18N = True
 USE_TZ = True
-TIME_ZONE = read_text("TIME_ZONE", "UTC")
+TIME_ZONE = read_time_zone("TIME_ZONE", "UTC")
 
 # Static files
 STATIC_URL = "static/"
@@ -130,9 +145,10 @@ TWILIO_CONNECT_TIMEOUT_SECONDS = read_int("TWILIO_CONNECT_TIMEOUT_SECONDS", defa
 TWILIO_READ_TIMEOUT_SECONDS = read_int("TWILIO_READ_TIMEOUT_SECONDS", default=10)
 
 # The life of one call, in seconds
-CALL_SEND_DEADLINE_SECONDS = read_int("CALL_SEND_DEADLINE_SECONDS", default=5)
-CALL_RING_TIMEOUT_SECONDS = read_int("CALL_RING_TIMEOUT_SECONDS", default=30, minimum=5)
+CALL_SEND_DEADLINE_SECONDS = read_int("CALL_SEND_DEADLINE_SECONDS", default=5, minimum=2)
+CALL_RING_TIMEOUT_SECONDS = read_int("CALL_RING_TIMEOUT_SECONDS", default=30, minimum=5, maximum=600)
 CALL_TIME_LIMIT_SECONDS = read_int("CALL_TIME_LIMIT_SECONDS", default=600)
+CALL_QUEUE_SECONDS = read_int("CALL_QUEUE_SECONDS", default=60)
 CALL_SILENCE_SECONDS = read_int("CALL_SILENCE_SECONDS", default=60)
 CALL_LOOKUP_SECONDS = read_int("CALL_LOOKUP_SECONDS", default=15)
 
@@ -154,25 +170,13 @@ Q_CLUSTER = {
     "save_limit": 250,
     "label": "Background jobs",
 }
-if REDIS_URL := env.str("REDIS_URL", default=""):
+if REDIS_URL := read_redis_url("REDIS_URL"):
     Q_CLUSTER["redis"] = REDIS_URL
 else:
     Q_CLUSTER["orm"] = "default"
 
 
 # The admin's looks
-def _link(title: str, icon: str, model: str) -> dict[str, Any]:
-    """An entry of the sidebar, for those who may see the model."""
-    app, name = model.rsplit("_", 1)
-    permission = f"{app}.view_{name}"
-    return {
-        "title": title,
-        "icon": icon,
-        "link": reverse_lazy(f"admin:{model}_changelist"),
-        "permission": lambda request: request.user.has_perm(permission),
-    }
-
-
 UNFOLD = {
     "SITE_TITLE": "surveycalls",
     "SITE_HEADER": "surveycalls",
@@ -181,26 +185,6 @@ UNFOLD = {
     "SHOW_HISTORY": True,
     "ENVIRONMENT": "calls.admin.show_dialling",
     "SIDEBAR": {
-        "navigation": [
-            {
-                "title": "Calling",
-                "items": [
-                    _link("Campaigns", "campaign", "campaigns_campaign"),
-                    _link("Contacts", "contacts", "contacts_contact"),
-                    _link("Do-not-call list", "phone_disabled", "contacts_donotcallentry"),
-                    _link("Call attempts", "call_log", "calls_callattempt"),
-                ],
-            },
-            {
-                "title": "Operation",
-                "separator": True,
-                "items": [
-                    _link("Provider", "cell_tower", "calls_providerconfig"),
-                    _link("Scheduled jobs", "schedule", "django_q_schedule"),
-                    _link("Failed jobs", "error", "django_q_failure"),
-                    _link("Users", "person", "auth_user"),
-                ],
-            },
-        ]
+        "navigation": "surveycalls.navigation.list_pages",
     },
 }

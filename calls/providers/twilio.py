@@ -4,6 +4,7 @@ https://www.twilio.com/docs/voice/api/call-resource, https://www.twilio.com/docs
 """
 
 import re
+import ssl
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -13,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 from twilio.request_validator import RequestValidator
-from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from calls.providers.base import (
     CallEvent,
@@ -44,11 +45,14 @@ PROGRESS_BY_STATUS = {
     "canceled": CallProgress.CANCELED,
 }
 
+CODE_OF_ENDED_CALL = "21220"  # what is to be ended is over
+
 # date_created has whole seconds, and their clock is not ours.
 CLOCK_DIFFERENCE = timedelta(seconds=5)
 
 _CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,32}\Z")
 _SID = re.compile(r"[A-Za-z0-9]{1,64}\Z")
+_NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")  # PostgreSQL's text has no place for these
 
 
 class TwilioProvider:
@@ -90,7 +94,7 @@ class TwilioProvider:
         _raise_for_refusal(response)
         try:
             call = response.json()
-            return PlacedCall(provider_call_id=_read_sid(call["sid"]), raw_status=str(call.get("status", "")))
+            return PlacedCall(provider_call_id=_read_sid(call["sid"]), raw_status=_read_word(call.get("status")))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise PlacementUnknown("The provider's answer cannot be read.") from error
 
@@ -118,17 +122,21 @@ class TwilioProvider:
         # Calls that are still queued have no start time, and the filter would hide them; so all calls to the
         # number are listed, newest first, and compared here by when they were created.
         response = self._request("GET", f"{self._calls_url}.json", params={"To": to, "PageSize": 100})
-        calls = _read_json(response).get("calls", [])
-        candidates = [call for call in calls if call["sid"] not in known and _read_time(call["date_created"]) >= since]
+        try:
+            calls = _read_json(response)["calls"]
+            unknown = [call for call in calls if call["sid"] not in known]
+            candidates = [call for call in unknown if _read_time(call["date_created"]) >= since]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ProviderUnavailable("The provider's list of calls cannot be read.") from error
         return _read_call(candidates[-1]) if candidates else None
 
     def hang_up(self, provider_call_id: str) -> None:
         url = f"{self._calls_url}/{provider_call_id}.json"
-        # "canceled" ends a call that is queued or ringing, and is refused for one that is live.
+        # "canceled" ends a call that is queued or ringing, and leaves one that is live alone.
         response = self._request("POST", url, data={"Status": "canceled"})
-        if not response.ok:
+        if not _is_success(response) or _read_json(response).get("status") == "in-progress":
             response = self._request("POST", url, data={"Status": "completed"})
-        if not response.ok:
+        if not _is_success(response) and _read_code(response) != CODE_OF_ENDED_CALL:
             raise ProviderUnavailable(_describe(response), _read_code(response))
 
     def _request(self, method: str, url: str, **arguments: Any) -> requests.Response:
@@ -143,11 +151,14 @@ class TwilioProvider:
 
 
 def _was_never_sent(error: requests.RequestException) -> bool:
-    """Whether the connection itself failed: refused, no route, no such name, TLS, or too slow to open."""
-    if isinstance(error, requests.ConnectTimeout | requests.exceptions.SSLError):
-        return True
-    cause = error.args[0] if error.args else None
-    return isinstance(cause, MaxRetryError) and isinstance(cause.reason, NewConnectionError | ConnectTimeoutError)
+    """Whether the connection itself failed: refused, no route, no such name, wrong certificate, too slow to open.
+
+    Other troubles with TLS may come after the request was sent.
+    """
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    if isinstance(error, requests.exceptions.SSLError):
+        return isinstance(reason, Exception) and isinstance(reason.args[0], ssl.SSLCertVerificationError)
+    return isinstance(error, requests.ConnectTimeout) or isinstance(reason, NewConnectionError | ConnectTimeoutError)
 
 
 def _raise_for_refusal(response: requests.Response) -> None:
@@ -163,25 +174,29 @@ def _raise_for_refusal(response: requests.Response) -> None:
         raise ProviderMisconfigured(_describe(response), code or str(status))
 
 
+def _is_success(response: requests.Response) -> bool:
+    return 200 <= response.status_code < 300  # response.ok is true of redirects as well
+
+
 def _read_code(response: requests.Response) -> str:
-    if response.ok:
+    if _is_success(response):
         return ""
     try:
-        return str(response.json().get("code") or "")
+        return _read_word(response.json().get("code"))
     except (ValueError, AttributeError):
         return ""
 
 
 def _describe(response: requests.Response) -> str:
     try:
-        message = response.json()["message"]
+        message = _NOT_STORABLE.sub("?", str(response.json()["message"]))
     except (ValueError, KeyError, TypeError):
         message = "no explanation"
     return f"The provider answered {response.status_code}: {message}"
 
 
 def _read_json(response: requests.Response) -> dict[str, Any]:
-    if not response.ok:
+    if not _is_success(response):
         raise ProviderUnavailable(_describe(response), _read_code(response) or str(response.status_code))
     try:
         return dict(response.json())
@@ -197,14 +212,19 @@ def _read_call(call: Mapping[str, Any]) -> CallEvent:
 
 
 def _read_event(source: Mapping[str, Any], call_id: str, *, sid: str, status: str, error: str) -> CallEvent:
-    raw_status = str(source.get(status) or "")[:40]
+    raw_status = _read_word(source.get(status))
     return CallEvent(
         call_id=call_id,
         provider_call_id=_read_sid(source.get(sid)),
         progress=PROGRESS_BY_STATUS.get(raw_status, CallProgress.OTHER),
         raw_status=raw_status,
-        error_code=str(source.get(error) or "")[:40],
+        error_code=_read_word(source.get(error)),
     )
+
+
+def _read_word(value: Any) -> str:
+    """A status or a code, as the database can hold it."""
+    return _NOT_STORABLE.sub("?", str(value or ""))[:40]
 
 
 def _read_sid(value: Any) -> str:

@@ -1,10 +1,11 @@
 """The edge of the machine, for tests: a clock that stands still and a provider that does what it is told."""
 
+from concurrent.futures import Executor, Future
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from calls.models import CallAttempt, ProviderConfig
+from calls.models import ProviderConfig
 from calls.providers.base import PlacedCall
 from calls.scheduler import CallScheduler, CallSchedulerConfig
 
@@ -65,6 +66,18 @@ class FakeProvider:
         return [request.to for request in self.requests]
 
 
+class InlineSenders(Executor):
+    """Sends at once, so that the provider sees the clock as it stood when the call was handed over."""
+
+    def submit(self, fn, /, *args, **kwargs):
+        future = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
 @pytest.fixture
 def clock():
     return FakeClock()
@@ -91,6 +104,7 @@ def make_scheduler(lines, clock, provider):
     def make(**config):
         config = {"max_concurrent_calls": None} | config
         scheduler = CallScheduler(CallSchedulerConfig(**config), provider=provider, clock=clock, sleep=clock.sleep)
+        scheduler._senders = InlineSenders()
         made.append(scheduler)
         return scheduler
 
@@ -102,8 +116,3 @@ def make_scheduler(lines, clock, provider):
 @pytest.fixture
 def scheduler(make_scheduler):
     return make_scheduler()
-
-
-@pytest.fixture
-def only_attempt():
-    return lambda: CallAttempt.objects.get()

@@ -234,8 +234,7 @@ SHAPES = [
 @pytest.mark.parametrize("hours", SHAPES)
 @pytest.mark.parametrize(("zone", "change"), CHANGES)
 def test_no_minute_around_a_change_of_the_clock_opens_before_the_next_opening(zone, change, hours):
-    # From the change backwards each start looks for the same opening or an earlier one; the steps are coprime
-    # to the hour, so that they fall on every kind of minute.
+    # 397 shares no factor with 60, so that the searches begin at every kind of minute.
     until = at(change) + timedelta(days=9)
     for minutes in range(-2 * 24 * 60, 24 * 60, 397):
         now = at(change) + timedelta(minutes=minutes)

@@ -1,9 +1,11 @@
+from datetime import UTC, datetime
+
 import factory
 
 from campaigns.tests.factories import CampaignFactory
 from contacts.models import Contact, DoNotCallEntry
 
-FIRST_DUE = "2026-01-01T00:00:00Z"
+FIRST_DUE = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def make_number(n: int) -> str:

@@ -1,0 +1,187 @@
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test import RequestFactory
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from calls.admin import show_dialling
+from calls.models import CallAttempt, ProviderConfig
+from calls.tests.factories import CallAttemptFactory, ProviderConfigFactory
+
+ATTEMPTS = "/admin/calls/callattempt/"
+PROVIDERS = "/admin/calls/providerconfig/"
+
+pytestmark = pytest.mark.django_db
+
+
+def page_of(row, what="change"):
+    return f"/admin/calls/{row._meta.model_name}/{row.pk}/{what}/"
+
+
+def get(client, url):
+    response = client.get(url)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def count_queries(client, url):
+    client.get(url)  # fills the cache of content types
+    with CaptureQueriesContext(connection) as queries:
+        get(client, url)
+    return len(queries)
+
+
+def form_of(provider, **changes):
+    fields = {
+        "adapter": "twilio",
+        "outbound_number": provider.outbound_number,
+        "max_concurrent_calls": provider.max_concurrent_calls,
+        "calls_per_second": provider.calls_per_second,
+    }
+    if provider.dialing_enabled:
+        fields["dialing_enabled"] = "on"
+    return fields | changes
+
+
+def test_the_list_and_the_page_open(admin_client):
+    attempt = CallAttemptFactory(outcome="failed", error_code="21211")
+    page = get(admin_client, ATTEMPTS)
+    assert "21211" in page
+    assert page_of(attempt) in page
+    assert attempt.call_id in get(admin_client, page_of(attempt))
+
+
+def test_an_attempt_that_never_rang_says_so(admin_client):
+    CallAttemptFactory(outcome="failed", given_back=True)
+    assert "Never rang" in get(admin_client, ATTEMPTS)
+
+
+@pytest.mark.parametrize("state", ["claimed", "ringing", "answered"])
+def test_an_open_attempt_opens(admin_client, state):
+    attempt = CallAttemptFactory(**{state: True})
+    assert state.capitalize() in get(admin_client, ATTEMPTS)
+    get(admin_client, page_of(attempt))
+
+
+def test_the_length_of_a_talk_is_shown(admin_client):
+    attempt = CallAttemptFactory(answered=True)
+    ended_at = attempt.answered_at + timedelta(seconds=95)
+    CallAttempt.objects.update(status="ended", outcome="completed", ended_at=ended_at)
+    assert "1:35" in get(admin_client, ATTEMPTS)
+
+
+def test_the_list_takes_the_same_number_of_queries_for_many_attempts(admin_client):
+    CallAttemptFactory.create_batch(2)
+    few = count_queries(admin_client, ATTEMPTS)
+    CallAttemptFactory.create_batch(18)
+    assert count_queries(admin_client, ATTEMPTS) == few
+
+
+def test_attempts_are_only_read(admin_client):
+    attempt = CallAttemptFactory()
+    assert admin_client.get(f"{ATTEMPTS}add/").status_code == 403
+    assert admin_client.post(f"{ATTEMPTS}add/", {"status": "ended"}).status_code == 403
+    assert admin_client.post(page_of(attempt), {"outcome": "completed"}).status_code == 403
+    assert admin_client.post(page_of(attempt, "delete"), {"post": "yes"}).status_code == 403
+    admin_client.post(ATTEMPTS, {"action": "delete_selected", "_selected_action": [attempt.pk], "post": "yes"})
+    assert CallAttempt.objects.get().outcome == "no_answer"
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["?outcome__exact=no_answer", "?status__exact=ended", "?given_back__exact=0", "?q=%2B353+2+091-00001", "?q=found"],
+)
+def test_filters_and_searches_of_the_list(admin_client, query):
+    CallAttemptFactory(phone_number="+353209100001", call_id="found")
+    assert "353209100001" in get(admin_client, ATTEMPTS + query)
+
+
+def test_the_only_provider_is_opened_at_once(admin_client):
+    provider = ProviderConfigFactory()
+    assert admin_client.get(PROVIDERS).headers["Location"] == page_of(provider)
+    get(admin_client, page_of(provider))
+
+
+def test_there_is_never_a_second_provider_nor_none(admin_client):
+    provider = ProviderConfigFactory()
+    assert admin_client.get(f"{PROVIDERS}add/").status_code == 403
+    assert admin_client.post(page_of(provider, "delete"), {"post": "yes"}).status_code == 403
+
+
+def test_a_provider_that_is_missing_can_be_added(admin_client):
+    ProviderConfig.objects.all().delete()
+    get(admin_client, PROVIDERS)
+    admin_client.post(f"{PROVIDERS}add/", form_of(ProviderConfig(), outbound_number="+1 202-555-0199"))
+    assert ProviderConfig.objects.get().outbound_number == "+12025550199"
+
+
+def test_a_halt_is_shown_in_red_with_its_reason(admin_client):
+    provider = ProviderConfigFactory(dialing_enabled=False, halted_reason="20003: Authenticate.")
+    page = get(admin_client, page_of(provider))
+    assert "Dialling has stopped. 20003: Authenticate." in page
+    assert "Dialling has stopped" not in get(admin_client, ATTEMPTS)
+
+
+def test_switching_dialling_on_again_forgets_what_had_failed(admin_client):
+    provider = ProviderConfigFactory(
+        dialing_enabled=False,
+        halted_reason="20003: Authenticate.",
+        consecutive_failures=9,
+        paused_until=timezone.now() + timedelta(hours=1),
+    )
+    admin_client.post(page_of(provider), form_of(provider, dialing_enabled="on"))
+    provider.refresh_from_db()
+    assert provider.dialing_enabled
+    assert (provider.halted_reason, provider.consecutive_failures, provider.paused_until) == ("", 0, None)
+
+
+def test_other_changes_keep_what_has_failed(admin_client):
+    provider = ProviderConfigFactory(consecutive_failures=3)
+    admin_client.post(page_of(provider), form_of(provider, max_concurrent_calls=7))
+    provider.refresh_from_db()
+    assert (provider.max_concurrent_calls, provider.consecutive_failures) == (7, 3)
+
+
+def test_what_schedulers_write_can_not_be_written_by_hand(admin_client):
+    provider = ProviderConfigFactory(consecutive_failures=3)
+    admin_client.post(page_of(provider), form_of(provider, consecutive_failures=0, halted_reason="None"))
+    provider.refresh_from_db()
+    assert (provider.consecutive_failures, provider.halted_reason) == (3, "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"max_concurrent_calls": 0}, "greater than or equal to 1"),
+        ({"calls_per_second": 0}, "greater than or equal to 0.01"),
+        ({"outbound_number": "202"}, "It has no country code"),
+    ],
+)
+def test_limits_that_could_never_work_are_refused(admin_client, changes, error):
+    provider = ProviderConfigFactory()
+    assert error in admin_client.post(page_of(provider), form_of(provider, **changes)).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("state", "label", "colour"),
+    [
+        ({}, "Dialling is on", "success"),
+        ({"dialing_enabled": False}, "Dialling is off", "danger"),
+        ({"paused_until": timezone.now() + timedelta(days=1)}, "Provider fails: waiting until", "warning"),
+        ({"paused_until": timezone.now() - timedelta(days=1)}, "Dialling is on", "success"),
+    ],
+)
+def test_every_page_says_whether_anybody_can_be_rung(admin_user, state, label, colour):
+    ProviderConfigFactory(**state)
+    request = RequestFactory().get("/admin/")
+    request.user = admin_user
+    shown, shown_in = show_dialling(request)
+    assert shown.startswith(label)
+    assert shown_in == colour
+
+
+def test_strangers_learn_nothing_of_the_provider(client):
+    ProviderConfigFactory(dialing_enabled=False)
+    assert "Dialling is off" not in client.get("/admin/login/").content.decode()

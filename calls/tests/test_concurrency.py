@@ -1,0 +1,113 @@
+"""Schedulers beside each other, on real second connections."""
+
+import threading
+from contextlib import contextmanager
+
+import pytest
+from django.db import connection, transaction
+
+from calls import claiming
+from calls.claiming import Reason, claim_calls
+from calls.clock import DatabaseClock
+from calls.models import CallAttempt, ProviderConfig
+from campaigns.tests.factories import CampaignFactory
+from contacts.models import Contact
+from contacts.tests.factories import ContactFactory
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def plenty_of_calls_per_second(db):
+    ProviderConfig.objects.update(calls_per_second=100_000, max_concurrent_calls=10)
+
+
+def claim():
+    return claim_calls(max_concurrent_calls=None, batch_size=50, room=50, clock=DatabaseClock())
+
+
+def in_thread(work):
+    """Run on a connection of its own; the result comes out of the returned function."""
+    results = []
+
+    def run():
+        try:
+            results.append(work())
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+
+    def result():
+        thread.join(timeout=20)
+        return results[0]
+
+    return result
+
+
+@contextmanager
+def claim_held_open(monkeypatch):
+    """Another scheduler that has counted the free lines and not yet committed what it claims."""
+    counted, go_on = threading.Event(), threading.Event()
+    find_campaigns = claiming._find_campaigns
+
+    def wait_and_find(now):
+        if threading.current_thread() is not threading.main_thread():
+            counted.set()
+            go_on.wait(timeout=20)
+        return find_campaigns(now)
+
+    monkeypatch.setattr(claiming, "_find_campaigns", wait_and_find)
+    result = in_thread(claim)
+    assert counted.wait(timeout=20)
+    try:
+        yield
+    finally:
+        go_on.set()
+        result()
+
+
+def test_two_schedulers_never_claim_the_same_contact_or_more_than_the_lines(monkeypatch):
+    ContactFactory.create_batch(30, campaign=CampaignFactory())
+    with claim_held_open(monkeypatch):
+        assert claim().blocked == Reason.LOCKED
+    assert CallAttempt.objects.open().count() == 10
+    assert claim().blocked == Reason.LINES_BUSY
+
+
+def test_many_schedulers_at_once_ring_everybody_once_and_never_exceed_the_lines():
+    ContactFactory.create_batch(120, campaign=CampaignFactory(max_attempts=1))
+    peaks = []
+
+    def work():
+        idle = 0
+        while idle < 20:
+            attempts = claim().attempts
+            idle = 0 if attempts else idle + 1
+            peaks.append(CallAttempt.objects.open().count())
+            for attempt in attempts:
+                CallAttempt.objects.record_outcome(attempt, "busy", ended_at=attempt.claimed_at)
+        return True
+
+    assert all(result() for result in [in_thread(work) for _ in range(6)])
+    assert CallAttempt.objects.count() == 120
+    assert CallAttempt.objects.values("contact").distinct().count() == 120
+    assert max(peaks) <= 10
+
+
+def test_a_contact_that_somebody_else_has_locked_is_passed_over():
+    campaign = CampaignFactory()
+    first, second = ContactFactory.create_batch(2, campaign=campaign)
+    with transaction.atomic():
+        Contact.objects.select_for_update().get(pk=first.pk)
+        attempts = in_thread(claim)().attempts
+    assert [attempt.contact for attempt in attempts] == [second]
+
+
+def test_an_operator_who_edits_the_provider_does_not_wait_for_a_claim(monkeypatch):
+    """The claim's lock is not a key lock, and a claim is over in milliseconds; the edit then goes through."""
+    ContactFactory()
+    with claim_held_open(monkeypatch):
+        edit = in_thread(lambda: ProviderConfig.objects.update(max_concurrent_calls=3))
+    assert edit() == 1

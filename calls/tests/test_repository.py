@@ -1,0 +1,254 @@
+"""How attempts are created, found and ended, and what the database refuses by itself."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.db import IntegrityError, transaction
+from django.db.models import ProtectedError
+
+from calls.models import CallAttempt, ProviderConfig
+from calls.states import AttemptStatus
+from campaigns.models import CampaignStatus
+from campaigns.tests.factories import CampaignFactory
+from contacts.models import CallOutcome
+from contacts.tests.factories import ContactFactory, DoNotCallEntryFactory
+
+from .conftest import NOON
+from .factories import CallAttemptFactory
+
+pytestmark = pytest.mark.django_db
+OPEN_STATUSES = [status for status in AttemptStatus if status != AttemptStatus.ENDED]
+
+
+def create_attempts(contacts, starts=None, now=NOON):
+    starts = starts or [now + timedelta(milliseconds=index) for index in range(len(contacts))]
+    deadline = now + timedelta(seconds=5)
+    return CallAttempt.objects.create_attempts(contacts, starts, now=now, send_before=deadline, check_at=deadline)
+
+
+def refused_by(constraint):
+    return pytest.raises(IntegrityError, match=constraint)
+
+
+# Creating
+
+
+def test_a_created_attempt_is_claimed_and_knows_its_contact():
+    contact = ContactFactory(attempts_count=2)
+    create_attempts([contact])
+    attempt = CallAttempt.objects.get()
+    assert (attempt.contact, attempt.campaign, attempt.phone_number) == (
+        contact,
+        contact.campaign,
+        contact.phone_number,
+    )
+    assert (attempt.status, attempt.outcome, attempt.attempt_number) == (AttemptStatus.CLAIMED, "", 2)
+    assert (attempt.claimed_at, attempt.send_before, attempt.check_at) == (
+        NOON,
+        NOON + timedelta(seconds=5),
+        NOON + timedelta(seconds=5),
+    )
+
+
+def test_attempts_are_created_in_the_order_of_their_starts():
+    contacts = ContactFactory.create_batch(3, attempts_count=1)
+    starts = [NOON + timedelta(seconds=index) for index in range(3)]
+    assert [(a.contact, a.start_at) for a in create_attempts(contacts, starts)] == list(
+        zip(contacts, starts, strict=True)
+    )
+
+
+def test_any_number_of_attempts_is_created_with_one_query(django_assert_num_queries):
+    contacts = ContactFactory.create_batch(20, attempts_count=1)
+    with django_assert_num_queries(1):
+        create_attempts(contacts)
+
+
+def test_call_ids_are_unguessable_and_fit_into_a_url():
+    call_ids = {attempt.call_id for attempt in create_attempts(ContactFactory.create_batch(20, attempts_count=1))}
+    assert len(call_ids) == 20
+    assert all(len(call_id) == 22 and call_id.replace("-", "").replace("_", "").isalnum() for call_id in call_ids)
+
+
+def test_nothing_is_created_when_one_of_the_contacts_is_in_a_call():
+    busy, free = ContactFactory.create_batch(2, attempts_count=1)
+    CallAttemptFactory(contact=busy, claimed=True, attempt_number=7)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        create_attempts([free, busy])
+    assert CallAttempt.objects.get().contact == busy
+
+
+# Finding
+
+
+def test_an_attempt_is_found_by_its_id():
+    attempt = CallAttemptFactory()
+    assert CallAttempt.objects.find(attempt.pk) == attempt
+    assert CallAttempt.objects.find(uuid4()) is None
+
+
+def test_an_attempt_is_found_by_its_call_id():
+    attempt = CallAttemptFactory()
+    assert CallAttempt.objects.find_by_call_id(attempt.call_id) == attempt
+    assert CallAttempt.objects.find_by_call_id("nobody") is None
+
+
+def test_the_attempts_of_a_contact_come_first_one_first():
+    contact = ContactFactory()
+    attempts = [CallAttemptFactory(contact=contact, attempt_number=number) for number in (1, 2, 3)]
+    CallAttemptFactory()
+    assert list(CallAttempt.objects.of_contact(contact)) == attempts
+
+
+def test_open_attempts_are_those_without_an_outcome():
+    attempts = [CallAttemptFactory(status=status) for status in AttemptStatus]
+    assert set(CallAttempt.objects.open()) == set(attempts[:-1])
+
+
+def test_silent_attempts_are_open_and_past_their_check():
+    due = CallAttemptFactory(ringing=True, check_at=NOON)
+    CallAttemptFactory(ringing=True, check_at=NOON + timedelta(microseconds=1))
+    CallAttemptFactory(check_at=NOON)
+    assert list(CallAttempt.objects.silent(NOON)) == [due]
+
+
+@pytest.mark.parametrize("status", CampaignStatus)
+def test_attempts_of_running_campaigns_alone_may_ring(status):
+    CallAttemptFactory(claimed=True, contact__campaign__status=status)
+    assert CallAttempt.objects.for_running_campaigns().exists() is (status == CampaignStatus.RUNNING)
+
+
+def test_attempts_are_callable_until_their_number_or_contact_is_on_the_do_not_call_list():
+    callable_one, listed = CallAttemptFactory(claimed=True), CallAttemptFactory(claimed=True)
+    DoNotCallEntryFactory(phone_number=listed.phone_number)
+    CallAttemptFactory(
+        claimed=True, contact__do_not_call=True, contact__state="in_progress", contact__next_attempt_at=None
+    )
+    assert list(CallAttempt.objects.callable()) == [callable_one]
+
+
+def test_open_attempts_are_counted_by_campaign():
+    first, second = CampaignFactory.create_batch(2)
+    for campaign in (first, first, second):
+        CallAttemptFactory(claimed=True, contact__campaign=campaign)
+    CallAttemptFactory(contact__campaign=second)
+    assert CallAttempt.objects.count_open_by_campaign() == {first.pk: 2, second.pk: 1}
+
+
+# Moving on
+
+
+@pytest.mark.parametrize("status", AttemptStatus)
+def test_a_status_only_moves_forward(status):
+    attempts = {current: CallAttemptFactory(status=current) for current in AttemptStatus}
+    ended = {"outcome": CallOutcome.BUSY, "ended_at": NOON} if status == AttemptStatus.ENDED else {}
+    moved = [current for current, attempt in attempts.items() if CallAttempt.objects.advance(attempt, status, **ended)]
+    order = list(AttemptStatus)
+    assert moved == order[: order.index(status)]
+    for current, attempt in attempts.items():
+        attempt.refresh_from_db()
+        assert attempt.status == (status if current in moved else current)
+
+
+def test_an_outcome_ends_the_attempt():
+    attempt = CallAttemptFactory(answered=True)
+    assert CallAttempt.objects.record_outcome(attempt, CallOutcome.COMPLETED, ended_at=NOON, error_code="16")
+    attempt.refresh_from_db()
+    assert (attempt.status, attempt.outcome, attempt.ended_at, attempt.error_code) == (
+        AttemptStatus.ENDED,
+        CallOutcome.COMPLETED,
+        NOON,
+        "16",
+    )
+
+
+def test_the_first_outcome_stands():
+    attempt = CallAttemptFactory(ringing=True)
+    stale = CallAttempt.objects.get()
+    CallAttempt.objects.record_outcome(attempt, CallOutcome.COMPLETED, ended_at=NOON)
+    later = NOON + timedelta(minutes=1)
+    assert not CallAttempt.objects.record_outcome(stale, CallOutcome.BUSY, ended_at=later, error_code="1")
+    attempt.refresh_from_db()
+    assert (attempt.outcome, attempt.ended_at, attempt.error_code) == (CallOutcome.COMPLETED, NOON, "")
+
+
+# What the database refuses
+
+
+@pytest.mark.parametrize("status", OPEN_STATUSES)
+def test_a_contact_has_one_open_attempt(status):
+    contact = ContactFactory()
+    CallAttemptFactory(contact=contact, status=status)
+    with refused_by("attempt_one_open_per_contact"):
+        CallAttemptFactory(contact=contact, claimed=True, attempt_number=2, phone_number="+12025550123")
+
+
+@pytest.mark.parametrize("status", OPEN_STATUSES)
+def test_a_phone_number_has_one_open_attempt_over_all_campaigns(status):
+    number = CallAttemptFactory(status=status).phone_number
+    with refused_by("attempt_one_open_per_phone_number"):
+        CallAttemptFactory(claimed=True, phone_number=number)
+
+
+def test_an_attempt_may_follow_one_that_has_ended():
+    contact = CallAttemptFactory().contact
+    CallAttemptFactory(contact=contact, claimed=True, attempt_number=2)
+
+
+def test_a_contact_has_each_attempt_once():
+    contact = CallAttemptFactory().contact
+    with refused_by("attempt_number_is_unique_for_contact"):
+        CallAttemptFactory(contact=contact)
+
+
+def test_an_attempt_that_was_given_back_leaves_its_number_to_the_next():
+    contact = CallAttemptFactory(given_back=True).contact
+    CallAttemptFactory(contact=contact)
+
+
+def test_a_call_of_the_providers_belongs_to_one_attempt():
+    CallAttemptFactory(provider_call_id="CA1")
+    with refused_by("attempt_provider_call_id_is_unique"):
+        CallAttemptFactory(provider_call_id="CA1")
+
+
+def test_many_attempts_may_have_no_call_at_the_provider():
+    CallAttemptFactory.create_batch(2, provider_call_id="")
+
+
+@pytest.mark.parametrize("status", AttemptStatus)
+@pytest.mark.parametrize("outcome", ["", CallOutcome.NO_ANSWER])
+@pytest.mark.parametrize("ended_at", [None, NOON])
+def test_an_attempt_has_an_outcome_and_an_end_exactly_when_it_has_ended(status, outcome, ended_at):
+    is_whole = (status == AttemptStatus.ENDED, status == AttemptStatus.ENDED) == (bool(outcome), bool(ended_at))
+    if is_whole:
+        CallAttemptFactory(status=status, outcome=outcome, ended_at=ended_at)
+    else:
+        with refused_by("attempt_has_an_outcome_exactly_when_ended"):
+            CallAttemptFactory(status=status, outcome=outcome, ended_at=ended_at)
+
+
+def test_a_call_id_is_unique():
+    CallAttemptFactory(call_id="same")
+    with refused_by("call_id"):
+        CallAttemptFactory(call_id="same")
+
+
+def test_there_is_one_provider():
+    assert ProviderConfig.objects.count() == 1
+    with refused_by("provider_config_is_the_only_one"):
+        ProviderConfig.objects.create()
+
+
+@pytest.mark.parametrize("limits", [{"max_concurrent_calls": 0}, {"calls_per_second": 0}, {"calls_per_second": -1}])
+def test_the_providers_limits_are_positive(limits):
+    with refused_by("provider_limits_are_positive"):
+        ProviderConfig.objects.update(**limits)
+
+
+def test_an_attempt_keeps_its_contact_and_campaign_from_being_deleted():
+    attempt = CallAttemptFactory()
+    for parent in (attempt.contact, attempt.campaign):
+        with pytest.raises(ProtectedError):
+            parent.delete()

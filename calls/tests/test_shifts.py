@@ -1,0 +1,66 @@
+from datetime import timedelta
+
+import pytest
+from django.core.management import call_command
+from django.utils import timezone
+from django_q.models import OrmQ, Schedule
+
+from calls import shifts
+from calls.models import ProviderConfig
+from calls.schedules import SCHEDULES
+from calls.tests.factories import CallAttemptFactory
+from calls.tests.test_concurrency import in_thread
+from campaigns import lifecycle
+from campaigns.models import CampaignStatus
+from contacts.models import ContactState
+from contacts.tests.factories import ContactFactory
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def short_shifts(monkeypatch):
+    monkeypatch.setattr(shifts, "SHIFT", shifts.SHIFT / 25)
+
+
+def queued_tasks():
+    return [message.func() for message in OrmQ.objects.all()]
+
+
+def test_a_shift_without_work_is_not_followed_by_another():
+    assert shifts.run_shift() == "no campaign is running"
+    assert queued_tasks() == []
+
+
+def test_a_shift_with_calls_open_is_followed_by_another():
+    ProviderConfig.objects.update(max_concurrent_calls=1)
+    contact = ContactFactory(state=ContactState.IN_PROGRESS, next_attempt_at=None, attempts_count=1)
+    in_an_hour = timezone.now() + timedelta(hours=1)
+    CallAttemptFactory(contact=contact, ringing=True, check_at=in_an_hour)
+    assert shifts.run_shift() == "1 calls open"
+    assert queued_tasks() == ["calls.tasks.run_scheduler"]
+
+
+def test_a_second_shift_beside_the_first_ends_at_once():
+    with shifts._only_shift() as first:
+        assert first
+        assert in_thread(shifts.run_shift)() == "another worker is at it"
+    assert queued_tasks() == []
+
+
+def test_activating_a_campaign_asks_for_a_shift():
+    campaign = ContactFactory(campaign__status=CampaignStatus.DRAFT).campaign
+    lifecycle.activate(campaign, now=campaign.created_at)
+    assert queued_tasks() == ["calls.tasks.run_scheduler"]
+
+
+def test_migrating_twice_leaves_each_schedule_once():
+    call_command("migrate", verbosity=0)
+    call_command("migrate", verbosity=0)
+    rows = Schedule.objects.order_by("name").values_list("name", "func", "schedule_type", "minutes", "repeats")
+    assert list(rows) == [(name, SCHEDULES[name]["func"], Schedule.MINUTES, 1, -1) for name in sorted(SCHEDULES)]
+
+
+def test_schedules_are_not_caught_up_with(settings):
+    assert settings.Q_CLUSTER["catch_up"] is False
+    assert settings.Q_CLUSTER["retry"] > settings.Q_CLUSTER["timeout"]

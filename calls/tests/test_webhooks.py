@@ -1,0 +1,461 @@
+"""What the provider says over HTTP, and what strangers try; through all of Django, as in production."""
+
+import itertools
+from urllib.parse import urlencode
+from xml.etree import ElementTree
+
+import pytest
+import time_machine
+from django.test import Client
+from django.urls import reverse
+from structlog.testing import capture_logs
+from twilio.request_validator import RequestValidator
+
+from calls.models import CallAttempt
+from calls.providers import get_provider
+from calls.states import AttemptStatus
+from calls.webhooks import answer_url, events_url
+from contacts.models import CallOutcome, Contact, ContactState
+
+from .conftest import NOON
+from .factories import CallAttemptFactory
+
+pytestmark = pytest.mark.django_db
+
+AUTH_TOKEN = "the-auth-token"
+PUBLIC_URL = "https://calls.example.org"
+EVENTS, VOICE, VOICE_END = "telephony-events", "telephony-voice", "telephony-voice-end"
+FORM = "application/x-www-form-urlencoded"
+SID = "CA1"
+
+
+@pytest.fixture(autouse=True)
+def account(settings):
+    settings.PUBLIC_BASE_URL = PUBLIC_URL
+    settings.TWILIO_ACCOUNT_SID, settings.TWILIO_AUTH_TOKEN = "AC1", AUTH_TOKEN
+    settings.SECURE_SSL_REDIRECT = False
+    get_provider.cache_clear()
+    yield
+    get_provider.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def noon():
+    with time_machine.travel(NOON, tick=False):
+        yield
+
+
+@pytest.fixture
+def client():
+    """Shows what a server would: an exception is an answer with status 500."""
+    return Client(raise_request_exception=False)
+
+
+@pytest.fixture
+def attempt():
+    """The provider has been asked for it a moment ago."""
+    return CallAttemptFactory(
+        status=AttemptStatus.PLACING,
+        provider_call_id="",
+        contact__state=ContactState.IN_PROGRESS,
+        contact__attempts_count=1,
+        contact__next_attempt_at=None,
+        contact__campaign__intro_script="Good day.",
+    )
+
+
+def address(view, call_id="", query=None):
+    return f"{reverse(view)}?{urlencode({'call_id': call_id}) if query is None else query}"
+
+
+def sign(path, form, token=AUTH_TOKEN, base=PUBLIC_URL):
+    return RequestValidator(token).compute_signature(f"{base}{path}", form)
+
+
+def post(client, path, form, signature=None, **headers):
+    """A request as the provider sends it, with a genuine signature unless another one is given."""
+    signature = sign(path, form) if signature is None else signature
+    return client.post(path, urlencode(form), content_type=FORM, headers={"X-Twilio-Signature": signature} | headers)
+
+
+def tell(client, attempt, status, sid=SID, view=EVENTS, **more):
+    return post(client, address(view, attempt.call_id), {"CallSid": sid, "CallStatus": status, **more})
+
+
+def state_of(attempt):
+    attempt.refresh_from_db()
+    contact = Contact.objects.get(pk=attempt.contact_id)
+    return attempt.status, attempt.outcome, contact.state
+
+
+RINGING_STATE = (AttemptStatus.RINGING, "", ContactState.IN_PROGRESS)
+
+
+# Who may speak
+
+
+def test_a_signed_callback_moves_the_attempt(client, attempt):
+    assert tell(client, attempt, "ringing").status_code == 200
+    assert state_of(attempt) == RINGING_STATE
+    assert (attempt.provider_call_id, attempt.provider_raw_status) == (SID, "ringing")
+
+
+@pytest.mark.parametrize("view", [EVENTS, VOICE, VOICE_END])
+@pytest.mark.parametrize("signature", [None, "", "wrong", "A" * 27 + "=", "\xe9" * 28])
+def test_a_request_without_the_providers_signature_is_refused_and_changes_nothing(client, attempt, view, signature):
+    before = CallAttempt.objects.values().get()
+    path, form = address(view, attempt.call_id), {"CallSid": SID, "CallStatus": "in-progress"}
+    headers = {} if signature is None else {"X-Twilio-Signature": signature}
+    response = client.post(path, urlencode(form), content_type=FORM, headers=headers)
+    assert response.status_code == 403
+    assert CallAttempt.objects.values().get() == before
+
+
+def test_a_signature_by_another_token_is_refused(client, attempt):
+    path, form = address(EVENTS, attempt.call_id), {"CallSid": SID, "CallStatus": "ringing"}
+    assert post(client, path, form, sign(path, form, token="another")).status_code == 403
+    assert attempt.status == AttemptStatus.PLACING
+
+
+def test_a_genuine_signature_is_not_good_for_another_call_or_another_view(client, attempt):
+    form = {"CallSid": SID, "CallStatus": "in-progress"}
+    signature = sign(address(EVENTS, attempt.call_id), form)
+    assert post(client, address(EVENTS, "another"), form, signature).status_code == 403
+    assert post(client, address(VOICE_END, attempt.call_id), form, signature).status_code == 403
+
+
+def test_without_an_auth_token_everything_is_refused(client, attempt, settings):
+    settings.TWILIO_AUTH_TOKEN = ""
+    get_provider.cache_clear()
+    path, form = address(EVENTS, attempt.call_id), {"CallSid": SID, "CallStatus": "ringing"}
+    assert post(client, path, form, sign(path, form, token="")).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("base", "host", "https"),
+    [
+        ("https://calls.example.org", "127.0.0.1:8000", False),  # a proxy that ends TLS and names itself
+        ("https://calls.example.org", "localhost", True),
+        ("https://calls.example.org:8443", "localhost", False),
+        ("http://calls.example.org", "testserver", True),
+        ("https://example.org/calls", "localhost", False),  # and one that takes off a prefix
+    ],
+)
+def test_behind_a_proxy_the_public_address_counts(client, attempt, settings, base, host, https):
+    settings.PUBLIC_BASE_URL = base
+    settings.ALLOWED_HOSTS = ["127.0.0.1", "localhost", "testserver"]
+    path, form = address(EVENTS, attempt.call_id), {"CallSid": SID, "CallStatus": "ringing"}
+    response = client.post(
+        path,
+        urlencode(form),
+        content_type=FORM,
+        secure=https,
+        headers={"Host": host, "X-Twilio-Signature": sign(path, form, base=base)},
+    )
+    assert response.status_code == 200
+    assert state_of(attempt) == RINGING_STATE
+
+
+def test_what_the_request_says_of_its_own_host_does_not_count(client, attempt, settings):
+    settings.ALLOWED_HOSTS = ["*"]
+    path, form = address(EVENTS, attempt.call_id), {"CallSid": SID, "CallStatus": "ringing"}
+    signature = sign(path, form, base="https://evil.example")
+    response = post(client, path, form, signature, **{"Host": "evil.example", "X-Forwarded-Host": "evil.example"})
+    assert response.status_code == 403
+
+
+@pytest.mark.parametrize(("make", "view"), [(events_url, EVENTS), (answer_url, VOICE)])
+def test_the_addresses_that_the_provider_is_given_are_public_and_name_the_call(make, view):
+    assert make("call-1") == f"{PUBLIC_URL}{address(view, 'call-1')}"
+
+
+def test_calls_are_not_asked_for_a_csrf_token(attempt):
+    assert tell(Client(enforce_csrf_checks=True), attempt, "ringing").status_code == 200
+
+
+@pytest.mark.parametrize("view", [EVENTS, VOICE, VOICE_END])
+@pytest.mark.parametrize("method", ["get", "head", "put", "patch", "delete", "options"])
+def test_nothing_but_a_post_is_accepted(client, attempt, view, method):
+    assert getattr(client, method)(address(view, attempt.call_id)).status_code == 405
+
+
+# What makes no sense
+
+
+@pytest.mark.parametrize("view", [EVENTS, VOICE, VOICE_END])
+@pytest.mark.parametrize(
+    ("query", "form"),
+    [
+        ("", {"CallSid": SID, "CallStatus": "ringing"}),
+        ("call_id=", {"CallSid": SID, "CallStatus": "ringing"}),
+        ("call_id=a%20b", {"CallSid": SID, "CallStatus": "ringing"}),
+        ("call_id=call-1", {"CallStatus": "ringing"}),
+        ("call_id=call-1", {"CallSid": SID}),
+        ("call_id=call-1", {"CallSid": "", "CallStatus": ""}),
+        ("call_id=call-1", {}),
+    ],
+)
+def test_a_signed_request_without_sense_is_malformed(client, view, query, form):
+    response = post(client, address(view, query=query) if query else reverse(view), form)
+    assert response.status_code == 400
+    assert response["Content-Type"] == "text/plain"
+
+
+def test_a_call_that_we_do_not_know_is_no_error_but_logged(client):
+    form = {"CallSid": SID, "CallStatus": "completed"}
+    with capture_logs() as logs:
+        assert post(client, address(EVENTS, "never-made"), form).status_code == 200
+    (line,) = [line for line in logs if line["event"] == "call.event"]
+    assert (line["call_id"], line["result"], line["provider_status"]) == ("never-made", "unknown_call", "completed")
+
+
+def test_forged_and_malformed_requests_are_logged(client, attempt):
+    path = address(EVENTS, attempt.call_id)
+    with capture_logs() as logs:
+        post(client, path, {"CallSid": SID, "CallStatus": "ringing"}, "wrong")
+        post(client, path, {"CallSid": SID})
+    assert [line["event"] for line in logs] == ["webhook.forged", "webhook.malformed"]
+
+
+STRANGE_BODIES = [
+    (b"", FORM),
+    (b"", ""),
+    (b"\x00", FORM),
+    (b"CallStatus=%00&CallSid=%00", FORM),
+    (b"CallStatus=\xff\xfe&%ff=%fe", FORM),
+    (b"CallStatus=ringing&CallSid=CA1", f"{FORM}; charset=utf-16"),
+    (b"CallStatus=ringing&CallSid=CA1", f"{FORM}; charset=nonsense"),
+    (b"CallStatus=" + b"x" * 3_000_000, FORM),
+    (b"&".join(b"a%d=1" % n for n in range(2000)), FORM),
+    (b"=" * 1000 + b"&" * 500 + b";", FORM),
+    (b'{"CallStatus": "ringing", "CallSid": "CA1"}', "application/json"),
+    (b"[" * 100_000, "application/json"),
+    (b"<xml/>", "text/xml"),
+    (b"garbage", "multipart/form-data"),
+    (b"garbage", "multipart/form-data; boundary="),
+    (b"garbage", "multipart/form-data; boundary=\xe9"),
+    (b"--b\r\ngarbage", "multipart/form-data; boundary=b"),
+    (b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--b--', "multipart/form-data; boundary=b"),
+    (
+        b'--b\r\nContent-Disposition: form-data; name="CallSid"\r\n\r\nCA1\r\n--b--\r\n',
+        "multipart/form-data; boundary=b; charset=idna",
+    ),
+    (
+        b'--b\r\nContent-Disposition: form-data; name="f"; filename="a\x00b"\r\n'
+        b"Content-Transfer-Encoding: base64\r\n\r\n!\r\n--b--\r\n",
+        "multipart/form-data; boundary=b",
+    ),
+    (b"x", "\x00"),
+    (b"x", "é"),
+]
+
+
+@pytest.mark.parametrize(("body", "content_type"), STRANGE_BODIES, ids=range(len(STRANGE_BODIES)))
+@pytest.mark.parametrize("signature", ["wrong", "genuine"])
+def test_no_body_brings_the_server_down(client, attempt, body, content_type, signature):
+    path = address(EVENTS, attempt.call_id)
+    signature = sign(path, {}) if signature == "genuine" else signature
+    response = client.generic("POST", path, body, content_type, headers={"X-Twilio-Signature": signature})
+    assert response.status_code in {400, 403, 413}
+    assert state_of(attempt)[0] == AttemptStatus.PLACING
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "call_id=%00",
+        "call_id=%ff%fe",
+        "call_id[]=1&call_id[a]=2",
+        "call_id=a&call_id=b",
+        "?" * 100,
+        "%",
+        "a" * 50_000,
+        "&".join(f"a{n}=1" for n in range(3000)),
+        "bodySHA256=x&call_id=a",
+        "call_id=\xe9\u2028",
+        "call_id='; DROP TABLE calls_callattempt; --",
+        "call_id=//[::1",
+    ],
+    ids=range(12),
+)
+@pytest.mark.parametrize("signature", ["wrong", "genuine"])
+def test_no_query_brings_the_server_down(client, query, signature):
+    path, form = reverse(EVENTS), {"CallSid": SID, "CallStatus": "completed"}
+    response = client.generic(
+        "POST",
+        path,
+        urlencode(form),
+        content_type=FORM,
+        QUERY_STRING=query,
+        headers={"X-Twilio-Signature": sign(f"{path}?{query}", form) if signature == "genuine" else "wrong"},
+    )
+    assert response.status_code in {200, 400, 403}
+
+
+@pytest.mark.parametrize("view", [EVENTS, VOICE, VOICE_END])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"CallStatus": "\0"},
+        {"CallStatus": "x" * 10_000},
+        {"CallStatus": "in-progress\0"},
+        {"CallStatus": "failed", "ErrorCode": "\0"},
+        {"CallStatus": "failed", "ErrorCode": "9" * 10_000},
+        {"CallStatus": "failed", "ErrorCode": "\u2028\U0001f4de"},
+        {"CallSid": "\0"},
+        {"CallSid": "C" * 10_000},
+        {"CallSid": "CA\u2028"},
+        {"To": "\0", "From": "\ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16")},
+        {"": ""},
+        {"\0": "\0"},
+        {"CallDuration": "-1", "SequenceNumber": "many", "Timestamp": "never"},
+        {f"Name{n}": "" for n in range(500)},
+    ],
+    ids=range(14),
+)
+def test_odd_values_in_a_genuine_callback_do_not_bring_the_server_down(client, attempt, view, odd):
+    form = {"CallSid": SID, "CallStatus": "ringing"} | odd
+    assert post(client, address(view, attempt.call_id), form).status_code in {200, 400}
+
+
+# In whatever order
+
+
+def test_a_callback_that_comes_twice_counts_once(client, attempt):
+    tell(client, attempt, "busy")
+    first = CallAttempt.objects.values().get()
+    with time_machine.travel(NOON.replace(minute=5), tick=False):
+        assert tell(client, attempt, "busy").status_code == 200
+    assert CallAttempt.objects.values().get() == first
+
+
+@pytest.mark.parametrize("order", [*itertools.permutations(["initiated", "ringing", "in-progress", "busy"])])
+def test_callbacks_in_any_order_end_the_same(client, attempt, order):
+    assert {tell(client, attempt, status).status_code for status in order} == {200}
+    assert state_of(attempt) == (AttemptStatus.ENDED, CallOutcome.BUSY, ContactState.NOT_REACHED)
+
+
+def test_a_callback_may_come_before_the_answer_to_the_request_is_recorded(client, attempt):
+    tell(client, attempt, "ringing")
+    assert state_of(attempt) == RINGING_STATE
+    assert attempt.provider_call_id == SID
+
+
+def test_a_callback_for_another_call_of_the_providers_is_ignored(client, attempt):
+    tell(client, attempt, "ringing", sid="CA1")
+    assert tell(client, attempt, "busy", sid="CA2").status_code == 200
+    assert state_of(attempt) == RINGING_STATE
+
+
+def test_a_callback_whose_call_belongs_to_another_attempt_is_ignored(client, attempt):
+    CallAttemptFactory(ringing=True, provider_call_id="CA2")
+    assert tell(client, attempt, "busy", sid="CA2").status_code == 200
+    assert state_of(attempt)[0] == AttemptStatus.PLACING
+
+
+@pytest.mark.parametrize("status", ["initiated", "ringing", "in-progress", "completed", "failed"])
+def test_a_callback_after_the_end_changes_nothing(client, attempt, status):
+    tell(client, attempt, "no-answer")
+    ended = CallAttempt.objects.values().get()
+    assert tell(client, attempt, status).status_code == 200
+    assert CallAttempt.objects.values().get() == ended
+
+
+def test_the_code_of_a_failure_is_kept(client, attempt):
+    tell(client, attempt, "failed", ErrorCode="13224")
+    attempt.refresh_from_db()
+    assert attempt.error_code == "13224"
+
+
+# What is said
+
+
+def hear(response):
+    """The verbs of a voice answer, each with its attributes and text."""
+    assert (response.status_code, response["Content-Type"]) == (200, "text/xml")
+    return [(verb.tag, verb.attrib, verb.text) for verb in ElementTree.fromstring(response.content)]
+
+
+def test_the_intro_is_said_and_then_the_end_is_asked_for(client, attempt):
+    assert hear(tell(client, attempt, "in-progress", view=VOICE)) == [
+        ("Say", {"language": "en-GB"}, "Good day."),
+        ("Redirect", {"method": "POST"}, f"{PUBLIC_URL}{address(VOICE_END, attempt.call_id)}"),
+        ("Hangup", {}, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("of_campaign", "preferred", "spoken"),
+    [
+        ("en", "auto", "en-GB"),
+        ("it", "auto", "it-IT"),
+        ("en", "it", "it-IT"),
+        ("it", "en", "en-GB"),
+    ],
+)
+def test_it_is_said_in_the_contacts_language_or_else_the_campaigns(client, of_campaign, preferred, spoken):
+    attempt = CallAttemptFactory(
+        ringing=True, contact__campaign__language=of_campaign, contact__preferred_language=preferred
+    )
+    say, *_ = hear(tell(client, attempt, "in-progress", sid=attempt.provider_call_id, view=VOICE))
+    assert say[1] == {"language": spoken}
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ('Tom & Jerry <b>ask</b> "why"', 'Tom & Jerry <b>ask</b> "why"'),
+        ("</Say><Hangup/>", "</Say><Hangup/>"),
+        ("Buongiorno, perché no? 📞", "Buongiorno, perché no? 📞"),
+        ("one\x0btwo\x07\ufffe", "one two  "),  # pasted from a word processor; XML cannot hold these
+        ("one\ntwo", "one\ntwo"),
+    ],
+)
+def test_a_script_is_text_whatever_is_in_it(client, script, said):
+    attempt = CallAttemptFactory(ringing=True, contact__campaign__intro_script=script)
+    say, *_ = hear(tell(client, attempt, "in-progress", sid=attempt.provider_call_id, view=VOICE))
+    assert say[2] == said
+
+
+def test_asking_for_the_script_says_that_somebody_has_answered(client, attempt):
+    tell(client, attempt, "in-progress", view=VOICE)
+    assert state_of(attempt)[0] == AttemptStatus.ANSWERED
+    assert attempt.answered_at == NOON
+
+
+def test_a_call_that_we_do_not_know_is_hung_up(client):
+    form = {"CallSid": SID, "CallStatus": "in-progress"}
+    assert hear(post(client, address(VOICE, "never-made"), form)) == [("Hangup", {}, None)]
+
+
+def test_a_call_whose_attempt_has_ended_is_hung_up(client):
+    attempt = CallAttemptFactory()
+    assert hear(tell(client, attempt, "in-progress", view=VOICE)) == [("Hangup", {}, None)]
+
+
+def test_a_script_that_was_played_to_its_end_is_marked_and_the_call_hung_up(client, attempt):
+    tell(client, attempt, "in-progress", view=VOICE)
+    assert hear(tell(client, attempt, "in-progress", view=VOICE_END)) == [("Hangup", {}, None)]
+    attempt.refresh_from_db()
+    assert (attempt.played_at, attempt.status) == (NOON, AttemptStatus.ANSWERED)
+
+
+def test_a_call_is_completed_only_when_the_script_was_played_to_its_end(client, attempt):
+    tell(client, attempt, "in-progress", view=VOICE)
+    tell(client, attempt, "in-progress", view=VOICE_END)
+    tell(client, attempt, "completed")
+    assert state_of(attempt) == (AttemptStatus.ENDED, CallOutcome.COMPLETED, ContactState.COMPLETED)
+
+
+def test_who_hangs_up_before_the_end_was_not_reached(client, attempt):
+    tell(client, attempt, "in-progress", view=VOICE)
+    tell(client, attempt, "completed")
+    assert state_of(attempt) == (AttemptStatus.ENDED, CallOutcome.NO_ANSWER, ContactState.NOT_REACHED)
+
+
+def test_the_end_of_a_script_after_the_end_of_the_call_changes_nothing(client, attempt):
+    tell(client, attempt, "in-progress", view=VOICE)
+    tell(client, attempt, "completed")
+    tell(client, attempt, "in-progress", view=VOICE_END)
+    assert state_of(attempt)[1] == CallOutcome.NO_ANSWER
+    assert attempt.played_at is None

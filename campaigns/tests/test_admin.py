@@ -1,0 +1,336 @@
+from collections import Counter
+from datetime import UTC, datetime, time
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from calls.tests.factories import CallAttemptFactory
+from campaigns.admin import CampaignForm
+from campaigns.models import Campaign, CampaignStatus
+from campaigns.progress import ATTEMPTS, count_progress
+from campaigns.tests.factories import CampaignFactory
+from contacts.tests.factories import ContactFactory
+
+LIST = "/admin/campaigns/campaign/"
+
+pytestmark = pytest.mark.django_db
+
+
+def page_of(campaign, what="change"):
+    return f"{LIST}{campaign.pk}/{what}/"
+
+
+def press(client, campaign, button):
+    """Press a button of the campaign's page and confirm; returns the page that follows."""
+    response = client.post(page_of(campaign, button), {"_form_submitted": "True"})
+    assert response.headers["HX-Redirect"] == page_of(campaign)
+    return client.get(page_of(campaign)).content.decode()
+
+
+def choose(client, action, *campaigns, **data):
+    data |= {"action": action, "_selected_action": [campaign.pk for campaign in campaigns]}
+    return client.post(LIST, data, follow=True)
+
+
+def count_queries(client, url):
+    with CaptureQueriesContext(connection) as queries:
+        assert client.get(url).status_code == 200
+    return len(queries)
+
+
+def form_of(campaign, **changes):
+    fields = {
+        "name": campaign.name,
+        "language": "en",
+        "intro_script": campaign.intro_script,
+        "weekdays": campaign.weekdays,
+        "time_zone": campaign.time_zone,
+        "max_attempts": campaign.max_attempts,
+        "retry_interval_minutes": campaign.retry_interval_minutes,
+    }
+    return fields | changes
+
+
+def status_of(campaign):
+    return Campaign.objects.values_list("status", flat=True).get(pk=campaign.pk)
+
+
+def test_the_list_counts_contacts_by_state_and_links_to_them(admin_client):
+    campaign = CampaignFactory()
+    ContactFactory.create_batch(3, campaign=campaign)
+    CallAttemptFactory(contact=ContactFactory(campaign=campaign, state="completed", next_attempt_at=None))
+    page = admin_client.get(LIST).content.decode()
+    contacts = f"/admin/contacts/contact/?campaign__id__exact={campaign.pk}"
+    assert f'<a href="{contacts}" class="text-link">4</a>' in page
+    assert f'<a href="{contacts}&amp;state__exact=pending" class="text-link">3</a>' in page
+    assert f'<a href="{contacts}&amp;state__exact=completed" class="text-link">1</a>' in page
+    assert f'<a href="/admin/calls/callattempt/?campaign__id__exact={campaign.pk}" class="text-link">1</a>' in page
+
+
+def test_the_links_of_the_counts_lead_to_those_contacts(admin_client):
+    campaign = CampaignFactory()
+    ContactFactory(campaign=campaign, external_contact_id="waits")
+    ContactFactory(campaign=campaign, external_contact_id="took-part", state="completed", next_attempt_at=None)
+    ContactFactory(external_contact_id="elsewhere")
+    url = f"/admin/contacts/contact/?campaign__id__exact={campaign.pk}&state__exact=pending"
+    page = admin_client.get(url).content.decode()
+    assert "waits" in page
+    assert "took-part" not in page
+    assert "elsewhere</a>" not in page
+
+
+def test_the_list_takes_the_same_number_of_queries_for_many_campaigns(admin_client):
+    def add_campaigns(count):
+        for _ in range(count):
+            campaign = CampaignFactory()
+            ContactFactory.create_batch(2, campaign=campaign)
+
+    add_campaigns(2)
+    admin_client.get(LIST)
+    few = count_queries(admin_client, LIST)
+    add_campaigns(18)
+    assert count_queries(admin_client, LIST) == few
+    assert few <= 8
+
+
+def test_the_page_takes_the_same_number_of_queries_for_many_contacts(admin_client):
+    campaign = CampaignFactory()
+    CallAttemptFactory(contact=ContactFactory(campaign=campaign))
+    admin_client.get(page_of(campaign))  # fills the cache of content types
+    few = count_queries(admin_client, page_of(campaign))
+    for contact in ContactFactory.create_batch(20, campaign=campaign):
+        CallAttemptFactory(contact=contact)
+    assert count_queries(admin_client, page_of(campaign)) == few
+
+
+def test_progress_is_counted_in_two_queries(django_assert_num_queries):
+    campaigns = CampaignFactory.create_batch(3)
+    ContactFactory.create_batch(2, campaign=campaigns[0])
+    contact = ContactFactory(campaign=campaigns[1], state="refused", next_attempt_at=None)
+    CallAttemptFactory.create(contact=contact, attempt_number=1)
+    CallAttemptFactory.create(contact=contact, attempt_number=2)
+    with django_assert_num_queries(2):
+        progress = count_progress([campaign.pk for campaign in campaigns])
+    expected = [{"pending": 2}, {"refused": 1, ATTEMPTS: 2}, {}]
+    assert [progress[campaign.pk] for campaign in campaigns] == [Counter(counts) for counts in expected]
+
+
+def test_the_page_of_a_draft_says_what_is_missing(admin_client):
+    page = admin_client.get(page_of(CampaignFactory(status="draft", intro_script=""))).content.decode()
+    assert "It has no contacts: import some." in page
+    assert "It has no intro script" in page
+
+
+def test_the_page_of_a_running_campaign_shows_no_such_list(admin_client):
+    assert "It can not start to call yet" not in admin_client.get(page_of(CampaignFactory())).content.decode()
+
+
+def test_a_new_campaign_is_a_draft_of_the_operator_who_made_it(admin_client, admin_user):
+    page = admin_client.get(f"{LIST}add/")
+    assert page.status_code == 200
+    data = form_of(CampaignFactory.build(), allowed_call_start="09:00", allowed_call_end="18:30", weekdays=[1, 3])
+    response = admin_client.post(f"{LIST}add/", data)
+    assert response.status_code == 302
+    campaign = Campaign.objects.get()
+    assert (campaign.status, campaign.created_by) == (CampaignStatus.DRAFT, admin_user)
+    assert (campaign.allowed_call_start, campaign.allowed_call_end) == (time(9), time(18, 30))
+    assert campaign.weekdays == [1, 3]
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"weekdays": []}, "This field is required."),
+        ({"time_zone": "Rome"}, "Select a valid choice. Rome is not one of the available choices."),
+        ({"max_attempts": 6}, "less than or equal to 5"),
+        ({"allowed_call_start": "18:00", "allowed_call_end": "09:00"}, "Calling hours need a start before their end"),
+        ({"allowed_call_start": "18:00"}, "Calling hours need a start before their end"),
+        ({"caller_id": "12345"}, "international form"),
+    ],
+)
+def test_what_could_never_work_is_refused_with_a_reason(admin_client, changes, error):
+    response = admin_client.post(f"{LIST}add/", form_of(CampaignFactory.build(), **changes))
+    assert error in response.content.decode()
+    assert not Campaign.objects.exists()
+
+
+def test_the_status_can_not_be_written_by_hand(admin_client):
+    campaign = CampaignFactory(status="draft")
+    admin_client.post(page_of(campaign), form_of(campaign, status="running"))
+    assert status_of(campaign) == "draft"
+
+
+def test_saving_keeps_a_status_that_was_set_in_the_meantime(admin_client, monkeypatch):
+    campaign = CampaignFactory(status="running")
+
+    def validate(form):  # the row has been read, and is not written yet
+        Campaign.objects.update(status="completed")
+        return form.cleaned_data
+
+    monkeypatch.setattr(CampaignForm, "clean", validate)
+    response = admin_client.post(page_of(campaign), form_of(campaign, name="Another name"))
+    assert response.status_code == 302
+    campaign.refresh_from_db()
+    assert (campaign.name, campaign.status) == ("Another name", "completed")
+
+
+def test_another_number_of_attempts_arms_contacts_again(admin_client):
+    campaign = CampaignFactory(max_attempts=2)
+    contact = ContactFactory(
+        campaign=campaign,
+        state="not_reached",
+        attempts_count=2,
+        next_attempt_at=None,
+        last_attempt_at=datetime(2026, 1, 2, tzinfo=UTC),
+    )
+    admin_client.post(page_of(campaign), form_of(campaign, max_attempts=3))
+    contact.refresh_from_db()
+    assert contact.next_attempt_at is not None
+
+
+@pytest.mark.parametrize(
+    ("before", "button", "after"),
+    [
+        ("draft", "activate", "running"),
+        ("completed", "activate", "running"),
+        ("running", "pause", "paused"),
+        ("paused", "resume", "running"),
+        ("paused", "complete", "completed"),
+        ("running", "cancel", "cancelled"),
+    ],
+)
+def test_the_buttons_of_the_page_take_a_step_each(admin_client, before, button, after):
+    campaign = CampaignFactory(status=before)
+    ContactFactory(campaign=campaign)
+    page = press(admin_client, campaign, button)
+    assert f"{campaign} is {after}." in page
+    assert status_of(campaign) == after
+    assert LogEntry.objects.get().change_message == f"Status: {after}."
+
+
+def test_a_button_that_fails_shows_every_reason(admin_client):
+    campaign = CampaignFactory(status="draft", intro_script="", weekdays=[])
+    page = press(admin_client, campaign, "activate")
+    for reason in ("It has no contacts", "It has no intro script", "Its calling hours and weekdays never open"):
+        assert f"<li>{reason}" in page
+    assert status_of(campaign) == "draft"
+
+
+@pytest.mark.parametrize("button", ["activate", "pause", "resume", "complete", "cancel"])
+def test_opening_the_dialog_of_a_button_changes_nothing(admin_client, button):
+    campaign = CampaignFactory(status="running")
+    response = admin_client.get(page_of(campaign, button))
+    assert 'id="dialog"' in response.content.decode()
+    assert status_of(campaign) == "running"
+
+
+@pytest.mark.parametrize(
+    ("status", "buttons"),
+    [
+        ("draft", ["activate", "cancel"]),
+        ("scheduled", ["pause", "cancel"]),
+        ("running", ["pause", "complete", "cancel"]),
+        ("paused", ["resume", "complete", "cancel"]),
+        ("completed", ["activate"]),
+        ("cancelled", []),
+    ],
+)
+def test_the_page_has_the_buttons_that_its_status_allows(admin_client, status, buttons):
+    campaign = CampaignFactory(status=status)
+    page = admin_client.get(page_of(campaign)).content.decode()
+    every_button = ["activate", "resume", "pause", "complete", "cancel"]
+    assert {one for one in every_button if page_of(campaign, one) in page} == set(buttons)
+
+
+def test_the_actions_of_the_list_take_each_campaign_for_itself(admin_client):
+    ready, empty = CampaignFactory(status="draft"), CampaignFactory(status="draft", name="Empty one")
+    ContactFactory(campaign=ready)
+    page = choose(admin_client, "activate_selected", ready, empty).content.decode()
+    assert f"{ready} is running." in page
+    assert "<strong>Empty one stays as it is.</strong><ul><li>It has no contacts" in page
+    assert [status_of(ready), status_of(empty)] == ["running", "draft"]
+
+
+@pytest.mark.parametrize(
+    ("before", "action", "after"),
+    [
+        ("running", "pause_selected", "paused"),
+        ("paused", "resume_selected", "running"),
+        ("running", "complete_selected", "completed"),
+    ],
+)
+def test_the_other_actions_of_the_list(admin_client, before, action, after):
+    campaign = CampaignFactory(status=before)
+    ContactFactory(campaign=campaign)
+    choose(admin_client, action, campaign)
+    assert status_of(campaign) == after
+
+
+def test_cancelling_from_the_list_asks_first(admin_client):
+    campaign = CampaignFactory()
+    page = choose(admin_client, "cancel_selected", campaign).content.decode()
+    assert "Cancel these campaigns for ever?" in page
+    assert status_of(campaign) == "running"
+    choose(admin_client, "cancel_selected", campaign, confirmed="yes")
+    assert status_of(campaign) == "cancelled"
+
+
+def test_the_names_of_campaigns_are_escaped_in_messages(admin_client):
+    campaign = CampaignFactory(status="draft", name="<script>alert(1)</script>")
+    page = choose(admin_client, "activate_selected", campaign).content.decode()
+    assert "<script>alert(1)" not in page
+
+
+def test_a_campaign_with_contacts_can_not_be_deleted(admin_client):
+    campaign = CampaignFactory()
+    assert 'href="' + page_of(campaign, "delete") in admin_client.get(page_of(campaign)).content.decode()
+    ContactFactory(campaign=campaign)
+    assert 'href="' + page_of(campaign, "delete") not in admin_client.get(page_of(campaign)).content.decode()
+    assert admin_client.post(page_of(campaign, "delete"), {"post": "yes"}).status_code == 403
+    assert "delete_selected" not in admin_client.get(LIST).content.decode()
+
+
+def test_an_empty_campaign_can_be_deleted(admin_client):
+    admin_client.post(page_of(CampaignFactory(), "delete"), {"post": "yes"})
+    assert not Campaign.objects.exists()
+
+
+@pytest.mark.parametrize("what", ["change", "history", "activate"])
+def test_an_address_that_names_no_campaign_is_no_error(admin_client, what):
+    assert admin_client.get(f"{LIST}no-such-id/{what}/").status_code in (200, 302)
+
+
+def test_pressing_a_button_of_no_campaign_is_no_error(admin_client):
+    assert admin_client.post(f"{LIST}no-such-id/pause/", {"_form_submitted": "True"}).status_code == 404
+
+
+def test_somebody_who_may_only_look_can_press_nothing(client, django_user_model):
+    viewer = django_user_model.objects.create_user("viewer", password="viewer", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_campaign"))
+    client.force_login(viewer)
+    campaign = CampaignFactory()
+    page = client.get(page_of(campaign)).content.decode()
+    assert page_of(campaign, "pause") not in page
+    assert client.post(page_of(campaign, "pause"), {"_form_submitted": "True"}).status_code == 403
+    assert status_of(campaign) == "running"
+
+
+@pytest.mark.parametrize("query", ["?status__exact=running", "?q=library", "?o=-1.2", "?starts_at__isnull=True"])
+def test_filters_searches_and_orders_of_the_list_open(admin_client, query):
+    CampaignFactory(name="Town library")
+    assert "Town library" in admin_client.get(LIST + query).content.decode()
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["admin:index", "admin:auth_user_changelist", "admin:auth_user_add", "admin:auth_group_changelist",
+     "admin:django_q_schedule_changelist", "admin:django_q_success_changelist", "admin:django_q_failure_changelist"],
+)  # fmt: skip
+def test_the_other_pages_of_the_admin_open(admin_client, url):
+    page = admin_client.get(reverse(url))
+    assert page.status_code == 200
+    assert "Do-not-call list" in page.content.decode()  # the sidebar

@@ -1,0 +1,316 @@
+import threading
+from datetime import UTC, datetime, time, timedelta
+from unittest.mock import Mock
+
+import pytest
+from django.db import connection, transaction
+
+from campaigns import lifecycle
+from campaigns.lifecycle import LifecycleError, calling_rules_changed, campaign_changed
+from campaigns.models import Campaign, CampaignStatus
+from campaigns.tests.factories import CampaignFactory
+from contacts.arming import add_contact
+from contacts.tests.factories import ContactFactory
+
+NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
+LATER = NOW + timedelta(hours=1)
+EARLIER = NOW - timedelta(hours=1)
+
+pytestmark = pytest.mark.django_db
+
+
+def make_campaign(status=CampaignStatus.DRAFT, **fields):
+    """One that could ring somebody."""
+    campaign = CampaignFactory(status=status, **fields)
+    ContactFactory(campaign=campaign)
+    return campaign
+
+
+def status_of(campaign):
+    return Campaign.objects.values_list("status", flat=True).get(pk=campaign.pk)
+
+
+def problems_of(campaign, step=lifecycle.activate):
+    with pytest.raises(LifecycleError) as caught:
+        step(campaign, now=NOW)
+    return caught.value.problems
+
+
+@pytest.fixture
+def changes():
+    """The campaigns whose change was announced."""
+    heard = []
+
+    def hear(campaign, **_kwargs):
+        heard.append(campaign.pk)
+
+    campaign_changed.connect(hear)
+    yield heard
+    campaign_changed.disconnect(hear)
+
+
+@pytest.fixture
+def rules():
+    receiver = Mock()
+    calling_rules_changed.connect(receiver)
+    yield receiver
+    calling_rules_changed.disconnect(receiver)
+
+
+def test_a_draft_that_is_activated_runs():
+    campaign = make_campaign()
+    assert lifecycle.activate(campaign, now=NOW).status == CampaignStatus.RUNNING
+    assert status_of(campaign) == CampaignStatus.RUNNING
+
+
+def test_a_campaign_whose_start_is_to_come_is_scheduled():
+    campaign = make_campaign(starts_at=LATER)
+    assert lifecycle.activate(campaign, now=NOW).status == CampaignStatus.SCHEDULED
+
+
+@pytest.mark.parametrize("status", [CampaignStatus.RUNNING, CampaignStatus.SCHEDULED])
+def test_what_runs_or_is_scheduled_can_be_paused(status):
+    assert lifecycle.pause(make_campaign(status), now=NOW).status == CampaignStatus.PAUSED
+
+
+def test_a_pause_ends_where_it_began():
+    assert lifecycle.resume(make_campaign(CampaignStatus.PAUSED), now=NOW).status == CampaignStatus.RUNNING
+    later = make_campaign(CampaignStatus.PAUSED, starts_at=LATER)
+    assert lifecycle.resume(later, now=NOW).status == CampaignStatus.SCHEDULED
+
+
+@pytest.mark.parametrize("status", [CampaignStatus.RUNNING, CampaignStatus.PAUSED])
+def test_an_operator_can_complete_what_has_begun(status):
+    assert lifecycle.complete(make_campaign(status), now=NOW).status == CampaignStatus.COMPLETED
+
+
+def test_a_completed_campaign_can_be_activated_again_when_somebody_waits():
+    assert lifecycle.activate(make_campaign(CampaignStatus.COMPLETED), now=NOW).status == CampaignStatus.RUNNING
+
+
+@pytest.mark.parametrize("status", set(CampaignStatus) - {CampaignStatus.COMPLETED, CampaignStatus.CANCELLED})
+def test_whatever_is_not_over_can_be_cancelled(status):
+    assert lifecycle.cancel(make_campaign(status), now=NOW).status == CampaignStatus.CANCELLED
+
+
+@pytest.mark.parametrize(
+    ("step", "status", "problem"),
+    [
+        (lifecycle.activate, "cancelled", "It is cancelled and can not be activated. Make a new campaign instead."),
+        (lifecycle.resume, "cancelled", "It is cancelled and can not be resumed. Make a new campaign instead."),
+        (lifecycle.cancel, "cancelled", "It is cancelled and can not be cancelled. Make a new campaign instead."),
+        (lifecycle.cancel, "completed", "It is completed and can not be cancelled. It can be activated."),
+        (lifecycle.pause, "draft", "It is draft and can not be paused. It can be activated or cancelled."),
+        (lifecycle.resume, "draft", "It is draft and can not be resumed. It can be activated or cancelled."),
+        (lifecycle.complete, "scheduled", "It is scheduled and can not be completed. It can be paused or cancelled."),
+        (
+            lifecycle.activate,
+            "running",
+            "It is running and can not be activated. It can be paused or completed or cancelled.",
+        ),
+        (
+            lifecycle.activate,
+            "paused",
+            "It is paused and can not be activated. It can be resumed or completed or cancelled.",
+        ),
+    ],
+)
+def test_a_step_from_the_wrong_status_says_what_can_be_done_instead(step, status, problem):
+    campaign = make_campaign(status)
+    assert problems_of(campaign, step) == [problem]
+    assert status_of(campaign) == status
+
+
+def test_the_status_that_counts_is_the_one_in_the_database():
+    campaign = make_campaign(CampaignStatus.RUNNING)
+    stale = Campaign.objects.get(pk=campaign.pk)
+    lifecycle.cancel(campaign, now=NOW)
+    assert problems_of(stale, lifecycle.pause)
+
+
+def test_without_contacts_it_does_not_start():
+    assert problems_of(CampaignFactory(status="draft")) == ["It has no contacts: import some."]
+
+
+def test_with_nobody_waiting_it_does_not_start():
+    campaign = CampaignFactory(status="completed")
+    ContactFactory(campaign=campaign, state="completed", next_attempt_at=None)
+    assert problems_of(campaign) == ["Nobody is waiting to be called: add contacts, or allow more attempts."]
+
+
+def test_a_pause_can_end_while_the_last_contact_is_still_in_a_call():
+    campaign = CampaignFactory(status="paused")
+    ContactFactory(campaign=campaign, state="in_progress", next_attempt_at=None)
+    assert lifecycle.resume(campaign, now=NOW).status == CampaignStatus.RUNNING
+
+
+def test_without_an_intro_script_it_does_not_start():
+    problems = problems_of(make_campaign(intro_script=" \n"))
+    assert problems == ["It has no intro script: write what is said first."]
+
+
+def test_without_a_weekday_it_does_not_start():
+    (problem,) = problems_of(make_campaign(weekdays=[]))
+    assert problem.startswith("Its calling hours and weekdays never open: tick a weekday")
+
+
+def test_hours_that_are_no_window_are_named():
+    campaign = make_campaign()
+    campaign.allowed_call_start, campaign.allowed_call_end = time(18), time(9)
+    (problem,) = lifecycle.find_problems(campaign, NOW)
+    assert "a start that is before the end" in problem
+
+
+@pytest.mark.parametrize("ends_at", [EARLIER, NOW])
+def test_after_its_end_it_does_not_start(ends_at):
+    (problem,) = problems_of(make_campaign(ends_at=ends_at))
+    assert problem.startswith("It ended on 4 Mar")
+    assert problem.endswith("set a later end, or none.")
+
+
+def test_contacts_without_any_zone_are_counted():
+    campaign = CampaignFactory(status="draft", time_zone="")
+    ContactFactory(campaign=campaign, calling_zone="Europe/Rome")
+    ContactFactory(campaign=campaign)
+    assert problems_of(campaign) == [
+        "1 contact has no time zone and the campaign has none either: choose the campaign's time zone."
+    ]
+    ContactFactory(campaign=campaign)
+    assert problems_of(campaign)[0].startswith("2 contacts have no time zone")
+
+
+def test_contacts_that_have_their_own_zones_need_none_of_the_campaign():
+    campaign = CampaignFactory(status="draft", time_zone="")
+    ContactFactory(campaign=campaign, calling_zone="Europe/Rome")
+    assert lifecycle.activate(campaign, now=NOW).status == CampaignStatus.RUNNING
+
+
+def test_every_problem_is_named_at_once():
+    campaign = CampaignFactory(status="draft", intro_script="", weekdays=[], ends_at=EARLIER)
+    assert len(problems_of(campaign)) == 4
+    assert len(problems_of(make_campaign("paused", intro_script="", time_zone=""), lifecycle.resume)) == 2
+
+
+def test_starting_is_announced_after_the_commit(changes, django_capture_on_commit_callbacks):
+    campaign = make_campaign()
+    with django_capture_on_commit_callbacks(execute=True):
+        lifecycle.activate(campaign, now=NOW)
+        assert changes == []
+    assert changes == [campaign.pk]
+
+
+def test_a_refused_start_is_not_announced(changes, django_capture_on_commit_callbacks):
+    with django_capture_on_commit_callbacks(execute=True), pytest.raises(LifecycleError):
+        lifecycle.activate(CampaignFactory(status="draft"), now=NOW)
+    assert changes == []
+
+
+def test_scheduled_campaigns_start_when_their_time_has_come():
+    due = make_campaign(CampaignStatus.SCHEDULED, starts_at=NOW)
+    undated = make_campaign(CampaignStatus.SCHEDULED)
+    early = make_campaign(CampaignStatus.SCHEDULED, starts_at=LATER)
+    paused = make_campaign(CampaignStatus.PAUSED, starts_at=EARLIER)
+    assert lifecycle.start_scheduled(NOW) == 2
+    assert [status_of(one) for one in (due, undated, early, paused)] == ["running", "running", "scheduled", "paused"]
+
+
+def test_starting_the_scheduled_takes_one_query(django_assert_num_queries):
+    make_campaign(CampaignStatus.SCHEDULED, starts_at=NOW)
+    with django_assert_num_queries(1):
+        lifecycle.start_scheduled(NOW)
+
+
+def test_only_running_campaigns_past_their_end_are_overdue():
+    overdue = CampaignFactory(ends_at=NOW)
+    CampaignFactory(ends_at=LATER)
+    CampaignFactory()
+    CampaignFactory(ends_at=EARLIER, status="paused")
+    assert lifecycle.find_overdue(NOW) == [overdue.pk]
+
+
+@pytest.mark.parametrize(
+    ("contact", "ends_at", "done"),
+    [
+        ({"state": "completed", "next_attempt_at": None}, None, True),
+        ({"state": "not_reached", "next_attempt_at": None}, LATER, True),
+        ({"state": "pending"}, None, False),
+        ({"state": "not_reached"}, LATER, False),
+        ({"state": "in_progress", "next_attempt_at": None}, None, False),
+        ({"state": "pending"}, EARLIER, True),  # nobody may be rung after the end
+        ({"state": "in_progress", "next_attempt_at": None}, EARLIER, False),
+    ],
+)
+def test_a_campaign_is_done_when_nobody_is_left_to_call(contact, ends_at, done):
+    campaign = CampaignFactory(ends_at=ends_at)
+    ContactFactory(campaign=campaign, **contact)
+    assert lifecycle.complete_if_done(campaign.pk, NOW) is done
+    assert status_of(campaign) == (CampaignStatus.COMPLETED if done else CampaignStatus.RUNNING)
+
+
+@pytest.mark.parametrize("status", set(CampaignStatus) - {CampaignStatus.RUNNING})
+def test_only_a_running_campaign_becomes_completed_by_itself(status):
+    campaign = CampaignFactory(status=status)
+    assert lifecycle.complete_if_done(campaign.pk, NOW) is False
+    assert status_of(campaign) == status
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_campaign_is_not_completed_under_a_contact_that_is_not_committed_yet():
+    campaign = CampaignFactory()
+    added, finish = threading.Event(), threading.Event()
+
+    def add_slowly():
+        with transaction.atomic():
+            add_contact(ContactFactory.build(campaign=campaign), now=NOW)
+            added.set()
+            finish.wait(10)
+        connection.close()
+
+    adding = threading.Thread(target=add_slowly)
+    adding.start()
+    try:
+        assert added.wait(10)
+        assert lifecycle.complete_if_done(campaign.pk, NOW) is False
+    finally:
+        finish.set()
+        adding.join()
+    assert campaign.contacts.count() == 1
+    assert lifecycle.complete_if_done(campaign.pk, NOW) is False
+
+
+def test_new_calling_rules_are_told_at_once_with_the_old_number_of_attempts(rules):
+    campaign = CampaignFactory(max_attempts=5)
+    lifecycle.campaign_edited(campaign, changed_fields=["name", "max_attempts"], previous_max_attempts=3, now=NOW)
+    told = rules.call_args.kwargs
+    assert (told["campaign"], told["previous_max_attempts"], told["now"]) == (campaign, 3, NOW)
+
+
+@pytest.mark.parametrize("field", sorted(lifecycle.CALLING_RULES))
+def test_each_calling_rule_counts(rules, field):
+    lifecycle.campaign_edited(CampaignFactory(), changed_fields=[field], previous_max_attempts=3, now=NOW)
+    assert rules.call_count == 1
+
+
+def test_another_text_changes_no_rule(rules, changes, django_capture_on_commit_callbacks):
+    campaign = CampaignFactory()
+    with django_capture_on_commit_callbacks(execute=True):
+        lifecycle.campaign_edited(campaign, changed_fields=["name"], previous_max_attempts=3, now=NOW)
+    assert not rules.called
+    assert changes == [campaign.pk]
+
+
+def test_saving_without_a_change_does_nothing(rules, changes, django_capture_on_commit_callbacks):
+    with django_capture_on_commit_callbacks(execute=True):
+        lifecycle.campaign_edited(CampaignFactory(), changed_fields=[], previous_max_attempts=3, now=NOW)
+    assert not rules.called
+    assert changes == []
+
+
+def test_contacts_are_armed_again_when_a_campaign_allows_another_attempt():
+    campaign = CampaignFactory(max_attempts=3)
+    contact = ContactFactory(
+        campaign=campaign, state="not_reached", attempts_count=2, next_attempt_at=None, last_attempt_at=EARLIER
+    )
+    lifecycle.campaign_edited(campaign, changed_fields=["max_attempts"], previous_max_attempts=2, now=NOW)
+    contact.refresh_from_db()
+    assert contact.next_attempt_at is not None

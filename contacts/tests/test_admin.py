@@ -1,0 +1,254 @@
+import pytest
+import time_machine
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from calls.tests.factories import CallAttemptFactory
+from campaigns.tests.factories import CampaignFactory
+from contacts.models import Contact, DoNotCallEntry
+from contacts.tests.factories import ContactFactory, DoNotCallEntryFactory
+
+CONTACTS = "/admin/contacts/contact/"
+ENTRIES = "/admin/contacts/donotcallentry/"
+NUMBER = "+12025550123"
+
+pytestmark = pytest.mark.django_db
+
+
+def page_of(row, what="change"):
+    return f"/admin/contacts/{row._meta.model_name}/{row.pk}/{what}/"
+
+
+def get(client, url):
+    response = client.get(url)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def count_queries(client, url):
+    client.get(url)  # fills the cache of content types
+    with CaptureQueriesContext(connection) as queries:
+        get(client, url)
+    return len(queries)
+
+
+def choose(client, action, *contacts, **data):
+    data |= {"action": action, "_selected_action": [contact.pk for contact in contacts]}
+    return client.post(CONTACTS, data, follow=True).content.decode()
+
+
+def form_of(**changes):
+    """What the contact's page sends; the inline of the calls is always there, and empty."""
+    calls = {"attempts-TOTAL_FORMS": 0, "attempts-INITIAL_FORMS": 0}
+    return {"preferred_language": "auto", "external_contact_id": "", "email": ""} | calls | changes
+
+
+def add(client, campaign, **changes):
+    return client.post(f"{CONTACTS}add/", form_of(campaign=campaign.pk, phone_number=NUMBER) | changes)
+
+
+def test_the_list_and_the_page_open(admin_client):
+    contact = ContactFactory(external_contact_id="person-17", state="not_reached", last_outcome="busy")
+    page = get(admin_client, CONTACTS)
+    assert "person-17" in page
+    assert "Not Reached" in page
+    assert contact.phone_number in get(admin_client, page_of(contact))
+
+
+def test_the_list_takes_the_same_number_of_queries_for_many_contacts(admin_client):
+    for _ in range(2):
+        CallAttemptFactory(contact=ContactFactory())
+    few = count_queries(admin_client, CONTACTS)
+    for _ in range(18):
+        CallAttemptFactory(contact=ContactFactory())
+    assert count_queries(admin_client, CONTACTS) == few
+
+
+def test_the_page_takes_the_same_number_of_queries_for_many_calls(admin_client):
+    contact = ContactFactory()
+    CallAttemptFactory(contact=contact, attempt_number=1)
+    few = count_queries(admin_client, page_of(contact))
+    for number in range(2, 6):
+        CallAttemptFactory(contact=contact, attempt_number=number)
+    assert count_queries(admin_client, page_of(contact)) == few
+
+
+@pytest.mark.parametrize(
+    "search",
+    [NUMBER, "+1 202-555-0123", "+1 (202) 555 0123", "001 202 555 0123", "5550123", "person-17", "a@b.example"],
+)
+def test_a_contact_is_found_however_its_number_is_written(admin_client, search):
+    ContactFactory(phone_number=NUMBER, external_contact_id="person-17", email="a@b.example")
+    ContactFactory(external_contact_id="someone-else")
+    response = admin_client.get(CONTACTS, {"q": search})
+    assert [contact.phone_number for contact in response.context["cl"].result_list] == [NUMBER]
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ("due", {"due"}),
+        ("waiting", {"due", "later"}),
+        ("never", {"over"}),
+        ("nonsense", {"due", "later", "over", "talks"}),
+    ],
+)
+def test_contacts_can_be_filtered_by_their_next_call(admin_client, value, found):
+    ContactFactory(external_contact_id="due")
+    ContactFactory(external_contact_id="later", next_attempt_at="2100-01-01T00:00Z")
+    ContactFactory(external_contact_id="over", state="completed", next_attempt_at=None)
+    ContactFactory(external_contact_id="talks", state="in_progress", next_attempt_at=None)
+    response = admin_client.get(CONTACTS, {"next": value})
+    assert {contact.external_contact_id for contact in response.context["cl"].result_list} == found
+
+
+@time_machine.travel("2026-03-04T12:00Z", tick=False)
+def test_a_new_contact_is_due_at_once_in_the_zones_of_its_number(admin_client):
+    campaign = CampaignFactory()
+    assert add(admin_client, campaign, phone_number="+1 202-555-0123").status_code == 302
+    contact = Contact.objects.get()
+    assert (contact.phone_number, contact.state) == (NUMBER, "pending")
+    assert contact.calling_zone == "America/New_York"
+    assert contact.next_attempt_at.isoformat() == "2026-03-04T12:00:00+00:00"
+
+
+def test_a_number_without_a_country_is_read_in_that_of_its_campaign(admin_client):
+    add(admin_client, CampaignFactory(default_country="US"), phone_number="(202) 555-0123")
+    assert Contact.objects.get().phone_number == NUMBER
+
+
+def test_a_new_contact_on_the_do_not_call_list_is_excluded(admin_client):
+    DoNotCallEntryFactory(phone_number=NUMBER)
+    add(admin_client, CampaignFactory())
+    contact = Contact.objects.get()
+    assert (contact.state, contact.do_not_call, contact.next_attempt_at) == ("excluded", True, None)
+
+
+@pytest.mark.parametrize(
+    ("campaign", "changes", "error"),
+    [
+        ({}, {"phone_number": "12345"}, "It has no country code"),
+        ({}, {"phone_number": "+1 202-555"}, "It is too short for its country"),
+        ({"status": "cancelled"}, {}, "This campaign is cancelled; it takes no more contacts."),
+        ({}, {"calling_zone": ["Rome"]}, "Rome is not one of the available choices"),
+    ],
+)
+def test_what_can_not_be_called_is_refused_with_a_reason(admin_client, campaign, changes, error):
+    response = add(admin_client, CampaignFactory(**campaign), **changes)
+    assert error in response.content.decode()
+    assert not Contact.objects.exists()
+
+
+def test_a_number_twice_in_a_campaign_is_refused(admin_client):
+    campaign = CampaignFactory()
+    other = ContactFactory(campaign=campaign)
+    add(admin_client, campaign)
+    refusal = "This campaign already has a contact with this number."
+    assert refusal in add(admin_client, campaign).content.decode()
+    response = admin_client.post(page_of(other), form_of(phone_number=NUMBER))
+    assert refusal in response.content.decode()
+
+
+def test_zone_email_language_and_consent_can_be_changed(admin_client):
+    contact = ContactFactory()
+    changes = {
+        "phone_number": contact.phone_number,
+        "calling_zone": ["Europe/Rome", "Europe/Dublin"],
+        "email": "a@b.example",
+        "preferred_language": "it",
+        "has_prior_consent": "on",
+    }
+    assert admin_client.post(page_of(contact), form_of(**changes)).status_code == 302
+    contact.refresh_from_db()
+    assert contact.calling_zone == "Europe/Dublin Europe/Rome"
+    assert (contact.email, contact.preferred_language, contact.has_prior_consent) == ("a@b.example", "it", True)
+
+
+def test_what_the_scheduler_writes_can_not_be_written_by_hand(admin_client):
+    contact = ContactFactory()
+    changes = {"state": "completed", "attempts_count": 4, "do_not_call": "on", "next_attempt_at": ""}
+    admin_client.post(page_of(contact), form_of(phone_number=contact.phone_number, **changes))
+    saved = Contact.objects.get()
+    assert (saved.state, saved.attempts_count, saved.do_not_call) == ("pending", 0, False)
+    assert saved.next_attempt_at is not None
+
+
+def test_a_number_can_be_corrected_until_the_first_call(admin_client):
+    contact = ContactFactory(calling_zone="Europe/Dublin")
+    DoNotCallEntryFactory(phone_number=NUMBER)
+    admin_client.post(page_of(contact), form_of(phone_number="+1 202-555-0123", calling_zone=["Europe/Dublin"]))
+    contact.refresh_from_db()
+    assert contact.phone_number == NUMBER
+    assert contact.calling_zone == "America/New_York"
+    assert contact.state == "excluded"
+
+    called = CallAttemptFactory().contact
+    admin_client.post(page_of(called), form_of(phone_number="+1 202-555-0124"))
+    assert not Contact.objects.filter(phone_number="+12025550124").exists()
+
+
+def test_the_calls_of_a_contact_are_shown_in_order_and_only_shown(admin_client):
+    contact = ContactFactory()
+    first = CallAttemptFactory(contact=contact, attempt_number=1)
+    second = CallAttemptFactory(contact=contact, attempt_number=2, outcome="busy")
+    page = get(admin_client, page_of(contact))
+    assert page.index(str(first.pk)) < page.index(str(second.pk))
+    assert 'name="attempts-0-' not in page.replace('name="attempts-0-id"', "").replace('name="attempts-0-contact"', "")
+    assert "attempts-0-DELETE" not in page
+
+
+def test_a_contact_that_was_called_can_not_be_deleted(admin_client):
+    called, fresh = CallAttemptFactory().contact, ContactFactory()
+    assert page_of(called, "delete") not in get(admin_client, page_of(called))
+    assert page_of(fresh, "delete") in get(admin_client, page_of(fresh))
+    assert admin_client.post(page_of(called, "delete"), {"post": "yes"}).status_code == 403
+    page = choose(admin_client, "delete_selected", called, fresh)
+    assert f"The calls of {called}" in page
+    choose(admin_client, "delete_selected", called, fresh, post="yes")
+    assert Contact.objects.count() == 2
+    choose(admin_client, "delete_selected", fresh, post="yes")
+    assert list(Contact.objects.all()) == [called]
+
+
+def test_contacts_go_on_the_do_not_call_list_after_a_question(admin_client):
+    contact = ContactFactory(phone_number=NUMBER)
+    elsewhere = ContactFactory(phone_number=NUMBER)
+    assert "Put these numbers on the do-not-call list?" in choose(admin_client, "exclude_selected", contact)
+    assert not DoNotCallEntry.objects.exists()
+    page = choose(admin_client, "exclude_selected", contact, confirmed="yes")
+    assert "1 number is on the do-not-call list now; 2 contacts were excluded." in page
+    elsewhere.refresh_from_db()
+    assert elsewhere.state == "excluded"
+
+
+def test_a_number_goes_on_the_do_not_call_list_however_it_is_written(admin_client):
+    ContactFactory(phone_number=NUMBER)
+    data = {"phone_number": "+1 202-555-0123", "reason": "Asked by letter"}
+    page = admin_client.post(f"{ENTRIES}add/", data, follow=True).content.decode()
+    assert "1 number is on the do-not-call list now; 1 contact was excluded." in page
+    entry = DoNotCallEntry.objects.get()
+    assert (entry.phone_number, entry.reason, entry.source) == (NUMBER, "Asked by letter", "manual")
+    assert page_of(entry) in page
+    assert Contact.objects.get().state == "excluded"
+
+
+def test_a_number_is_on_the_do_not_call_list_once(admin_client):
+    DoNotCallEntryFactory(phone_number=NUMBER)
+    page = admin_client.post(f"{ENTRIES}add/", {"phone_number": "+1 202-555-0123"}).content.decode()
+    assert "already exists" in page
+    assert "It has no country code" in admin_client.post(f"{ENTRIES}add/", {"phone_number": "12345"}).content.decode()
+
+
+def test_only_the_reason_of_an_entry_can_be_changed(admin_client):
+    entry = DoNotCallEntryFactory(phone_number=NUMBER)
+    assert NUMBER in get(admin_client, ENTRIES + "?q=%2B1+202-555-0123")
+    admin_client.post(page_of(entry), {"phone_number": "+12025550124", "reason": "By letter"})
+    entry.refresh_from_db()
+    assert (entry.phone_number, entry.reason) == (NUMBER, "By letter")
+
+
+def test_the_do_not_call_list_takes_the_same_number_of_queries_for_many(admin_client):
+    DoNotCallEntryFactory.create_batch(2)
+    few = count_queries(admin_client, ENTRIES)
+    DoNotCallEntryFactory.create_batch(18)
+    assert count_queries(admin_client, ENTRIES) == few

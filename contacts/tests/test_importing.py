@@ -1,0 +1,363 @@
+import threading
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile, TemporaryUploadedFile
+from django.db import connection
+
+from campaigns.models import CampaignStatus
+from campaigns.tests.factories import CampaignFactory
+from contacts import importing
+from contacts.importing import CampaignIsClosed, import_contacts
+from contacts.models import Contact, ContactState, DoNotCallEntry, DoNotCallSource
+from contacts.rows import UnusableFile
+from contacts.tests.factories import ContactFactory, DoNotCallEntryFactory, make_number
+
+NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
+DEMO_FILE = Path(importing.__file__).with_name("demo_contacts.csv")
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def campaign():
+    return CampaignFactory()
+
+
+def import_text(campaign, text):
+    return import_contacts(campaign, BytesIO(text.encode()), now=NOW)
+
+
+def import_row(campaign, header, row):
+    return import_text(campaign, f"{header}\n{row}\n")
+
+
+def test_a_row_becomes_a_contact_that_is_due_now(campaign):
+    report = import_text(
+        campaign,
+        "phone_number,external_contact_id,email,preferred_language,has_prior_consent,do_not_call,time_zone\n"
+        "+1 202 555 0123,A-1,ann@example.org,it,yes,no,Europe/Rome\n",
+    )
+    contact = Contact.objects.get()
+    assert (report.imported, report.excluded, report.refused, report.duplicates) == (1, 0, [], 0)
+    assert contact.campaign == campaign
+    assert contact.phone_number == "+12025550123"
+    assert contact.external_contact_id == "A-1"
+    assert contact.email == "ann@example.org"
+    assert contact.preferred_language == "it"
+    assert contact.has_prior_consent
+    assert contact.calling_zone == "Europe/Rome"
+    assert (contact.state, contact.next_attempt_at) == (ContactState.PENDING, NOW)
+
+
+def test_a_number_is_all_that_a_row_needs(campaign):
+    import_row(campaign, "phone_number", "+12025550123")
+    contact = Contact.objects.get()
+    assert (contact.preferred_language, contact.has_prior_consent, contact.do_not_call) == ("auto", False, False)
+
+
+def test_without_a_time_zone_the_zones_are_those_of_the_number(campaign):
+    import_row(campaign, "phone_number,time_zone", "+61855500011,")
+    assert Contact.objects.get().calling_zone == "Australia/Adelaide Australia/Perth"
+
+
+def test_a_number_without_a_country_is_one_of_the_campaigns_country():
+    import_row(CampaignFactory(default_country="GB"), "phone_number", "020 7946 0018")
+    assert Contact.objects.get().phone_number == "+442079460018"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeffphone_number,email\n+12025550123,ann@example.org\n",
+        "phone_number;email\n+12025550123;ann@example.org\n",
+        "phone_number,email\r\n+12025550123,ann@example.org\r\n",
+        "phone_number,email\r+12025550123,ann@example.org\r",
+        " Phone_Number , EMAIL \n +12025550123 , ann@example.org \n",
+        '"phone_number","email"\n"+12025550123","ann@example.org"',
+        "\n\nphone_number,email\n\n+12025550123,ann@example.org\n,\n",
+        "email;phone_number;;\nann@example.org;+12025550123;;\n",
+        "phone_number,email,external_contact_id,do_not_call\n+12025550123,ann@example.org\n",
+    ],
+    ids=[
+        "byte order mark",
+        "semicolons",
+        "Windows line ends",
+        "old Mac line ends",
+        "spaces and capitals",
+        "quotes, no last line end",
+        "blank lines",
+        "columns without a name",
+        "last delimiters left out, as Excel does",
+    ],
+)
+def test_the_usual_kinds_of_csv_are_read(campaign, text):
+    report = import_text(campaign, text)
+    assert (report.imported, report.refused) == (1, [])
+    assert Contact.objects.get().email == "ann@example.org"
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda data: SimpleUploadedFile("contacts.csv", data),
+        lambda data: fill(TemporaryUploadedFile("contacts.csv", "text/csv", len(data), None), data),
+    ],
+    ids=["small upload", "large upload"],
+)
+def test_an_uploaded_file_is_read_and_left_open(campaign, wrap):
+    upload = wrap(b"phone_number\n+12025550123\n")
+    assert import_contacts(campaign, upload, now=NOW).imported == 1
+    assert not upload.closed
+
+
+def fill(file, data):
+    file.write(data)
+    file.seek(0)
+    return file
+
+
+@pytest.mark.parametrize("word", ["yes", "Y", "TRUE", "1", "si", "Sì", "si\u0300", "vero"])
+def test_yes_is_understood_in_its_usual_spellings(campaign, word):
+    import_row(campaign, "phone_number,has_prior_consent", f"+12025550123,{word}")
+    assert Contact.objects.get().has_prior_consent
+
+
+@pytest.mark.parametrize("word", ["no", "N", "False", "0", "", "falso"])
+def test_no_is_understood_in_its_usual_spellings(campaign, word):
+    import_row(campaign, "phone_number,has_prior_consent", f"+12025550123,{word}")
+    assert not Contact.objects.get().has_prior_consent
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "reason"),
+    [
+        ("phone_number", "+39 12", "too short"),
+        ("phone_number", "", "empty"),
+        ("phone_number", "4.93E+11", "spreadsheet"),
+        ("email", "ann@", "not an e-mail address"),
+        ("preferred_language", "klingon", "none of en, it, auto"),
+        ("has_prior_consent", "maybe", "neither yes nor no"),
+        ("do_not_call", "2", "neither yes nor no"),
+        ("time_zone", "Rome", "Rome is not an IANA time zone"),
+        ("external_contact_id", "x" * 101, "longer than 100"),
+        ("external_contact_id", "a\0b", "control character"),
+        ("external_contact_id", '"a\nb"', "closing quote missing"),
+    ],
+)
+def test_a_bad_value_is_refused_with_its_place_and_reason_and_the_rest_is_kept(campaign, column, value, reason):
+    row = {"external_contact_id": "bad", "phone_number": "+12025550124"} | {column: value}
+    header = ",".join(row)
+    report = import_text(campaign, f"{header}\n,+12025550123\n{','.join(row.values())}\n,+12025550125\n")
+    [refused] = report.refused
+    assert (refused.line, refused.column) == (3, column)
+    assert refused.value == value.strip('"')[:100]
+    assert reason in refused.reason
+    assert report.imported == Contact.objects.count() == 2
+    assert not Contact.objects.filter(phone_number="+12025550124").exists()
+
+
+def test_line_numbers_are_those_of_the_file_also_after_quoted_line_breaks(campaign):
+    report = import_text(
+        campaign,
+        'address,phone_number\n"1 High Street\nLondon\n\nEngland",+12025550123\n\n,12\n"a\nb",13\n',
+    )
+    assert [(refused.line, refused.value) for refused in report.refused] == [(7, "12"), (8, "13")]
+
+
+def test_a_row_with_more_values_than_columns_is_refused(campaign):
+    report = import_row(campaign, "external_contact_id,phone_number", "Smith, Ann,+12025550123")
+    [refused] = report.refused
+    assert (refused.line, refused.column) == (2, "")
+    assert "3 values" in refused.reason
+
+
+def test_a_quote_that_is_never_closed_is_reported(campaign):
+    report = import_text(campaign, 'phone_number,note\n+12025550123,fine\n+12025550124,"oh\n+12025550125,lost\n')
+    assert report.imported == 1
+    [refused] = report.refused
+    assert refused.line == 3
+    assert "quotes" in refused.reason
+
+
+def test_rows_after_a_stray_quote_are_read_again(campaign):
+    report = import_text(campaign, 'phone_number,note\n+12025550123,"a"b\n+12025550124,fine\n')
+    assert [refused.line for refused in report.refused] == [2]
+    assert Contact.objects.get().phone_number == "+12025550124"
+
+
+def test_a_value_that_is_not_utf_8_is_refused_and_the_rest_is_kept(campaign):
+    file = BytesIO("phone_number,external_contact_id\n+12025550123,Zoë\n+12025550124,Ann\n".encode("cp1252"))
+    report = import_contacts(campaign, file, now=NOW)
+    [refused] = report.refused
+    assert (refused.line, refused.column) == (2, "external_contact_id")
+    assert refused.value == "Zo\\udceb"
+    assert "UTF-8" in refused.reason
+    assert report.imported == 1
+
+
+def test_foreign_bytes_in_a_column_that_is_ignored_do_no_harm(campaign):
+    file = BytesIO("phone_number,name\n+12025550123,Zoë\n".encode("cp1252"))
+    assert import_contacts(campaign, file, now=NOW).imported == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "empty"),
+        (b"\n \n", "empty"),
+        (b"number,email\n+12025550123,\n", "column phone_number; it names: number, email"),
+        (b"phone_number,Phone_Number\n", "twice: phone_number"),
+        (b"PK\x03\x04\x14\x00\x06\x00\xff\xfe", "not a text file"),
+        ("phone_number\n+12025550123\n".encode("utf-16"), "not a text file"),
+    ],
+    ids=["empty", "blank", "no numbers", "a column twice", "a workbook", "UTF-16"],
+)
+def test_a_file_whose_header_is_no_use_is_refused_as_a_whole(campaign, content, reason):
+    with pytest.raises(UnusableFile, match=reason):
+        import_contacts(campaign, BytesIO(content), now=NOW)
+    assert not Contact.objects.exists()
+
+
+def test_columns_of_no_use_are_ignored_and_named(campaign):
+    report = import_row(campaign, "phone_number,Name,shoe_size", "+12025550123,Ann,38")
+    assert report.ignored_columns == ["name", "shoe_size"]
+
+
+def test_of_duplicates_in_the_file_the_first_is_kept(campaign):
+    report = import_text(
+        campaign,
+        "phone_number,external_contact_id\n+12025550123,first\n+12025550124,\n001 202 555 0123,second\n",
+    )
+    [refused] = report.refused
+    assert (report.imported, report.duplicates) == (2, 1)
+    assert (refused.line, refused.column, refused.value) == (4, "phone_number", "+12025550123")
+    assert refused.reason == "Line 2 has the same number."
+    assert Contact.objects.get(phone_number="+12025550123").external_contact_id == "first"
+
+
+def test_a_refused_row_does_not_make_the_next_one_a_duplicate(campaign):
+    report = import_text(campaign, "phone_number,email\n+12025550123,ann@\n+12025550123,ann@example.org\n")
+    assert (report.imported, report.duplicates, len(report.refused)) == (1, 0, 1)
+
+
+def test_a_contact_that_the_campaign_has_stays_as_it_is(campaign):
+    ContactFactory(campaign=campaign, phone_number="+12025550123", external_contact_id="old")
+    report = import_row(campaign, "phone_number,external_contact_id", "+12025550123,new")
+    assert (report.imported, report.duplicates) == (0, 1)
+    assert report.refused[0].reason == "The campaign already has a contact with this number."
+    assert Contact.objects.get().external_contact_id == "old"
+
+
+def test_another_campaigns_contact_is_no_duplicate(campaign):
+    ContactFactory(phone_number="+12025550123")
+    assert import_row(campaign, "phone_number", "+12025550123").imported == 1
+
+
+def test_a_number_on_the_do_not_call_list_is_kept_but_never_due(campaign):
+    DoNotCallEntryFactory(phone_number="+12025550123")
+    report = import_text(campaign, "phone_number\n+12025550123\n+12025550124\n")
+    contact = Contact.objects.get(phone_number="+12025550123")
+    assert (report.imported, report.excluded) == (2, 1)
+    assert contact.do_not_call
+    assert (contact.state, contact.next_attempt_at) == (ContactState.EXCLUDED, None)
+    assert [contact.phone_number for contact in Contact.objects.due(NOW)] == ["+12025550124"]
+
+
+def test_a_do_not_call_in_the_file_holds_for_every_campaign(campaign):
+    elsewhere = ContactFactory(phone_number="+12025550123")
+    report = import_row(campaign, "phone_number,do_not_call", "+12025550123,yes")
+    elsewhere.refresh_from_db()
+    assert (report.imported, report.excluded) == (1, 1)
+    assert DoNotCallEntry.objects.get().source == DoNotCallSource.IMPORT
+    assert (elsewhere.do_not_call, elsewhere.state) == (True, ContactState.EXCLUDED)
+
+
+@pytest.mark.parametrize("chunk_size", [1, 1000])
+def test_a_do_not_call_in_a_duplicate_row_counts(campaign, chunk_size, monkeypatch):
+    monkeypatch.setattr(importing, "CHUNK_SIZE", chunk_size)
+    report = import_text(campaign, "phone_number,do_not_call\n+12025550123,no\n+12025550123,yes\n")
+    contact = Contact.objects.get()
+    assert (report.imported, report.duplicates) == (1, 1)
+    assert (contact.do_not_call, contact.state) == (True, ContactState.EXCLUDED)
+
+
+@pytest.mark.parametrize("status", [CampaignStatus.COMPLETED, CampaignStatus.CANCELLED])
+def test_a_campaign_that_has_ended_takes_no_contacts(status):
+    with pytest.raises(CampaignIsClosed, match=f"is {status}; it takes no more contacts"):
+        import_row(CampaignFactory(status=status), "phone_number", "+12025550123")
+    assert not Contact.objects.exists()
+
+
+def test_a_campaign_that_ends_during_the_import_takes_no_more(campaign, monkeypatch):
+    monkeypatch.setattr(importing, "CHUNK_SIZE", 1)
+
+    def cancel(rows):
+        type(campaign).objects.update(status=CampaignStatus.CANCELLED)
+
+    file = BytesIO(b"phone_number\n+12025550123\n+12025550124\n")
+    with pytest.raises(CampaignIsClosed):
+        import_contacts(campaign, file, now=NOW, show_progress=cancel)
+    assert Contact.objects.count() == 1
+
+
+def test_a_long_file_is_written_in_chunks_with_few_queries_each(campaign, django_assert_max_num_queries):
+    text = "phone_number\n" + "".join(f"{make_number(n)}\n" for n in range(2500))
+    seen = []
+    with django_assert_max_num_queries(3 * 12):
+        report = import_contacts(campaign, BytesIO(text.encode()), now=NOW, show_progress=seen.append)
+    assert report.imported == Contact.objects.count() == 2500
+    assert seen == [1000, 2000, 2500]
+
+
+def test_contacts_keep_the_order_of_the_file(campaign):
+    numbers = ["+12025550125", "+12025550123", "+12025550124"]
+    import_text(campaign, "\n".join(["phone_number", *numbers]))
+    assert list(Contact.objects.order_by("pk").values_list("phone_number", flat=True)) == numbers
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_imports_of_the_same_numbers_at_once_store_each_of_them_once():
+    campaign = CampaignFactory()
+    lines = [make_number(n) for n in range(1500)]
+    reports, start = [], threading.Barrier(2)
+
+    def run(numbers):
+        try:
+            start.wait()
+            reports.append(import_text(campaign, "\n".join(["phone_number", *numbers])))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=[numbers]) for numbers in (lines, lines[::-1])]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Contact.objects.count() == sum(report.imported for report in reports) == 1500
+    assert sum(report.duplicates for report in reports) == 1500
+
+
+def test_every_row_of_the_demo_file_is_imported():
+    """The demo rings nobody: all its numbers are from ranges that are reserved for fiction.
+
+    United States, Canada: 555-0100 to 555-0199 in every area code (North American Numbering Plan
+    Administrator). United Kingdom: 020 7946 0xxx, 0113 to 0118, 0121, 0131, 0141 and 0161 496 0xxx,
+    0191 498 0xxx, 028 9649 6xxx, 029 2018 0xxx, 07700 900xxx (Ofcom, numbers for use in TV and radio drama).
+    Australia: 02, 03, 07 and 08 followed by 5550 xxxx or 7010 xxxx (ACMA, numbers for creative works).
+    Ireland: 020 91x xxxx (ComReg, numbering conditions, drama use). France: 01 99 00, 02 61 91, 03 53 01,
+    04 65 71, 05 36 49 and 06 39 98 xx xx (ARCEP, decision 2018-0881, numbers for audiovisual works).
+    Germany: 030 23125, 069 90009, 040 66969, 0221 4710, 089 99998 xxx and 0171 39200 xx
+    (Bundesnetzagentur, Mitteilung 148/2021). Sweden: 031-390 06 xx, 040-628 04 xx, 08-465 004 xx,
+    0980-319 2xx and 070-174 06 05 to 99 (PTS, numbers for books and films). Italy reserves none.
+    """
+    with DEMO_FILE.open("rb") as file:
+        report = import_contacts(CampaignFactory(time_zone=""), file, now=NOW)
+    assert (report.imported, report.refused, report.ignored_columns) == (200, [], [])
+    assert report.excluded == 6
+    first = Contact.objects.order_by("pk")[:60]
+    assert sum(contact.do_not_call for contact in first) == 2
+    assert len({contact.calling_zone for contact in first}) >= 10
+    assert not Contact.objects.filter(calling_zone="").exists()

@@ -1,0 +1,156 @@
+from datetime import UTC, datetime, time, timedelta
+
+import pytest
+
+from campaigns.tests.factories import CampaignFactory
+from contacts import rearming
+from contacts.models import CallOutcome, ContactState
+from contacts.rearming import next_attempt_after, rearm_contacts
+from contacts.tests.factories import ContactFactory
+
+NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
+ENDED = datetime(2026, 3, 4, 10, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def tried_contact(campaign, **values):
+    """Rang once in vain, to be tried again an hour later."""
+    values = {
+        "state": ContactState.NOT_REACHED,
+        "attempts_count": 1,
+        "last_attempt_at": ENDED,
+        "last_outcome": CallOutcome.NO_ANSWER,
+        "next_attempt_at": ENDED + HOUR,
+    } | values
+    return ContactFactory(campaign=campaign, **values)
+
+
+def rearm(campaign, previous_max_attempts=3):
+    return rearm_contacts(campaign, previous_max_attempts=previous_max_attempts, now=NOW)
+
+
+def next_attempt_of(contact):
+    contact.refresh_from_db()
+    return contact.next_attempt_at
+
+
+@pytest.mark.parametrize(
+    ("zone", "minutes", "ended", "expected"),
+    [
+        ("Europe/Rome", 60, "2026-03-04T10:00", "2026-03-04T11:00"),  # the window is open then
+        ("Europe/Rome", 0, "2026-03-04T10:00", "2026-03-04T10:00"),
+        ("Europe/Rome", 60, "2026-03-04T16:30", "2026-03-05T08:00"),  # closed then: the next morning
+        ("America/New_York", 60, "2026-03-04T10:00", "2026-03-04T14:00"),  # not yet open there
+        ("Europe/Rome", 60, "2026-03-06T16:30", "2026-03-09T08:00"),  # Friday evening: Monday
+        ("Europe/Rome", 7 * 24 * 60, "2026-03-24T12:00", "2026-03-31T12:00"),  # 168 hours, whatever the clock
+        ("Europe/Rome Pacific/Auckland", 60, "2026-03-04T10:00", "2026-03-04T11:00"),  # they never meet
+        ("", 60, "2026-03-04T10:00", "2026-03-04T11:00"),  # no zone at all
+    ],
+)
+def test_the_next_attempt_is_the_interval_later_moved_into_the_next_opening(zone, minutes, ended, expected):
+    campaign = CampaignFactory.build(
+        time_zone="",
+        allowed_call_start=time(9),
+        allowed_call_end=time(18),
+        weekdays=[1, 2, 3, 4, 5],
+        retry_interval_minutes=minutes,
+    )
+    ended, expected = (datetime.fromisoformat(text).replace(tzinfo=UTC) for text in (ended, expected))
+    assert next_attempt_after(campaign, zone, ended) == expected
+
+
+@pytest.mark.django_db
+def test_a_new_interval_counts_from_the_end_of_the_last_attempt():
+    contact = tried_contact(CampaignFactory(retry_interval_minutes=180))
+    assert rearm(contact.campaign) == 1
+    assert next_attempt_of(contact) == ENDED + 3 * HOUR
+    assert contact.updated_at == NOW
+
+
+@pytest.mark.django_db
+def test_new_hours_move_the_next_attempt_into_them():
+    campaign = CampaignFactory(allowed_call_start=time(15), allowed_call_end=time(16))
+    contact = tried_contact(campaign)
+    rearm(campaign)
+    assert next_attempt_of(contact) == datetime(2026, 3, 4, 15, tzinfo=UTC)
+
+
+@pytest.mark.django_db
+def test_fewer_attempts_give_up_those_who_have_used_them_up():
+    campaign = CampaignFactory(max_attempts=2)
+    used_up = tried_contact(campaign, attempts_count=2)
+    left = tried_contact(campaign, attempts_count=1)
+    assert rearm(campaign) == 1
+    assert next_attempt_of(used_up) is None
+    assert next_attempt_of(left) == ENDED + HOUR
+
+
+@pytest.mark.django_db
+def test_more_attempts_bring_back_those_who_had_used_them_up():
+    campaign = CampaignFactory(max_attempts=3)
+    contact = tried_contact(campaign, attempts_count=2, next_attempt_at=None)
+    assert rearm(campaign, previous_max_attempts=2) == 1
+    assert next_attempt_of(contact) == ENDED + HOUR
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("max_attempts", [1, 3, 5])
+def test_a_number_that_will_never_work_is_not_brought_back(max_attempts):
+    campaign = CampaignFactory(max_attempts=max_attempts)
+    contact = tried_contact(campaign, last_outcome=CallOutcome.FAILED, next_attempt_at=None)
+    assert rearm(campaign, previous_max_attempts=3) == 0
+    assert next_attempt_of(contact) is None
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("state", "do_not_call"),
+    [
+        (ContactState.IN_PROGRESS, False),
+        (ContactState.COMPLETED, False),
+        (ContactState.REFUSED, False),
+        (ContactState.EXCLUDED, True),
+    ],
+)
+def test_who_is_in_a_call_or_done_or_excluded_is_left_alone(state, do_not_call):
+    campaign = CampaignFactory(max_attempts=5)
+    contact = tried_contact(campaign, state=state, do_not_call=do_not_call, next_attempt_at=None, attempts_count=3)
+    assert rearm(campaign) == 0
+    assert next_attempt_of(contact) is None
+
+
+@pytest.mark.django_db
+def test_who_was_never_rung_stays_due():
+    campaign = CampaignFactory(retry_interval_minutes=180, allowed_call_start=time(15), allowed_call_end=time(16))
+    contact = ContactFactory(campaign=campaign)
+    due = contact.next_attempt_at
+    assert rearm(campaign) == 0
+    assert next_attempt_of(contact) == due
+
+
+@pytest.mark.django_db
+def test_a_pending_contact_is_given_up_with_its_attempts_and_brought_back_with_them():
+    campaign = CampaignFactory(max_attempts=2)
+    contact = tried_contact(campaign, state=ContactState.PENDING, attempts_count=2)
+    assert rearm(campaign) == 1
+    assert next_attempt_of(contact) is None
+    campaign.max_attempts = 3
+    assert rearm(campaign, previous_max_attempts=2) == 1
+    assert next_attempt_of(contact) == NOW
+
+
+@pytest.mark.django_db
+def test_other_campaigns_are_left_alone():
+    other = tried_contact(CampaignFactory())
+    assert rearm(CampaignFactory(retry_interval_minutes=180)) == 0
+    assert next_attempt_of(other) == ENDED + HOUR
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("count", [4, 5])
+def test_chunks_reach_every_contact_once(count, monkeypatch):
+    monkeypatch.setattr(rearming, "CHUNK_SIZE", 2)
+    campaign = CampaignFactory(retry_interval_minutes=180)
+    contacts = [tried_contact(campaign) for _ in range(count)]
+    assert rearm(campaign) == count
+    assert {next_attempt_of(contact) for contact in contacts} == {ENDED + 3 * HOUR}
