@@ -12,6 +12,7 @@ from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin, TabularInline
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
 from unfold.utils import display_for_label
 
@@ -82,7 +83,8 @@ class CallAttemptAdmin(ReadOnlyAttempts, ModelAdmin):
         "show_duration",
         "error_code",
     ]
-    list_filter = ["outcome", "status", "given_back", "claimed_at", "campaign"]
+    list_filter = [("campaign", AutocompleteSelectFilter), "outcome", "status", "given_back", "claimed_at"]
+    list_filter_submit = True
     list_select_related = ["campaign", "contact"]
     search_fields = ["phone_number", "call_id", "provider_call_id", "error_code"]
     search_help_text = "Number, call id, the provider's call id or error code"

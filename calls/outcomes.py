@@ -137,30 +137,42 @@ def record_unknown(attempt: CallAttempt, *, message: str, now: datetime) -> bool
 def reject(attempt: CallAttempt, *, code: str, message: str, now: datetime) -> bool:
     """The number will never work: the attempt failed, and there is no further one."""
     with transaction.atomic():
-        return end_attempt(attempt, CallOutcome.FAILED, now=now, is_final=True, error_code=code, error_message=message)
+        return end_attempt(
+            attempt, CallOutcome.FAILED, now=now, number_rejected=True, error_code=code, error_message=message
+        )
 
 
 def end_attempt(
-    attempt: CallAttempt, outcome: CallOutcome, *, now: datetime, is_final: bool = False, **fields: object
+    attempt: CallAttempt, outcome: CallOutcome, *, now: datetime, number_rejected: bool = False, **fields: object
 ) -> bool:
     """Write the outcome and settle the contact, within the caller's transaction; False if it had ended.
 
     A contact that was not reached is due again after the retry interval, unless its attempts are used up or
-    ``is_final`` says that trying again is useless.
+    ``number_rejected`` says that trying again is useless.
     """
     if not CallAttempt.objects.record_outcome(attempt, outcome, ended_at=now, **fields):
         return False
     contact = _lock_contact(attempt)
     contact.last_outcome = outcome
     contact.last_attempt_at = now
+    contact.number_rejected = number_rejected
     contact.state = _STATE_OF_OUTCOME.get(outcome, ContactState.NOT_REACHED)
     contact.next_attempt_at = None
     if contact.state == ContactState.NOT_REACHED:
         if contact.do_not_call:
             contact.state = ContactState.EXCLUDED
-        elif contact.attempts_count < contact.campaign.max_attempts and not is_final:
+        elif contact.attempts_count < contact.campaign.max_attempts and not number_rejected:
             contact.next_attempt_at = next_attempt_after(contact.campaign, contact.calling_zone, now)
-    contact.save(update_fields=["last_outcome", "last_attempt_at", "state", "next_attempt_at", "updated_at"])
+    contact.save(
+        update_fields=[
+            "last_outcome",
+            "last_attempt_at",
+            "number_rejected",
+            "state",
+            "next_attempt_at",
+            "updated_at",
+        ]
+    )
     log.info("call.ended", call_id=attempt.call_id, outcome=outcome.value, contact_state=contact.state)
     wake_schedulers()
     return True

@@ -245,12 +245,7 @@ class CampaignAdmin(ModelAdmin):
             return obj.save()
         # Only what was edited: a scheduler may have set another status since the row was read.
         obj.save(update_fields=[*form.changed_data, "updated_at"])
-        lifecycle.campaign_edited(
-            obj,
-            changed_fields=form.changed_data,
-            previous_max_attempts=form.initial["max_attempts"],
-            now=timezone.now(),
-        )
+        lifecycle.campaign_edited(obj, changed_fields=form.changed_data, now=timezone.now())
 
     @display(description="Status", ordering="status")
     def show_status(self, campaign: Campaign) -> str:

@@ -20,7 +20,7 @@ from campaigns.windows import next_opening
 # Sent after the commit with campaign=...: somebody may have to be rung now, or in another way than before.
 campaign_changed = Signal()
 
-# Sent inside the transaction with campaign=..., previous_max_attempts=... and now=...: what decides when its
+# Sent inside the transaction with campaign=... and now=...: what decides when its
 # contacts are due has been edited.
 calling_rules_changed = Signal()
 
@@ -107,14 +107,10 @@ def complete_if_done(campaign_id: UUID, now: datetime) -> bool:
     return True
 
 
-def campaign_edited(
-    campaign: Campaign, *, changed_fields: Collection[str], previous_max_attempts: int, now: datetime
-) -> None:
+def campaign_edited(campaign: Campaign, *, changed_fields: Collection[str], now: datetime) -> None:
     """What must follow when an operator has edited and saved a campaign; call it in the same transaction."""
     if CALLING_RULES.intersection(changed_fields):
-        calling_rules_changed.send(
-            sender=Campaign, campaign=campaign, previous_max_attempts=previous_max_attempts, now=now
-        )
+        calling_rules_changed.send(sender=Campaign, campaign=campaign, now=now)
     if changed_fields:
         _announce_change(campaign)
 

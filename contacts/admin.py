@@ -14,6 +14,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.formats import date_format
 from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
 from unfold.utils import display_for_label
 
@@ -116,7 +117,15 @@ class ContactAdmin(ModelAdmin):
         "show_last_attempt",
         "show_next_attempt",
     ]
-    list_filter = ["state", NextCallFilter, "last_outcome", "preferred_language", "has_prior_consent", "campaign"]
+    list_filter = [
+        ("campaign", AutocompleteSelectFilter),
+        "state",
+        NextCallFilter,
+        "last_outcome",
+        "preferred_language",
+        "has_prior_consent",
+    ]
+    list_filter_submit = True
     list_select_related = ["campaign"]
     search_fields = ["phone_number", "external_contact_id", "email"]
     search_help_text = "Number, name in your own system or e-mail"

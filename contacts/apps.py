@@ -12,7 +12,7 @@ class ContactsConfig(AppConfig):
         calling_rules_changed.connect(_rearm_contacts, dispatch_uid="contacts.rearm")
 
 
-def _rearm_contacts(campaign: Any, previous_max_attempts: int, now: Any, **_: Any) -> None:
+def _rearm_contacts(campaign: Any, now: Any, **_: Any) -> None:
     from contacts.rearming import rearm_contacts
 
-    rearm_contacts(campaign, previous_max_attempts=previous_max_attempts, now=now)
+    rearm_contacts(campaign, now=now)

@@ -16,11 +16,9 @@ from contacts.rows import NUMBER_COLUMN, ContactRow, ContactRows, RefusedRow
 
 CHUNK_SIZE = 1000
 
-_CLOSED = (CampaignStatus.COMPLETED, CampaignStatus.CANCELLED)
 
-
-class CampaignIsClosed(Exception):
-    """The campaign has ended and takes no more contacts."""
+class CampaignIsCancelled(Exception):
+    """The campaign takes no more contacts. (A completed one does, and can be activated again for them.)"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,10 +48,10 @@ def import_contacts(
     The file is read as a stream and written in chunks; what was written stays when a later chunk fails.
     ``show_progress`` is told after each chunk how many rows have been read. The file is not closed.
 
-    Raises UnusableFile when the header is wrong, and CampaignIsClosed when the campaign is completed or
-    cancelled, also when that happens between two chunks.
+    Raises UnusableFile when the header is wrong, and CampaignIsCancelled when the campaign is, also when that
+    happens between two chunks.
     """
-    _refuse_closed(campaign, campaign.status)
+    _refuse_cancelled(campaign, campaign.status)
     text = TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
     try:
         rows = ContactRows(text, default_country=campaign.default_country)
@@ -118,9 +116,9 @@ class _Import:
 @transaction.atomic
 def _write_chunk(campaign: Campaign, rows: list[ContactRow], opted_out: set[str], now: datetime) -> list[Contact]:
     """Store the rows whose numbers the campaign does not have yet; returns the contacts they became."""
-    # Locked, so that the campaign cannot be closed between the check and the commit.
+    # Locked, so that the campaign cannot be cancelled or completed between the check and the commit.
     locked = Campaign.objects.select_for_update(no_key=True).filter(pk=campaign.pk)
-    _refuse_closed(campaign, locked.values_list("status", flat=True).get())
+    _refuse_cancelled(campaign, locked.values_list("status", flat=True).get())
     add_numbers_to_do_not_call(opted_out, reason=f"Imported with {campaign.name}"[:200], source=DoNotCallSource.IMPORT)
     listed = numbers_on_do_not_call([row.phone_number for row in rows])
     contacts = [_make_contact(campaign, row, row.phone_number in listed, now) for row in rows]
@@ -146,6 +144,6 @@ def _make_contact(campaign: Campaign, row: ContactRow, excluded: bool, now: date
     )
 
 
-def _refuse_closed(campaign: Campaign, status: str) -> None:
-    if status in _CLOSED:
-        raise CampaignIsClosed(f"“{campaign.name}” is {status}; it takes no more contacts.")
+def _refuse_cancelled(campaign: Campaign, status: str) -> None:
+    if status == CampaignStatus.CANCELLED:
+        raise CampaignIsCancelled(f"“{campaign.name}” is cancelled; it takes no more contacts.")

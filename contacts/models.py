@@ -67,6 +67,9 @@ class Contact(models.Model):
     preferred_language = models.CharField(max_length=4, choices=PreferredLanguage, default=PreferredLanguage.AUTO)
     has_prior_consent = models.BooleanField(default=False)
     do_not_call = models.BooleanField(default=False)
+    number_rejected = models.BooleanField(
+        default=False, help_text="The provider said that this number will never work; it is not tried again."
+    )
     calling_zone = models.TextField(
         blank=True,
         validators=[validate_calling_zone],
@@ -98,7 +101,8 @@ class Contact(models.Model):
             # Whatever stands in the index below may be rung: it holds nobody who is in a call, done, or excluded.
             models.CheckConstraint(
                 name="contact_waits_only_when_callable",
-                condition=Q(next_attempt_at=None) | Q(state__in=["pending", "not_reached"], do_not_call=False),
+                condition=Q(next_attempt_at=None)
+                | Q(state__in=["pending", "not_reached"], do_not_call=False, number_rejected=False),
             ),
             models.CheckConstraint(
                 name="contact_on_do_not_call_is_not_callable",

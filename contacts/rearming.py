@@ -22,28 +22,21 @@ def next_attempt_after(campaign: Campaign, calling_zone: str, ended_at: datetime
     return campaign.next_opening_for(calling_zone, instant) or instant
 
 
-def rearm_contacts(campaign: Campaign, *, previous_max_attempts: int, now: datetime) -> int:
+def rearm_contacts(campaign: Campaign, *, now: datetime) -> int:
     """Apply the campaign's present rules to its contacts; returns how many have another next attempt now.
 
     To be called after its number of attempts, hours, weekdays, retry interval or zone were changed and saved.
-    Contacts in a call are left out, the end of their call applies the rules. So are those that were given up
-    before their attempts were used up: their number will never work.
+    Contacts in a call are left out, the end of their call applies the rules.
     """
-    contacts = _find_contacts(campaign, previous_max_attempts)
+    tried = Q(state=ContactState.NOT_REACHED)
+    # Who is due without a call behind it waits for no interval; only the number of attempts concerns it.
+    pending = Q(state=ContactState.PENDING) & (Q(next_attempt_at=None) | Q(attempts_count__gte=campaign.max_attempts))
+    contacts = campaign.contacts.filter(tried | pending, do_not_call=False, number_rejected=False)
     ids = list(contacts.order_by("pk").values_list("pk", flat=True))
     changed = 0
     for start in range(0, len(ids), CHUNK_SIZE):
         changed += _rearm_chunk(campaign, contacts.filter(pk__in=ids[start : start + CHUNK_SIZE]), now)
     return changed
-
-
-def _find_contacts(campaign: Campaign, previous_max_attempts: int) -> QuerySet[Contact]:
-    waiting = Q(next_attempt_at__isnull=False)
-    used_up = Q(attempts_count__gte=previous_max_attempts)
-    tried = Q(state=ContactState.NOT_REACHED) & (waiting | used_up)
-    # One that is due without a call behind it waits for no interval; only the number of attempts concerns it.
-    pending = Q(state=ContactState.PENDING) & (used_up | (waiting & Q(attempts_count__gte=campaign.max_attempts)))
-    return campaign.contacts.filter(tried | pending, do_not_call=False)
 
 
 @transaction.atomic

@@ -49,12 +49,14 @@ PUBLIC_BASE_URL = read_site_url("PUBLIC_BASE_URL", default="http://127.0.0.1:800
 _public_host = urlsplit(PUBLIC_BASE_URL).hostname
 ALLOWED_HOSTS = read_list("ALLOWED_HOSTS") or ["127.0.0.1", "localhost", _public_host]
 ROOT_URLCONF = "surveycalls.urls"
+LOGIN_REDIRECT_URL = "admin:index"
 WSGI_APPLICATION = "surveycalls.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
     "surveycalls",
     "unfold",
+    "unfold.contrib.filters",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",

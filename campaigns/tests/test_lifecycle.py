@@ -280,28 +280,28 @@ def test_a_campaign_is_not_completed_under_a_contact_that_is_not_committed_yet()
 
 def test_new_calling_rules_are_told_at_once_with_the_old_number_of_attempts(rules):
     campaign = CampaignFactory(max_attempts=5)
-    lifecycle.campaign_edited(campaign, changed_fields=["name", "max_attempts"], previous_max_attempts=3, now=NOW)
+    lifecycle.campaign_edited(campaign, changed_fields=["name", "max_attempts"], now=NOW)
     told = rules.call_args.kwargs
-    assert (told["campaign"], told["previous_max_attempts"], told["now"]) == (campaign, 3, NOW)
+    assert (told["campaign"], told["now"]) == (campaign, NOW)
 
 
 @pytest.mark.parametrize("field", sorted(lifecycle.CALLING_RULES))
 def test_each_calling_rule_counts(rules, field):
-    lifecycle.campaign_edited(CampaignFactory(), changed_fields=[field], previous_max_attempts=3, now=NOW)
+    lifecycle.campaign_edited(CampaignFactory(), changed_fields=[field], now=NOW)
     assert rules.call_count == 1
 
 
 def test_another_text_changes_no_rule(rules, changes, django_capture_on_commit_callbacks):
     campaign = CampaignFactory()
     with django_capture_on_commit_callbacks(execute=True):
-        lifecycle.campaign_edited(campaign, changed_fields=["name"], previous_max_attempts=3, now=NOW)
+        lifecycle.campaign_edited(campaign, changed_fields=["name"], now=NOW)
     assert not rules.called
     assert changes == [campaign.pk]
 
 
 def test_saving_without_a_change_does_nothing(rules, changes, django_capture_on_commit_callbacks):
     with django_capture_on_commit_callbacks(execute=True):
-        lifecycle.campaign_edited(CampaignFactory(), changed_fields=[], previous_max_attempts=3, now=NOW)
+        lifecycle.campaign_edited(CampaignFactory(), changed_fields=[], now=NOW)
     assert not rules.called
     assert changes == []
 
@@ -311,6 +311,6 @@ def test_contacts_are_armed_again_when_a_campaign_allows_another_attempt():
     contact = ContactFactory(
         campaign=campaign, state="not_reached", attempts_count=2, next_attempt_at=None, last_attempt_at=EARLIER
     )
-    lifecycle.campaign_edited(campaign, changed_fields=["max_attempts"], previous_max_attempts=2, now=NOW)
+    lifecycle.campaign_edited(campaign, changed_fields=["max_attempts"], now=NOW)
     contact.refresh_from_db()
     assert contact.next_attempt_at is not None

@@ -7,10 +7,11 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile, TemporaryUploadedFile
 from django.db import connection
 
+from campaigns import lifecycle
 from campaigns.models import CampaignStatus
 from campaigns.tests.factories import CampaignFactory
 from contacts import importing
-from contacts.importing import CampaignIsClosed, import_contacts
+from contacts.importing import CampaignIsCancelled, import_contacts
 from contacts.models import Contact, ContactState, DoNotCallEntry, DoNotCallSource
 from contacts.rows import UnusableFile
 from contacts.tests.factories import ContactFactory, DoNotCallEntryFactory, make_number
@@ -284,21 +285,26 @@ def test_a_do_not_call_in_a_duplicate_row_counts(campaign, chunk_size, monkeypat
     assert (contact.do_not_call, contact.state) == (True, ContactState.EXCLUDED)
 
 
-@pytest.mark.parametrize("status", [CampaignStatus.COMPLETED, CampaignStatus.CANCELLED])
-def test_a_campaign_that_has_ended_takes_no_contacts(status):
-    with pytest.raises(CampaignIsClosed, match=f"is {status}; it takes no more contacts"):
-        import_row(CampaignFactory(status=status), "phone_number", "+12025550123")
+def test_a_cancelled_campaign_takes_no_contacts():
+    with pytest.raises(CampaignIsCancelled, match="is cancelled; it takes no more contacts"):
+        import_row(CampaignFactory(status=CampaignStatus.CANCELLED), "phone_number", "+12025550123")
     assert not Contact.objects.exists()
 
 
-def test_a_campaign_that_ends_during_the_import_takes_no_more(campaign, monkeypatch):
+def test_a_completed_campaign_takes_contacts_for_which_it_can_be_activated_again():
+    campaign = CampaignFactory(status=CampaignStatus.COMPLETED)
+    import_row(campaign, "phone_number", "+12025550123")
+    assert lifecycle.activate(campaign, now=NOW).status == CampaignStatus.RUNNING
+
+
+def test_a_campaign_that_is_cancelled_during_the_import_takes_no_more(campaign, monkeypatch):
     monkeypatch.setattr(importing, "CHUNK_SIZE", 1)
 
     def cancel(rows):
         type(campaign).objects.update(status=CampaignStatus.CANCELLED)
 
     file = BytesIO(b"phone_number\n+12025550123\n+12025550124\n")
-    with pytest.raises(CampaignIsClosed):
+    with pytest.raises(CampaignIsCancelled):
         import_contacts(campaign, file, now=NOW, show_progress=cancel)
     assert Contact.objects.count() == 1
 

@@ -25,8 +25,8 @@ def tried_contact(campaign, **values):
     return ContactFactory(campaign=campaign, **values)
 
 
-def rearm(campaign, previous_max_attempts=3):
-    return rearm_contacts(campaign, previous_max_attempts=previous_max_attempts, now=NOW)
+def rearm(campaign):
+    return rearm_contacts(campaign, now=NOW)
 
 
 def next_attempt_of(contact):
@@ -89,7 +89,7 @@ def test_fewer_attempts_give_up_those_who_have_used_them_up():
 def test_more_attempts_bring_back_those_who_had_used_them_up():
     campaign = CampaignFactory(max_attempts=3)
     contact = tried_contact(campaign, attempts_count=2, next_attempt_at=None)
-    assert rearm(campaign, previous_max_attempts=2) == 1
+    assert rearm(campaign) == 1
     assert next_attempt_of(contact) == ENDED + HOUR
 
 
@@ -97,8 +97,8 @@ def test_more_attempts_bring_back_those_who_had_used_them_up():
 @pytest.mark.parametrize("max_attempts", [1, 3, 5])
 def test_a_number_that_will_never_work_is_not_brought_back(max_attempts):
     campaign = CampaignFactory(max_attempts=max_attempts)
-    contact = tried_contact(campaign, last_outcome=CallOutcome.FAILED, next_attempt_at=None)
-    assert rearm(campaign, previous_max_attempts=3) == 0
+    contact = tried_contact(campaign, last_outcome=CallOutcome.FAILED, number_rejected=True, next_attempt_at=None)
+    assert rearm(campaign) == 0
     assert next_attempt_of(contact) is None
 
 
@@ -135,7 +135,7 @@ def test_a_pending_contact_is_given_up_with_its_attempts_and_brought_back_with_t
     assert rearm(campaign) == 1
     assert next_attempt_of(contact) is None
     campaign.max_attempts = 3
-    assert rearm(campaign, previous_max_attempts=2) == 1
+    assert rearm(campaign) == 1
     assert next_attempt_of(contact) == NOW
 
 

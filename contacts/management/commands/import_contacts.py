@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from campaigns.models import Campaign
-from contacts.importing import CampaignIsClosed, ImportReport, import_contacts
+from contacts.importing import CampaignIsCancelled, ImportReport, import_contacts
 from contacts.rows import RefusedRow, UnusableFile
 
 PROGRESS_ROWS = 10_000
@@ -29,7 +29,7 @@ class Command(BaseCommand):
                 report = import_contacts(target, source, now=timezone.now(), show_progress=self._show_progress)
         except OSError as exc:
             raise CommandError(f"{file} cannot be read: {exc.strerror}.") from exc
-        except (UnusableFile, CampaignIsClosed) as exc:
+        except (UnusableFile, CampaignIsCancelled) as exc:
             raise CommandError(str(exc)) from exc
         self._show_report(report)
         if not report.imported and len(report.refused) > report.duplicates:

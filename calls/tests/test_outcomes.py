@@ -1,0 +1,536 @@
+"""What happened to a call: whatever the order in which it is told, one end, and a contact that fits it."""
+
+import itertools
+import threading
+from datetime import UTC, datetime, time, timedelta
+
+import pytest
+from django.db import connection, transaction
+from structlog.testing import capture_logs
+
+from calls import outcomes
+from calls.models import CallAttempt
+from calls.outcomes import Applied, apply_event
+from calls.providers.base import CallEvent, CallProgress
+from calls.states import AttemptStatus
+from campaigns.models import CampaignStatus
+from campaigns.tests.factories import CampaignFactory
+from contacts.exclusion import add_to_do_not_call
+from contacts.models import CallOutcome, Contact, ContactState
+from contacts.rearming import rearm_contacts
+from contacts.tests.factories import ContactFactory, DoNotCallEntryFactory
+
+from .conftest import NOON
+from .factories import CallAttemptFactory
+from .phone_network import wait_until
+
+pytestmark = pytest.mark.django_db
+
+SID = "CA1"
+LATER = NOON + timedelta(minutes=5)
+HOUR = timedelta(hours=1)
+TERMINAL = [
+    CallProgress.HUNG_UP,
+    CallProgress.BUSY,
+    CallProgress.NO_ANSWER,
+    CallProgress.FAILED,
+    CallProgress.CANCELED,
+]
+
+
+def contact_in_call(**values):
+    """Rung for the first time out of three, an hour apart, at any hour."""
+    defaults = {"state": ContactState.IN_PROGRESS, "attempts_count": 1, "next_attempt_at": None}
+    return ContactFactory(**defaults | values)
+
+
+def make_attempt(status=AttemptStatus.PLACING, contact=None, **values):
+    values = {"provider_call_id": ""} | values
+    return CallAttemptFactory(status=status, contact=contact or contact_in_call(), **values)
+
+
+def tell(attempt, progress, now=NOON, sid=SID, error_code=""):
+    event = CallEvent(
+        call_id=attempt.call_id,
+        provider_call_id=sid,
+        progress=progress,
+        raw_status=progress.value,
+        error_code=error_code,
+    )
+    return apply_event(event, now=now)
+
+
+def end(attempt, outcome, now=NOON, **options):
+    with transaction.atomic():
+        return outcomes.end_attempt(attempt, outcome, now=now, **options)
+
+
+def give_back(attempt, now=NOON, **options):
+    return outcomes.give_back(attempt, code="unavailable", message="Not placed.", now=now, **options)
+
+
+def fresh(row):
+    return type(row).objects.get(pk=row.pk)
+
+
+# The end of a call
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state", "is_tried_again"),
+    [
+        (CallOutcome.COMPLETED, ContactState.COMPLETED, False),
+        (CallOutcome.REFUSED, ContactState.REFUSED, False),
+        (CallOutcome.NO_ANSWER, ContactState.NOT_REACHED, True),
+        (CallOutcome.BUSY, ContactState.NOT_REACHED, True),
+        (CallOutcome.FAILED, ContactState.NOT_REACHED, True),
+    ],
+)
+def test_an_outcome_settles_the_contact(outcome, state, is_tried_again):
+    attempt = make_attempt()
+    assert end(attempt, outcome)
+    contact = fresh(attempt.contact)
+    assert (contact.state, contact.last_outcome, contact.last_attempt_at) == (state, outcome, NOON)
+    assert contact.next_attempt_at == (NOON + HOUR if is_tried_again else None)
+    assert contact.attempts_count == 1
+    assert (fresh(attempt).status, fresh(attempt).outcome, fresh(attempt).ended_at) == (
+        AttemptStatus.ENDED,
+        outcome,
+        NOON,
+    )
+
+
+@pytest.mark.parametrize(
+    ("progress", "is_played", "outcome"),
+    [
+        (CallProgress.HUNG_UP, True, CallOutcome.COMPLETED),
+        (CallProgress.HUNG_UP, False, CallOutcome.NO_ANSWER),
+        (CallProgress.BUSY, False, CallOutcome.BUSY),
+        (CallProgress.NO_ANSWER, False, CallOutcome.NO_ANSWER),
+        (CallProgress.FAILED, False, CallOutcome.FAILED),
+        (CallProgress.CANCELED, False, CallOutcome.FAILED),
+    ],
+)
+def test_the_last_event_of_a_call_is_its_outcome(progress, is_played, outcome):
+    attempt = make_attempt(AttemptStatus.ANSWERED, played_at=NOON if is_played else None)
+    assert tell(attempt, progress, error_code="487") == Applied.YES
+    assert (fresh(attempt).outcome, fresh(attempt).error_code) == (outcome, "487")
+
+
+@pytest.mark.parametrize(
+    ("progress", "status"),
+    [
+        (CallProgress.QUEUED, AttemptStatus.QUEUED),
+        (CallProgress.RINGING, AttemptStatus.RINGING),
+        (CallProgress.ANSWERED, AttemptStatus.ANSWERED),
+    ],
+)
+def test_an_event_on_the_way_moves_the_attempt_and_leaves_the_contact(progress, status, settings):
+    attempt = make_attempt()
+    before = Contact.objects.values().get()
+    assert tell(attempt, progress) == Applied.YES
+    attempt = fresh(attempt)
+    assert (attempt.status, attempt.provider_call_id) == (status, SID)
+    assert attempt.answered_at == (NOON if status == AttemptStatus.ANSWERED else None)
+    assert attempt.check_at == NOON + timedelta(seconds=settings.CALL_SILENCE_SECONDS)
+    assert Contact.objects.values().get() == before
+
+
+def test_a_word_that_we_do_not_know_changes_nothing():
+    attempt = make_attempt()
+    before = CallAttempt.objects.values().get()
+    assert tell(attempt, CallProgress.OTHER) == Applied.STALE
+    assert CallAttempt.objects.values().get() == before
+
+
+@pytest.mark.parametrize(
+    ("zone", "interval", "ended_at", "next_attempt_at"),
+    [
+        # Rome is an hour ahead of UTC in winter, Honolulu ten behind.
+        ("Europe/Rome", 60, "2026-03-04T12:00", "2026-03-04T13:00"),  # still open then
+        ("Europe/Rome", 0, "2026-03-04T12:00", "2026-03-04T12:00"),
+        ("Europe/Rome", 60, "2026-03-04T16:30", "2026-03-05T08:00"),  # the next morning
+        ("Europe/Rome", 60, "2026-03-06T16:30", "2026-03-09T08:00"),  # over the weekend
+        ("Pacific/Honolulu", 60, "2026-03-04T12:00", "2026-03-04T19:00"),
+        ("Pacific/Honolulu", 60, "2026-03-04T16:30", "2026-03-04T19:00"),
+        ("", 60, "2026-03-04T16:30", "2026-03-05T09:00"),  # the campaign's own zone
+    ],
+)
+def test_the_next_attempt_is_after_the_interval_within_the_window_of_the_contacts_zone(
+    zone, interval, ended_at, next_attempt_at
+):
+    campaign = CampaignFactory(
+        allowed_call_start=time(9),
+        allowed_call_end=time(18) if zone else time(17),
+        weekdays=[1, 2, 3, 4, 5],
+        retry_interval_minutes=interval,
+    )
+    attempt = make_attempt(contact=contact_in_call(campaign=campaign, calling_zone=zone))
+    end(attempt, CallOutcome.BUSY, now=datetime.fromisoformat(ended_at).replace(tzinfo=UTC))
+    expected = datetime.fromisoformat(next_attempt_at).replace(tzinfo=UTC)
+    assert fresh(attempt.contact).next_attempt_at == expected
+
+
+@pytest.mark.parametrize(("attempts_count", "is_tried_again"), [(1, True), (2, True), (3, False), (4, False)])
+def test_a_contact_whose_attempts_are_used_up_is_not_tried_again(attempts_count, is_tried_again):
+    attempt = make_attempt(contact=contact_in_call(attempts_count=attempts_count))
+    end(attempt, CallOutcome.NO_ANSWER)
+    contact = fresh(attempt.contact)
+    assert contact.state == ContactState.NOT_REACHED
+    assert (contact.next_attempt_at is not None) is is_tried_again
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state"),
+    [
+        (CallOutcome.COMPLETED, ContactState.COMPLETED),
+        (CallOutcome.REFUSED, ContactState.REFUSED),
+        (CallOutcome.NO_ANSWER, ContactState.EXCLUDED),
+        (CallOutcome.BUSY, ContactState.EXCLUDED),
+        (CallOutcome.FAILED, ContactState.EXCLUDED),
+    ],
+)
+def test_who_was_put_on_the_do_not_call_list_during_the_call_is_excluded_at_its_end_unless_done(outcome, state):
+    attempt = make_attempt(AttemptStatus.ANSWERED)
+    add_to_do_not_call(attempt.phone_number)
+    assert fresh(attempt.contact).state == ContactState.IN_PROGRESS
+    end(attempt, outcome)
+    contact = fresh(attempt.contact)
+    assert (contact.state, contact.next_attempt_at, contact.last_outcome) == (state, None, outcome)
+
+
+def test_the_rules_are_those_at_the_end_of_the_call():
+    attempt = make_attempt(contact=contact_in_call(attempts_count=2))
+    attempt.campaign.max_attempts = 2
+    attempt.campaign.save()
+    end(attempt, CallOutcome.BUSY)
+    assert fresh(attempt.contact).next_attempt_at is None
+
+
+# Once, in whatever order
+
+
+@pytest.mark.parametrize(("first", "second"), [*itertools.product(TERMINAL, repeat=2)])
+def test_the_first_terminal_event_wins(first, second):
+    attempt = make_attempt(AttemptStatus.ANSWERED, played_at=NOON)
+    assert tell(attempt, first) == Applied.YES
+    ended, settled = CallAttempt.objects.values().get(), Contact.objects.values().get()
+    assert tell(attempt, second, now=LATER, error_code="1") == Applied.STALE
+    assert (CallAttempt.objects.values().get(), Contact.objects.values().get()) == (ended, settled)
+
+
+STORY = [CallProgress.QUEUED, CallProgress.RINGING, CallProgress.ANSWERED, CallProgress.HUNG_UP]
+
+
+@pytest.mark.parametrize("order", [*itertools.permutations(STORY)], ids=lambda order: "-".join(order))
+@pytest.mark.parametrize("is_played", [True, False])
+def test_every_order_of_events_ends_the_same(order, is_played):
+    attempt = make_attempt(played_at=NOON if is_played else None)
+    for progress in order:
+        tell(attempt, progress)
+    check_story_is_over(attempt, is_played)
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        [*STORY, *STORY],
+        [*STORY, *reversed(STORY)],
+        [progress for progress in STORY for _ in range(2)],
+        [*reversed(STORY), *reversed(STORY)],
+    ],
+)
+@pytest.mark.parametrize("is_played", [True, False])
+def test_events_told_twice_end_the_same(order, is_played):
+    attempt = make_attempt(played_at=NOON if is_played else None)
+    for progress in order:
+        tell(attempt, progress)
+    check_story_is_over(attempt, is_played)
+
+
+def check_story_is_over(attempt, is_played):
+    outcome = CallOutcome.COMPLETED if is_played else CallOutcome.NO_ANSWER
+    attempt, contact = fresh(attempt), fresh(attempt.contact)
+    assert (attempt.status, attempt.outcome, attempt.ended_at) == (AttemptStatus.ENDED, outcome, NOON)
+    assert (contact.state, contact.last_outcome, contact.attempts_count, contact.next_attempt_at) == (
+        (ContactState.COMPLETED if is_played else ContactState.NOT_REACHED),
+        outcome,
+        1,
+        (None if is_played else NOON + HOUR),
+    )
+
+
+@pytest.mark.parametrize("progress", [*CallProgress])
+def test_an_event_of_another_call_is_ignored(progress):
+    attempt = make_attempt(AttemptStatus.RINGING, provider_call_id="CA2")
+    before = CallAttempt.objects.values().get()
+    assert tell(attempt, progress) == Applied.FOREIGN
+    assert CallAttempt.objects.values().get() == before
+
+
+def test_an_event_whose_call_belongs_to_another_attempt_is_ignored():
+    make_attempt(AttemptStatus.RINGING, provider_call_id=SID)
+    attempt = make_attempt()
+    assert tell(attempt, CallProgress.BUSY) == Applied.FOREIGN
+    assert fresh(attempt).status == AttemptStatus.PLACING
+
+
+def test_an_event_of_a_call_that_we_do_not_know_is_logged():
+    with capture_logs() as logs:
+        assert tell(CallAttempt(call_id="never-made"), CallProgress.BUSY) == Applied.UNKNOWN_CALL
+    assert [(line["call_id"], line["result"]) for line in logs] == [("never-made", "unknown_call")]
+
+
+def test_the_script_is_marked_as_played_once_and_only_while_the_call_is_open():
+    attempt = make_attempt(AttemptStatus.ANSWERED)
+    assert outcomes.mark_played(attempt.call_id, now=NOON)
+    assert not outcomes.mark_played(attempt.call_id, now=LATER)
+    assert fresh(attempt).played_at == NOON
+    ended = CallAttemptFactory()
+    assert not outcomes.mark_played(ended.call_id, now=NOON)
+    assert fresh(ended).played_at is None
+
+
+# Giving back
+
+
+def test_an_attempt_that_is_given_back_stays_on_record_and_does_not_count():
+    attempt = make_attempt(contact=contact_in_call(attempts_count=2))
+    assert give_back(attempt)
+    attempt, contact = fresh(attempt), fresh(attempt.contact)
+    assert (attempt.status, attempt.outcome, attempt.given_back) == (AttemptStatus.ENDED, CallOutcome.FAILED, True)
+    assert (attempt.error_code, attempt.error_message, attempt.ended_at) == ("unavailable", "Not placed.", NOON)
+    assert (contact.state, contact.attempts_count, contact.next_attempt_at) == (ContactState.PENDING, 1, NOON)
+    assert (contact.last_outcome, contact.last_attempt_at) == ("", None)
+
+
+def test_a_contact_that_is_given_back_waits_for_the_delay():
+    attempt = make_attempt()
+    give_back(attempt, delay=timedelta(seconds=20))
+    assert fresh(attempt.contact).next_attempt_at == NOON + timedelta(seconds=20)
+
+
+def test_an_attempt_is_given_back_once():
+    attempt = make_attempt()
+    assert give_back(attempt)
+    before = Contact.objects.values().get()
+    assert not give_back(attempt, now=LATER)
+    assert Contact.objects.values().get() == before
+
+
+@pytest.mark.parametrize("outcome", CallOutcome)
+def test_an_attempt_that_has_ended_is_not_given_back(outcome):
+    attempt = make_attempt()
+    end(attempt, outcome)
+    before = Contact.objects.values().get()
+    assert not give_back(attempt)
+    assert (Contact.objects.values().get(), fresh(attempt).given_back) == (before, False)
+
+
+@pytest.mark.parametrize("progress", TERMINAL)
+def test_what_is_told_of_an_attempt_that_was_given_back_comes_too_late(progress):
+    attempt = make_attempt()
+    give_back(attempt)
+    before = Contact.objects.values().get()
+    assert tell(attempt, progress, now=LATER) == Applied.STALE
+    assert Contact.objects.values().get() == before
+
+
+def test_who_was_put_on_the_do_not_call_list_meanwhile_is_excluded_instead_of_waiting():
+    attempt = make_attempt()
+    add_to_do_not_call(attempt.phone_number)
+    give_back(attempt)
+    contact = fresh(attempt.contact)
+    assert (contact.state, contact.next_attempt_at, contact.attempts_count) == (ContactState.EXCLUDED, None, 0)
+
+
+# Placing
+
+
+def claimed_attempt(**values):
+    return make_attempt(AttemptStatus.CLAIMED, started_at=None, **values)
+
+
+def test_a_claimed_attempt_may_be_placed():
+    attempt = claimed_attempt()
+    assert outcomes.start_placing(attempt, now=NOON)
+    assert (fresh(attempt).status, fresh(attempt).started_at) == (AttemptStatus.PLACING, NOON)
+
+
+@pytest.mark.parametrize(("seconds", "may_ring"), [(0, True), (4.999, True), (5, False), (3600, False)])
+def test_an_attempt_is_not_placed_after_its_deadline(seconds, may_ring):
+    assert outcomes.start_placing(claimed_attempt(), now=NOON + timedelta(seconds=seconds)) is may_ring
+
+
+@pytest.mark.parametrize("status", [status for status in CampaignStatus if status != CampaignStatus.RUNNING])
+def test_an_attempt_is_not_placed_when_its_campaign_does_not_run_any_more(status):
+    attempt = claimed_attempt()
+    type(attempt.campaign).objects.update(status=status)
+    assert not outcomes.start_placing(attempt, now=NOON)
+
+
+def put_on_the_list(attempt):
+    add_to_do_not_call(attempt.phone_number)
+
+
+def list_number_alone(attempt):
+    DoNotCallEntryFactory(phone_number=attempt.phone_number)
+
+
+def mark_contact_alone(attempt):
+    Contact.objects.filter(pk=attempt.contact_id).update(do_not_call=True)
+
+
+@pytest.mark.parametrize("exclude", [put_on_the_list, list_number_alone, mark_contact_alone])
+def test_an_attempt_is_not_placed_when_its_number_is_not_to_be_called_any_more(exclude):
+    attempt = claimed_attempt()
+    exclude(attempt)
+    assert not outcomes.start_placing(attempt, now=NOON)
+    assert fresh(attempt).status == AttemptStatus.CLAIMED
+
+
+@pytest.mark.parametrize("do", [give_back, lambda attempt: outcomes.start_placing(attempt, now=NOON)])
+def test_an_attempt_is_not_placed_when_somebody_has_given_it_back_or_is_placing_it(do):
+    attempt = claimed_attempt()
+    do(attempt)
+    assert not outcomes.start_placing(attempt, now=NOON)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_attempt_that_is_just_being_given_back_is_waited_for_and_not_placed():
+    attempt, answers = claimed_attempt(), []
+
+    def place():
+        try:
+            answers.append(outcomes.start_placing(attempt, now=NOON))
+        finally:
+            connection.close()
+
+    with transaction.atomic():
+        give_back(attempt)
+        placing = threading.Thread(target=place)
+        placing.start()
+        wait_until(lambda: count_waiting_for_locks() == 1)
+    placing.join(timeout=10)
+    assert answers == [False]
+    assert (fresh(attempt).status, fresh(attempt).given_back) == (AttemptStatus.ENDED, True)
+
+
+def count_waiting_for_locks():
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return cursor.fetchone()[0]
+
+
+# What the provider answered
+
+
+def record_placed(attempt, sid=SID, now=NOON):
+    return outcomes.record_placed(attempt, provider_call_id=sid, raw_status="queued", now=now)
+
+
+def test_a_placed_call_waits_in_the_providers_queue(settings):
+    attempt = make_attempt()
+    assert record_placed(attempt)
+    attempt = fresh(attempt)
+    assert (attempt.status, attempt.provider_call_id) == (AttemptStatus.QUEUED, SID)
+    assert attempt.provider_raw_status == "queued"
+    assert attempt.check_at == NOON + timedelta(seconds=settings.CALL_SILENCE_SECONDS)
+
+
+@pytest.mark.parametrize("progress", [progress for progress in CallProgress if progress != CallProgress.OTHER])
+def test_a_callback_that_was_faster_than_the_answer_stands(progress):
+    attempt = make_attempt()
+    tell(attempt, progress)
+    before = CallAttempt.objects.values().get()
+    assert not record_placed(attempt, now=LATER)
+    assert CallAttempt.objects.values().get() == before
+
+
+def test_an_unknown_word_before_the_answer_does_not_hide_the_answer():
+    attempt = make_attempt()
+    tell(attempt, CallProgress.OTHER)
+    assert record_placed(attempt)
+    assert fresh(attempt).provider_call_id == SID
+
+
+def test_an_id_that_another_call_has_leaves_the_attempt_unknown_and_both_on_record():
+    first, second = make_attempt(), make_attempt()
+    record_placed(first)
+    with capture_logs() as logs:
+        assert record_placed(second)
+    assert [line["event"] for line in logs] == ["call.id_used_twice"]
+    assert (fresh(first).status, fresh(first).provider_call_id) == (AttemptStatus.QUEUED, SID)
+    assert (fresh(second).status, fresh(second).provider_call_id) == (AttemptStatus.UNKNOWN, "")
+    assert fresh(second.contact).state == ContactState.IN_PROGRESS
+    assert tell(second, CallProgress.BUSY, sid="CA2") == Applied.YES
+
+
+def test_an_unknown_placement_keeps_the_line_and_is_looked_up_soon(settings):
+    attempt = make_attempt()
+    assert outcomes.record_unknown(attempt, message="No answer.", now=NOON)
+    attempt = fresh(attempt)
+    assert (attempt.status, attempt.is_open, attempt.error_message) == (AttemptStatus.UNKNOWN, True, "No answer.")
+    assert attempt.check_at == NOON + timedelta(seconds=settings.CALL_LOOKUP_SECONDS)
+    assert fresh(attempt.contact).state == ContactState.IN_PROGRESS
+
+
+@pytest.mark.parametrize("progress", [*STORY, CallProgress.BUSY])
+def test_an_unknown_placement_is_settled_by_any_callback_before_or_after(progress):
+    before, after = make_attempt(), make_attempt()
+    tell(before, progress, sid="CA1")
+    assert not outcomes.record_unknown(before, message="No answer.", now=NOON)
+    outcomes.record_unknown(after, message="No answer.", now=NOON)
+    assert tell(after, progress, sid="CA2") == Applied.YES
+    assert fresh(before).status == fresh(after).status != AttemptStatus.UNKNOWN
+
+
+def test_a_rejected_number_is_never_tried_again():
+    attempt = make_attempt()
+    assert outcomes.reject(attempt, code="21211", message="No such number.", now=NOON)
+    attempt, contact = fresh(attempt), fresh(attempt.contact)
+    assert (attempt.outcome, attempt.given_back) == (CallOutcome.FAILED, False)
+    assert (attempt.error_code, attempt.error_message) == ("21211", "No such number.")
+    assert (contact.state, contact.next_attempt_at, contact.attempts_count) == (ContactState.NOT_REACHED, None, 1)
+
+
+def test_a_call_that_was_told_to_have_ended_is_not_rejected_any_more():
+    attempt = make_attempt()
+    tell(attempt, CallProgress.BUSY)
+    assert not outcomes.reject(attempt, code="21211", message="No such number.", now=LATER)
+    assert fresh(attempt.contact).next_attempt_at == NOON + HOUR
+
+
+def test_more_attempts_bring_back_who_has_used_them_up_and_not_who_was_rejected():
+    campaign = CampaignFactory(max_attempts=2)
+    used_up, rejected = (
+        make_attempt(contact=contact_in_call(campaign=campaign, attempts_count=count)) for count in (2, 1)
+    )
+    end(used_up, CallOutcome.BUSY)
+    outcomes.reject(rejected, code="21211", message="No such number.", now=NOON)
+    campaign.max_attempts = 3
+    campaign.save()
+    rearm_contacts(campaign, previous_max_attempts=2, now=LATER)
+    assert fresh(used_up.contact).next_attempt_at == NOON + HOUR
+    assert fresh(rejected.contact).next_attempt_at is None
+
+
+# Who hears of it
+
+
+@pytest.mark.parametrize("finish", [give_back, lambda attempt: end(attempt, CallOutcome.BUSY)])
+def test_schedulers_are_woken_once_after_the_commit_when_a_line_is_free(finish, django_capture_on_commit_callbacks):
+    attempt = make_attempt()
+    with django_capture_on_commit_callbacks() as callbacks:
+        finish(attempt)
+        finish(attempt)
+    assert len(callbacks) == 1
+
+
+def test_nobody_is_woken_while_the_line_is_in_use(django_capture_on_commit_callbacks):
+    attempt = make_attempt()
+    with django_capture_on_commit_callbacks() as callbacks:
+        tell(attempt, CallProgress.ANSWERED)
+    assert callbacks == []
