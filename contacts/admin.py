@@ -20,7 +20,7 @@ from unfold.utils import display_for_label
 
 from campaigns.models import CampaignStatus
 from contacts.arming import add_contact, arm_contact
-from contacts.exclusion import add_numbers_to_do_not_call, add_to_do_not_call
+from contacts.exclusion import add_numbers_to_do_not_call, add_to_do_not_call, remove_from_do_not_call
 from contacts.forms import CallingZonesField, PhoneNumberField
 from contacts.models import CallOutcome, Contact, ContactState, DoNotCallEntry, DoNotCallSource
 from contacts.phones import InvalidPhoneNumber, normalise_number
@@ -292,3 +292,10 @@ class DoNotCallEntryAdmin(ModelAdmin):
         entry = add_to_do_not_call(obj.phone_number, reason=obj.reason, source=DoNotCallSource.MANUAL)
         obj.pk, obj.created_at = entry.pk, entry.created_at
         self.message_user(request, describe_exclusion(1, excluded))
+
+    def delete_model(self, request: HttpRequest, obj: DoNotCallEntry) -> None:
+        self.delete_queryset(request, DoNotCallEntry.objects.filter(pk=obj.pk))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[DoNotCallEntry]) -> None:
+        allowed = sum(remove_from_do_not_call(entry, now=timezone.now()) for entry in queryset)
+        self.message_user(request, f"{allowed:,} {'contact' if allowed == 1 else 'contacts'} may be rung again.")

@@ -1,12 +1,14 @@
 """The do-not-call list: who may not be rung, by any campaign."""
 
 from collections.abc import Collection
+from datetime import datetime
 
 from django.db import transaction
 from django.db.models import Case, F, QuerySet, Value, When
 from django.db.models.functions import Now
 
 from contacts.models import Contact, ContactState, DoNotCallEntry, DoNotCallSource
+from contacts.rearming import next_attempt_of
 
 
 def add_to_do_not_call(
@@ -31,6 +33,29 @@ def add_numbers_to_do_not_call(
             ignore_conflicts=True,
         )
         exclude_contacts(Contact.objects.filter(phone_number__in=numbers))
+
+
+def remove_from_do_not_call(entry: DoNotCallEntry, *, now: datetime) -> int:
+    """Take a number off the list; returns how many contacts that had not finished wait by their rules again."""
+    with transaction.atomic():
+        entry.delete()
+        contacts = (
+            Contact.objects.filter(phone_number=entry.phone_number, do_not_call=True)
+            .order_by("pk")
+            .select_related("campaign")
+            .select_for_update(of=("self",), no_key=True)
+        )
+        return sum(_allow_again(contact, now) for contact in contacts)
+
+
+def _allow_again(contact: Contact, now: datetime) -> bool:
+    was_excluded = contact.state == ContactState.EXCLUDED
+    contact.do_not_call = False
+    if was_excluded:
+        contact.state = ContactState.NOT_REACHED if contact.attempts_count else ContactState.PENDING
+        contact.next_attempt_at = next_attempt_of(contact.campaign, contact, now)
+    contact.save(update_fields=["do_not_call", "state", "next_attempt_at", "updated_at"])
+    return was_excluded
 
 
 def exclude_contacts(contacts: QuerySet[Contact]) -> int:

@@ -39,11 +39,20 @@ def rearm_contacts(campaign: Campaign, *, now: datetime) -> int:
     return changed
 
 
+def next_attempt_of(campaign: Campaign, contact: Contact, now: datetime) -> datetime | None:
+    """When a contact that is pending or not reached is to be rung by the campaign's rules; None for never again."""
+    if contact.number_rejected or contact.attempts_count >= campaign.max_attempts:
+        return None
+    if contact.state == ContactState.PENDING:
+        return contact.next_attempt_at or now
+    return next_attempt_after(campaign, contact.calling_zone, contact.last_attempt_at or now)
+
+
 @transaction.atomic
 def _rearm_chunk(campaign: Campaign, contacts: QuerySet[Contact], now: datetime) -> int:
     # The lock looks at the conditions again: who has been claimed meanwhile is left out.
     locked = contacts.order_by("pk").select_for_update(of=("self",), no_key=True)
-    planned = [(contact, _next_attempt(campaign, contact, now)) for contact in locked]
+    planned = [(contact, next_attempt_of(campaign, contact, now)) for contact in locked]
     moved = {contact.pk: instant for contact, instant in planned if instant != contact.next_attempt_at}
     _set_next_attempts(moved, now)
     return len(moved)
@@ -60,11 +69,3 @@ def _set_next_attempts(instants: Mapping[UUID, datetime | None], now: datetime) 
             """,
             [now, list(instants), list(instants.values())],
         )
-
-
-def _next_attempt(campaign: Campaign, contact: Contact, now: datetime) -> datetime | None:
-    if contact.attempts_count >= campaign.max_attempts:
-        return None
-    if contact.state == ContactState.PENDING:
-        return contact.next_attempt_at or now
-    return next_attempt_after(campaign, contact.calling_zone, contact.last_attempt_at or now)

@@ -2,10 +2,12 @@ import pytest
 import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 
 from calls.tests.factories import CallAttemptFactory
 from campaigns.tests.factories import CampaignFactory
-from contacts.models import Contact, DoNotCallEntry
+from contacts.exclusion import add_to_do_not_call
+from contacts.models import Contact, ContactState, DoNotCallEntry
 from contacts.tests.factories import ContactFactory, DoNotCallEntryFactory
 
 CONTACTS = "/admin/contacts/contact/"
@@ -252,3 +254,12 @@ def test_the_do_not_call_list_takes_the_same_number_of_queries_for_many(admin_cl
     few = count_queries(admin_client, ENTRIES)
     DoNotCallEntryFactory.create_batch(18)
     assert count_queries(admin_client, ENTRIES) == few
+
+
+def test_deleting_an_entry_of_the_do_not_call_list_allows_its_contacts_again(admin_client):
+    contact = ContactFactory()
+    entry = add_to_do_not_call(contact.phone_number)
+    page = reverse("admin:contacts_donotcallentry_delete", args=[entry.pk])
+    assert "1 contact may be rung again" in admin_client.post(page, {"post": "yes"}, follow=True).content.decode()
+    contact.refresh_from_db()
+    assert contact.state == ContactState.PENDING

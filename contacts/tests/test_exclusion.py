@@ -1,15 +1,20 @@
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
+from campaigns.tests.factories import CampaignFactory
 from contacts.exclusion import (
     add_numbers_to_do_not_call,
     add_to_do_not_call,
     exclude_contacts,
     numbers_on_do_not_call,
+    remove_from_do_not_call,
 )
 from contacts.models import Contact, ContactState, DoNotCallEntry, DoNotCallSource
 from contacts.tests.factories import ContactFactory, DoNotCallEntryFactory
 
 NUMBER = "+12025550123"
+NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 
 pytestmark = pytest.mark.django_db
 
@@ -96,3 +101,30 @@ def test_excluding_counts_those_who_were_still_allowed():
 def test_numbers_are_found_on_the_list():
     DoNotCallEntryFactory(phone_number=NUMBER)
     assert numbers_on_do_not_call([NUMBER, "+12025550124"]) == {NUMBER}
+
+
+def test_a_number_that_is_taken_off_the_list_is_rung_again_by_the_rules_of_its_campaigns():
+    campaign = CampaignFactory(max_attempts=2, retry_interval_minutes=60)
+    fresh = ContactFactory(campaign=campaign)
+    tried = ContactFactory(
+        phone_number=fresh.phone_number,
+        campaign__retry_interval_minutes=60,
+        state=ContactState.NOT_REACHED,
+        attempts_count=1,
+        last_attempt_at=NOW,
+    )
+    entry = add_to_do_not_call(fresh.phone_number)
+    assert remove_from_do_not_call(entry, now=NOW) == 2
+    fresh.refresh_from_db()
+    tried.refresh_from_db()
+    assert (fresh.do_not_call, fresh.state, fresh.next_attempt_at) == (False, ContactState.PENDING, NOW)
+    assert (tried.state, tried.next_attempt_at) == (ContactState.NOT_REACHED, NOW + timedelta(hours=1))
+    assert not DoNotCallEntry.objects.exists()
+
+
+def test_taking_a_number_off_the_list_does_not_undo_a_refusal():
+    contact = ContactFactory(state=ContactState.REFUSED, next_attempt_at=None, attempts_count=1)
+    entry = add_to_do_not_call(contact.phone_number)
+    assert remove_from_do_not_call(entry, now=NOW) == 0
+    contact.refresh_from_db()
+    assert (contact.do_not_call, contact.state, contact.next_attempt_at) == (False, ContactState.REFUSED, None)
