@@ -21,7 +21,7 @@ help:
 		exit 1; }
 	@echo 'Building .venv ...'
 	@$(PYTHON) -m venv .venv
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	@$(RUN) -m pip install --quiet --quiet --disable-pip-version-check --requirement requirements.txt
 	@cp requirements.txt $@
 
 demo: .venv/requirements.txt

@@ -205,8 +205,15 @@ def _write_attempts(contacts: Sequence[Contact], starts: Sequence[datetime], now
     )
     for contact in contacts:
         contact.attempts_count += 1
-    send_before = now + timedelta(seconds=settings.CALL_SEND_DEADLINE_SECONDS)
-    return CallAttempt.objects.create_attempts(contacts, starts, now=now, send_before=send_before, check_at=send_before)
+    deadlines = [_send_before(contact, now) for contact in contacts]
+    return CallAttempt.objects.create_attempts(contacts, starts, deadlines, now=now)
+
+
+def _send_before(contact: Contact, now: datetime) -> datetime:
+    """The send deadline, or sooner when the contact may not be rung until then."""
+    deadline = now + timedelta(seconds=settings.CALL_SEND_DEADLINE_SECONDS)
+    may_ring = contact.campaign.is_open_for(contact.calling_zone, deadline)
+    return deadline if may_ring else now + pacing.LAST_CALL
 
 
 def _store_pacing(provider: ProviderConfig, last_start: datetime, now: datetime) -> None:

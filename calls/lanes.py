@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from calls.pacing import LAST_CALL
 from campaigns.models import Campaign
 
 
@@ -46,7 +47,11 @@ def find_lanes(campaigns: Sequence[Campaign], now: datetime) -> list[Lane]:
     with connection.cursor() as cursor:
         cursor.execute(sql, [list(by_id)])
         rows = cursor.fetchall()
-    return [Lane(campaign=by_id[pk], calling_zone=zone, is_open=by_id[pk].is_open_for(zone, now)) for pk, zone in rows]
+    return [Lane(campaign=by_id[pk], calling_zone=zone, is_open=_is_open(by_id[pk], zone, now)) for pk, zone in rows]
+
+
+def _is_open(campaign: Campaign, calling_zone: str, now: datetime) -> bool:
+    return all(campaign.is_open_for(calling_zone, instant) for instant in (now, now + LAST_CALL))
 
 
 def read_heads(lanes: Sequence[Lane], wanted: int) -> None:

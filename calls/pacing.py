@@ -9,6 +9,10 @@ from datetime import datetime, timedelta
 # entry should find as few calls as possible already on their way.
 HORIZON = timedelta(seconds=1)
 
+# Nobody is claimed whose calling hours end sooner: the call starts within the horizon, and takes a moment to
+# reach the provider.
+LAST_CALL = HORIZON + timedelta(seconds=1)
+
 # Starts stand this much of a second further apart, over a second's calls together, than the rate asks. It
 # makes up for the different ways that two requests take to the provider, who counts arrivals.
 SLACK_SECONDS = 0.025

@@ -1,5 +1,6 @@
 """Calls that nobody heard back from: ask the provider, then settle them from its answer."""
 
+import time
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -16,6 +17,9 @@ from contacts.models import CallOutcome
 log = structlog.get_logger(__name__)
 
 BATCH = 50
+
+# A provider that answers slowly must not keep whoever reconciles for longer; the rest is asked about later.
+LONGEST_RUN_SECONDS = 30
 
 
 def longest_call() -> timedelta:
@@ -36,7 +40,10 @@ def reconcile_calls(provider: TelephonyProvider, *, now: datetime) -> int:
     settled like by a callback.
     """
     attempts = _take_silent(now)
+    end = time.monotonic() + LONGEST_RUN_SECONDS
     for attempt in attempts:
+        if time.monotonic() > end:
+            break
         try:
             _settle(attempt, provider, now)
         except ProviderError as error:

@@ -56,12 +56,14 @@ class CallAttemptRepository(models.Manager.from_queryset(CallAttemptQuerySet)):
         self,
         contacts: Iterable[Contact],
         starts: Iterable[datetime],
+        deadlines: Iterable[datetime],
         *,
         now: datetime,
-        send_before: datetime,
-        check_at: datetime,
     ) -> list[CallAttempt]:
-        """One claimed attempt a contact, numbered by its attempts_count, to start at the instant beside it.
+        """One claimed attempt a contact, numbered by its attempts_count.
+
+        It is to start at the instant beside it and is not sent after the deadline beside that; then
+        reconciliation looks after it.
 
         Raises IntegrityError when a contact or its number already has an open attempt.
         """
@@ -73,10 +75,10 @@ class CallAttemptRepository(models.Manager.from_queryset(CallAttemptQuerySet)):
                 attempt_number=contact.attempts_count,
                 claimed_at=now,
                 start_at=start,
-                send_before=send_before,
-                check_at=check_at,
+                send_before=deadline,
+                check_at=deadline,
             )
-            for contact, start in zip(contacts, starts, strict=False)
+            for contact, start, deadline in zip(contacts, starts, deadlines, strict=False)
         )
 
     def find(self, attempt_id: UUID) -> CallAttempt | None:

@@ -39,8 +39,15 @@ log = structlog.get_logger(__name__)
 
 SENDERS = 16
 RECONCILE_EVERY = timedelta(seconds=5)
+# Before its instant a call is looked at once more, and marked as being placed; so long may that take.
+PLACING_LEAD = timedelta(milliseconds=20)
 LOCKED_RETRY = timedelta(milliseconds=200)
 DATABASE_RETRY_SECONDS = 1.0
+
+# Why a call was given back that the provider was never asked for: error_code and error_message of its attempt.
+STOPPED = ("stopped", "The scheduler was stopped before it placed the call.")
+LATE = ("send_deadline", "The call would have been placed too late.")
+WITHDRAWN = ("withdrawn", "The campaign stopped calling, or the number was put on the do-not-call list.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,14 +187,13 @@ class CallScheduler:
         for index, attempt in enumerate(claim.attempts):
             log.info("call.claimed", call_id=attempt.call_id, number=attempt.attempt_number)
             if self.stopping:
-                report.given_back += self._give_back(attempt, "stopped", "The scheduler was stopped.")
+                report.given_back += self._give_back(attempt, *STOPPED)
                 continue
-            if not outcomes.start_placing(attempt, now=self._clock()):
-                report.given_back += self._give_back(
-                    attempt,
-                    "withdrawn",
-                    "The call was no longer wanted, or too late, when it was to be sent.",
-                )
+            self._sleep_until(starts[index] - PLACING_LEAD)
+            now = self._clock()
+            if not outcomes.start_placing(attempt, now=now):
+                reason = LATE if now >= attempt.send_before else WITHDRAWN
+                report.given_back += self._give_back(attempt, *reason)
                 continue
             self._sleep_until(starts[index])
             if self._clock() > starts[index] + pacing.TOLERANCE:
@@ -229,7 +235,7 @@ class CallScheduler:
         try:
             placed = future.result()
         except SendDeadlinePassed:
-            report.given_back += self._give_back(attempt, "send_deadline", "The call would have been late.")
+            report.given_back += self._give_back(attempt, *LATE)
         except CallRejected as error:
             report.rejected += 1
             outcomes.reject(attempt, code=error.code, message=str(error), now=now)

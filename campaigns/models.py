@@ -179,7 +179,9 @@ class Campaign(models.Model):
         return (calling_zone or self.time_zone).split()
 
     def is_open_for(self, calling_zone: str, now: datetime) -> bool:
-        return is_open(self.hours, self.zones_of(calling_zone), now)
+        """Within the hours in all of the contact's zones, and before the campaign's end."""
+        has_ended = self.ends_at is not None and self.ends_at <= now
+        return not has_ended and is_open(self.hours, self.zones_of(calling_zone), now)
 
     def next_opening_for(self, calling_zone: str, now: datetime) -> datetime | None:
         return next_opening(self.hours, self.zones_of(calling_zone), now)

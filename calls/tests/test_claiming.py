@@ -110,7 +110,8 @@ def test_only_running_campaigns_ring(claim, status):
     [
         (NOON, None, True),
         (NOON + timedelta(seconds=1), None, False),
-        (None, NOON + timedelta(seconds=1), True),
+        (None, NOON + timedelta(seconds=3), True),
+        (None, NOON + timedelta(seconds=2), False),  # a call claimed now could start after the end
         (None, NOON, False),
     ],
 )
@@ -184,7 +185,8 @@ def test_the_next_look_is_when_the_first_closed_zone_opens(claim):
         (datetime(2026, 3, 28, 7, 59, tzinfo=UTC), False),  # the day before, still winter time
         (datetime(2026, 10, 25, 7, 59, tzinfo=UTC), False),  # it went back
         (datetime(2026, 10, 25, 8, 0, tzinfo=UTC), True),
-        (datetime(2026, 3, 29, 15, 59, tzinfo=UTC), True),  # 17:59
+        (datetime(2026, 3, 29, 15, 59, 57, tzinfo=UTC), True),  # 17:59:57
+        (datetime(2026, 3, 29, 15, 59, 58, tzinfo=UTC), False),  # a call claimed now could start after the end
         (datetime(2026, 3, 29, 16, 0, tzinfo=UTC), False),  # 18:00, the end is exclusive
     ],
 )
@@ -201,6 +203,19 @@ def test_the_weekday_is_that_of_the_contacts_zone(claim, clock):
     saturday = ContactFactory(campaign=campaign, calling_zone="Asia/Tokyo")
     assert claimed_contacts(claim()) == [saturday]
     assert friday.state == ContactState.PENDING
+
+
+@pytest.mark.parametrize(
+    ("now", "seconds"),
+    [
+        (datetime(2026, 3, 4, 17, 59, 57, tzinfo=UTC), 2),  # the hours end in three seconds
+        (datetime(2026, 3, 4, 17, 59, 50, tzinfo=UTC), 5),
+    ],
+)
+def test_the_send_deadline_does_not_reach_beyond_the_calling_hours(claim, clock, now, seconds):
+    clock.now = now
+    ContactFactory(campaign=office_hours())
+    assert claim().attempts[0].send_before == now + timedelta(seconds=seconds)
 
 
 # Limits

@@ -23,8 +23,8 @@ OPEN_STATUSES = [status for status in AttemptStatus if status != AttemptStatus.E
 
 def create_attempts(contacts, starts=None, now=NOON):
     starts = starts or [now + timedelta(milliseconds=index) for index in range(len(contacts))]
-    deadline = now + timedelta(seconds=5)
-    return CallAttempt.objects.create_attempts(contacts, starts, now=now, send_before=deadline, check_at=deadline)
+    deadlines = [now + timedelta(seconds=5)] * len(contacts)
+    return CallAttempt.objects.create_attempts(contacts, starts, deadlines, now=now)
 
 
 def refused_by(constraint):

@@ -185,9 +185,16 @@ def test_five_failures_in_a_row_open_the_breaker_and_a_probe_closes_it(make_sche
 # Held up, or no longer wanted
 
 
-def test_a_call_is_given_back_when_its_send_deadline_has_passed(scheduler, provider, clock, settings):
-    real_sleep, contact = clock.sleep, ContactFactory()
-    scheduler._sleep = lambda seconds: real_sleep(seconds + settings.CALL_SEND_DEADLINE_SECONDS)
+def hold_up(scheduler, clock, *delays):
+    """Let each of the scheduler's sleeps take longer, by as many seconds."""
+    delays = list(delays)
+    scheduler._sleep = lambda seconds: clock.sleep(seconds + (delays.pop(0) if delays else 0))
+
+
+@pytest.mark.parametrize("delays", [(6,), (0, 6)], ids=["before it is marked", "just before it is sent"])
+def test_a_call_is_given_back_when_its_send_deadline_has_passed(scheduler, provider, clock, delays):
+    contact = ContactFactory()
+    hold_up(scheduler, clock, *delays)
     report = scheduler.run_once()
     contact.refresh_from_db()
     assert (report.given_back, provider.requests) == (1, [])
@@ -234,8 +241,7 @@ def test_a_scheduler_that_is_stopped_gives_back_what_it_has_not_sent(scheduler, 
 def test_a_late_start_moves_the_starts_after_it(scheduler, provider, clock):
     ProviderConfig.objects.update(calls_per_second=5)
     ContactFactory.create_batch(3, campaign=CampaignFactory())
-    real_sleep, delays = clock.sleep, [0, 0.5]
-    scheduler._sleep = lambda seconds: real_sleep(seconds + (delays.pop(0) if delays else 0))
+    hold_up(scheduler, clock, 0, 0, 0, 0.5)
     scheduler.run_once()
     first, second, third = provider.started_at
     assert second - first == gap_between(5) + timedelta(seconds=0.5)
