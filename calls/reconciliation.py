@@ -107,7 +107,7 @@ def _give_up(attempt: CallAttempt, now: datetime) -> None:
     with transaction.atomic():
         outcomes.end_attempt(
             attempt,
-            CallOutcome.FAILED,
+            CallOutcome.COMPLETED if attempt.played_at else CallOutcome.FAILED,
             now=now,
             error_code=attempt.error_code or "lost",
             error_message="The provider never said what became of this call.",

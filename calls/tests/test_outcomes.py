@@ -448,6 +448,13 @@ def test_a_callback_that_was_faster_than_the_answer_stands(progress):
     assert CallAttempt.objects.values().get() == before
 
 
+def test_an_answer_with_another_id_than_that_of_a_faster_callback_is_not_believed():
+    attempt = make_attempt()
+    tell(attempt, CallProgress.RINGING)
+    assert not record_placed(attempt, sid="CA2")
+    assert fresh(attempt).provider_call_id == SID
+
+
 def test_an_unknown_word_before_the_answer_does_not_hide_the_answer():
     attempt = make_attempt()
     tell(attempt, CallProgress.OTHER)

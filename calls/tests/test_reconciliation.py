@@ -198,6 +198,13 @@ def test_a_call_that_is_not_found_has_failed_and_counts_when_the_longest_call_is
     assert contact.next_attempt_at == now + HOUR
 
 
+def test_who_is_known_to_have_heard_the_script_to_its_end_took_part_though_the_call_is_not_found(provider):
+    attempt = silent_attempt(AttemptStatus.ANSWERED, played_at=NOON)
+    reconcile_calls(provider, now=attempt.started_at + longest_call() + SECOND)
+    assert fresh(attempt).outcome == CallOutcome.COMPLETED
+    assert fresh(attempt.contact).state == ContactState.COMPLETED
+
+
 def test_the_longest_call_waits_rings_and_talks_as_long_as_the_provider_lets_it(settings):
     settings.CALL_QUEUE_SECONDS, settings.CALL_RING_TIMEOUT_SECONDS, settings.CALL_TIME_LIMIT_SECONDS = 60, 30, 600
     assert longest_call() == timedelta(seconds=690)
