@@ -100,7 +100,7 @@ def claim_calls(*, max_concurrent_calls: int | None, batch_size: int, room: int,
     return claim
 
 
-def replan_starts(planned: Sequence[datetime], clock: Clock) -> list[datetime]:
+def replan_starts(planned: Sequence[datetime], clock: Clock, *, not_before: datetime | None = None) -> list[datetime]:
     """New instants for the calls of a claim that were not sent at their planned ones, first one now if possible.
 
     The late calls move back together when nobody has claimed since; otherwise they queue up behind those who
@@ -111,7 +111,7 @@ def replan_starts(planned: Sequence[datetime], clock: Clock) -> list[datetime]:
         now = clock.synchronise()
         gap = pacing.gap_between(provider.calls_per_second)
         claimed_since = provider.next_call_at is not None and provider.next_call_at > planned[-1] + gap
-        first = max(now, provider.next_call_at) if claimed_since else now
+        first = max(now, not_before or now, provider.next_call_at if claimed_since else now)
         starts = [first + index * gap for index in range(len(planned))]
         ProviderConfig.objects.update(next_call_at=starts[-1] + gap)
     return starts

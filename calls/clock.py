@@ -22,19 +22,19 @@ class DatabaseClock:
     """
 
     def __init__(self) -> None:
-        self._synchronised_at: datetime | None = None
-        self._steady_then = 0.0
+        self._read: tuple[datetime, float] | None = None  # one value, because threads read it meanwhile
 
     def __call__(self) -> datetime:
-        if self._synchronised_at is None:
+        if self._read is None:
             return self.synchronise()
-        return self._synchronised_at + timedelta(seconds=_steady_seconds() - self._steady_then)
+        then, steady_then = self._read
+        return then + timedelta(seconds=_steady_seconds() - steady_then)
 
     def synchronise(self) -> datetime:
         with connection.cursor() as cursor:
             cursor.execute("SELECT clock_timestamp()")
             (now,) = cursor.fetchone()
-        self._synchronised_at, self._steady_then = now, _steady_seconds()
+        self._read = now, _steady_seconds()
         return now
 
 

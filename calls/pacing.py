@@ -3,6 +3,9 @@
 Pure. Instants are aware datetimes by one clock, the database's; rates are calls per second.
 """
 
+import math
+from collections import deque
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 # Nothing is claimed that would have to wait longer for its start: an operator's pause and a new do-not-call
@@ -14,7 +17,7 @@ HORIZON = timedelta(seconds=1)
 LAST_CALL = HORIZON + timedelta(seconds=1)
 
 # Starts stand this much of a second further apart, over a second's calls together, than the rate asks. It
-# makes up for the different ways that two requests take to the provider, who counts arrivals.
+# makes up for the different times that the requests of two schedulers take to the provider, who counts arrivals.
 SLACK_SECONDS = 0.025
 
 # A start that is later than this after its instant has eaten up the slack and needs a new instant.
@@ -37,3 +40,38 @@ def plan_starts(
     gap = gap_between(calls_per_second)
     room = max(0, int((now + HORIZON - first) / gap) + 1) if first <= now + HORIZON else 0
     return [first + index * gap for index in range(min(wanted, room))]
+
+
+@dataclass
+class Departure:
+    """A request for a call; it reached the provider some time between the two instants."""
+
+    sent_at: datetime
+    answered_at: datetime | None = None
+
+
+class Departures:
+    """The latest requests of one scheduler, and what they mean for the next one.
+
+    The provider counts arrivals. A request that was answered later than the quickest one may have arrived
+    later by the difference, and would have the next second's calls too close behind it.
+    """
+
+    def __init__(self) -> None:
+        self._latest: deque[Departure] = deque(maxlen=1000)
+
+    def note(self, sent_at: datetime) -> Departure:
+        """To be told of its answer by setting ``answered_at``, in whatever thread."""
+        departure = Departure(sent_at)
+        self._latest.append(departure)
+        return departure
+
+    def earliest_next(self, calls_per_second: float) -> datetime | None:
+        """Sooner, the next request could arrive within a second of as many others as the rate allows."""
+        number = max(1, math.floor(calls_per_second))
+        if len(self._latest) < number:
+            return None
+        times = [later - departure.sent_at for departure in self._latest if (later := departure.answered_at)]
+        counted = self._latest[-number]
+        delay = counted.answered_at - counted.sent_at - min(times) if counted.answered_at else timedelta(0)
+        return counted.sent_at + timedelta(seconds=1) + delay

@@ -105,6 +105,7 @@ class CallScheduler:
         self._clock = clock or DatabaseClock()
         self._sleep = sleep
         self._senders = ThreadPoolExecutor(SENDERS + 1, thread_name_prefix="sender")  # and one that reconciles
+        self._departures = pacing.Departures()
         self._in_flight: dict[Future[PlacedCall], CallAttempt] = {}
         self._reconciling: Future[int] | None = None
         self._reconcile_at: datetime | None = None
@@ -196,8 +197,9 @@ class CallScheduler:
                 report.given_back += self._give_back(attempt, *reason)
                 continue
             self._sleep_until(starts[index])
-            if self._clock() > starts[index] + pacing.TOLERANCE:
-                starts[index:] = replan_starts(starts[index:], self._clock)
+            earliest = self._departures.earliest_next(claim.provider.calls_per_second) or starts[index]
+            if earliest > starts[index] or self._clock() > starts[index] + pacing.TOLERANCE:
+                starts[index:] = replan_starts(starts[index:], self._clock, not_before=earliest)
                 self._sleep_until(starts[index])
             self._send(attempt, claim.provider)
 
@@ -212,16 +214,26 @@ class CallScheduler:
             ring_timeout=settings.CALL_RING_TIMEOUT_SECONDS,
             time_limit=settings.CALL_TIME_LIMIT_SECONDS,
         )
-        future = self._senders.submit(self._ask_provider, provider, request, attempt.send_before)
+        departure = self._departures.note(self._clock())
+        future = self._senders.submit(self._ask_provider, provider, request, attempt.send_before, departure)
         self._in_flight[future] = attempt
         if self._wakeups:
             future.add_done_callback(lambda _: self._wakeups.wake())
 
-    def _ask_provider(self, provider: TelephonyProvider, request: CallRequest, send_before: datetime) -> PlacedCall:
+    def _ask_provider(
+        self,
+        provider: TelephonyProvider,
+        request: CallRequest,
+        send_before: datetime,
+        departure: pacing.Departure,
+    ) -> PlacedCall:
         """Runs in a sender's thread; touches no database."""
         if self._clock() >= send_before:
             raise SendDeadlinePassed
-        return provider.initiate_call(request)
+        try:
+            return provider.initiate_call(request)
+        finally:
+            departure.answered_at = self._clock()
 
     def _record_answers(self, report: SchedulerReport, *, wait_for_all: bool = False) -> None:
         if wait_for_all:

@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 
-from calls.pacing import HORIZON, gap_between, plan_starts
+from calls.pacing import HORIZON, Departures, gap_between, plan_starts
 from calls.tests.conftest import NOON
 
 
@@ -52,3 +52,35 @@ def test_plans_one_after_the_other_never_exceed_the_rate_in_any_second(rate):
     for start in starts:
         in_a_second = [other for other in starts if start <= other < start + timedelta(seconds=1)]
         assert len(in_a_second) <= max(1, rate)
+
+
+def send(departures, *seconds, took=0.01):
+    for sent in seconds:
+        departure = departures.note(NOON + timedelta(seconds=sent))
+        departure.answered_at = departure.sent_at + timedelta(seconds=took)
+
+
+def test_nothing_is_held_up_before_as_many_have_left_as_the_rate_allows():
+    departures = Departures()
+    send(departures, 0, 0.3)
+    assert departures.earliest_next(3) is None
+
+
+def test_the_next_request_leaves_a_second_after_the_one_that_it_must_not_meet():
+    departures = Departures()
+    send(departures, 0, 0.3, 0.6)
+    assert departures.earliest_next(3) == NOON + timedelta(seconds=1)
+    assert departures.earliest_next(2.5) == NOON + timedelta(seconds=1.3)
+
+
+def test_a_request_that_took_longer_than_the_quickest_may_have_arrived_later_by_the_difference():
+    departures = Departures()
+    send(departures, 0, took=0.05)
+    send(departures, 0.3, 0.6, took=0.01)
+    assert departures.earliest_next(3) == NOON + timedelta(seconds=1.04)
+
+
+def test_a_request_that_is_not_answered_yet_is_taken_to_have_arrived_at_once():
+    departures = Departures()
+    departures.note(NOON)
+    assert departures.earliest_next(1) == NOON + timedelta(seconds=1)

@@ -248,6 +248,17 @@ def test_a_late_start_moves_the_starts_after_it(scheduler, provider, clock):
     assert third - second == gap_between(5)
 
 
+def test_a_call_that_may_have_reached_the_provider_late_holds_back_the_one_a_second_behind_it(
+    run_loop, provider, clock
+):
+    ProviderConfig.objects.update(calls_per_second=3)
+    ContactFactory.create_batch(4, campaign=CampaignFactory())
+    provider.on_call = lambda request: clock.sleep(0.2 if len(provider.requests) == 1 else 0)
+    run_loop(10)
+    first, _, _, fourth = provider.started_at
+    assert fourth - first >= timedelta(seconds=1.2)
+
+
 # Campaigns start and end by themselves
 
 

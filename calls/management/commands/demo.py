@@ -5,7 +5,6 @@ import math
 import signal
 import socket
 import sys
-import threading
 import time
 from argparse import ArgumentParser
 from pathlib import Path
@@ -40,6 +39,22 @@ LOGGING = {"LOG_FORMAT": "json", "LOG_LEVEL": "INFO"}
 KEPT, BROKEN, TOO_LATE, INTERRUPTED = 0, 1, 2, 130
 
 
+class StopRequest:
+    """Whether somebody wants the demo to end; it then ends in order, in its own time.
+
+    A plain flag: an Event that is set by a signal's handler can wait for ever for the lock that the very code
+    which it interrupted is holding.
+    """
+
+    def __init__(self) -> None:
+        self.is_made = False
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._make)
+
+    def _make(self, *_signal: object) -> None:
+        self.is_made = True
+
+
 class Command(BaseCommand):
     help = "Call the contacts of a demo campaign over a simulated phone network, and report whether all went well."
     requires_system_checks: list[str] = []
@@ -60,11 +75,11 @@ class Command(BaseCommand):
         check_options(options)
         enter_own_environment()
         sys.stdout.reconfigure(line_buffering=True)  # also for whoever reads it through a pipe
-        stop = stop_on_signals()
+        stop = StopRequest()
         with listen(options["port"]) as web_socket:
             sys.exit(self._run(web_socket, options, stop))
 
-    def _run(self, web_socket: socket.socket, options: dict[str, Any], stop: threading.Event) -> int:
+    def _run(self, web_socket: socket.socket, options: dict[str, Any], stop: StopRequest) -> int:
         """Returns the exit code."""
         url = f"http://127.0.0.1:{web_socket.getsockname()[1]}"
         self.stdout.write("Making the demo's database ...")
@@ -94,12 +109,12 @@ class Command(BaseCommand):
                 calls_from(read_ledger(ledger)),
                 do_not_call=find_do_not_call_numbers(contact_lines),
                 seconds=over_at - started_at,
-                was_interrupted=done_at is None and stop.is_set(),
+                was_interrupted=done_at is None and stop.is_made,
             )
         )
         self._show_report(report)
         if options["until_done"] and done_at is None:
-            return INTERRUPTED if stop.is_set() else TOO_LATE
+            return INTERRUPTED if stop.is_made else TOO_LATE
         return BROKEN if report["broken_promises"] else KEPT
 
     def _greet(self, url: str, *, password: str, directory: Path) -> None:
@@ -115,7 +130,7 @@ class Command(BaseCommand):
         campaign: Campaign,
         children: ChildProcesses,
         options: dict[str, Any],
-        stop: threading.Event,
+        stop: StopRequest,
         *,
         advice: str,
     ) -> float | None:
@@ -124,7 +139,8 @@ class Command(BaseCommand):
         time_limit = options["time_limit"] if options["until_done"] else math.inf
         deadline = time.monotonic() + time_limit
         with open_display(sys.stdout, lines=options["lines"], advice=advice) as display:
-            while not stop.wait(LOOK_EVERY_SECONDS):
+            while not stop.is_made:
+                time.sleep(LOOK_EVERY_SECONDS)
                 children.check()
                 progress = read_progress(campaign)
                 display.show(progress)
@@ -150,14 +166,6 @@ def check_options(options: dict[str, Any]) -> None:
             raise CommandError(f"--{name.replace('_', '-')} must be more than 0.")
     if not 0 <= options["port"] <= 65535:
         raise CommandError("--port must be from 0 to 65535.")
-
-
-def stop_on_signals() -> threading.Event:
-    """Set when somebody wants the demo to end; it then ends in order, in its own time."""
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
 
 
 def listen(port: int) -> socket.socket:
