@@ -198,5 +198,9 @@ def give_back(attempt: CallAttempt, *, code: str, message: str, now: datetime, d
 
 
 def _lock_contact(attempt: CallAttempt) -> Contact:
-    contacts = Contact.objects.select_for_update(of=("self",)).select_related("campaign")
-    return contacts.get(pk=attempt.contact_id)
+    """The contact as it is now, and its campaign.
+
+    The campaign is read in a later statement: one that waits for the contact's lock would bring the campaign
+    as it was before the wait, and whoever was waited for may be the edit of its rules.
+    """
+    return Contact.objects.select_for_update(of=("self",)).get(pk=attempt.contact_id)
