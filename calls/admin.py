@@ -1,11 +1,12 @@
 """Calls and the provider's lines in the admin. What happened is only ever read here."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -13,7 +14,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
-from unfold.decorators import display
+from unfold.dataclasses import UnfoldAction
+from unfold.decorators import action, display
+from unfold.enums import ActionVariant
+from unfold.forms import BaseDialogForm
 from unfold.utils import display_for_label
 
 from calls.models import CallAttempt, ProviderConfig
@@ -60,7 +64,7 @@ class ReadOnlyAttempts:
 
     @display(description="Started", ordering="id")
     def show_start(self, attempt: CallAttempt) -> str:
-        return date_format(timezone.localtime(attempt.started_at or attempt.claimed_at), "j M Y, H:i:s")
+        return date_format(timezone.localtime(attempt.started_at or attempt.claimed_at), "DATETIME_FORMAT")
 
     @display(description="Talked")
     def show_duration(self, attempt: CallAttempt) -> str:
@@ -167,21 +171,15 @@ class ProviderConfigForm(forms.ModelForm):
 
     class Meta:
         model = ProviderConfig
-        fields = ["adapter", "outbound_number", "max_concurrent_calls", "calls_per_second", "dialing_enabled"]
-        labels = {"dialing_enabled": "Dialling is on", "max_concurrent_calls": "Lines"}
+        fields = ["adapter", "outbound_number", "max_concurrent_calls", "calls_per_second"]
+        labels = {"max_concurrent_calls": "Lines"}
 
 
 @admin.register(ProviderConfig)
 class ProviderConfigAdmin(ModelAdmin):
     form = ProviderConfigForm
+    actions_detail = ["switch_on", "switch_off"]
     fieldsets = [
-        (
-            "Dialling",
-            {
-                "description": "Switching it on again also forgets the failures and ends a pause.",
-                "fields": ["dialing_enabled"],
-            },
-        ),
         (
             "Lines",
             {
@@ -193,13 +191,21 @@ class ProviderConfigAdmin(ModelAdmin):
             "How it goes",
             {
                 "fields": [
-                    ("consecutive_failures", "paused_until", "next_call_at"),
+                    ("show_dialling", "consecutive_failures"),
+                    ("paused_until", "next_call_at"),
                     ("last_error_at", "last_error"),
                 ]
             },
         ),
     ]
-    readonly_fields = ["consecutive_failures", "paused_until", "next_call_at", "last_error_at", "last_error"]
+    readonly_fields = [
+        "show_dialling",
+        "consecutive_failures",
+        "paused_until",
+        "next_call_at",
+        "last_error_at",
+        "last_error",
+    ]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return super().has_add_permission(request) and not ProviderConfig.objects.exists()
@@ -214,6 +220,12 @@ class ProviderConfigAdmin(ModelAdmin):
             return super().changelist_view(request, extra_context)
         return HttpResponseRedirect(reverse("admin:calls_providerconfig_change", args=[provider.pk]))
 
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
+        """Only the one that would change something."""
+        provider = self.get_object(request, str(object_id))
+        useful = "switch_off" if provider and provider.dialing_enabled else "switch_on"
+        return [button for button in super().get_actions_detail(request, object_id) if button.path == useful]
+
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **kwargs: Any
     ) -> HttpResponse:
@@ -227,9 +239,54 @@ class ProviderConfigAdmin(ModelAdmin):
             return obj.save()
         # Only what was edited: schedulers write the rest of the row all the time.
         obj.save(update_fields=[*form.changed_data, "updated_at"])
-        if "dialing_enabled" in form.changed_data and obj.dialing_enabled:
-            obj.enable_dialling()
         wake_schedulers()
+
+    @display(description="Dialling")
+    def show_dialling(self, provider: ProviderConfig) -> str:
+        return display_for_label(
+            ("on", "On") if provider.dialing_enabled else ("off", "Off"), "-", {"on": "success", "off": "danger"}
+        )
+
+    # Each opens a dialog, because a plain link would switch by a GET, which any other site's page can send.
+
+    @action(
+        description="Switch dialling on",
+        icon="play_arrow",
+        variant=ActionVariant.PRIMARY,
+        permissions=["change"],
+        dialog={
+            "title": "Switch dialling on?",
+            "description": "Running campaigns ring at once. Earlier failures are forgotten, and a pause ends.",
+            "form_submit_text": "Switch on",
+        },
+    )
+    def switch_on(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        return self._switch(request, object_id, ProviderConfig.enable_dialling, "Dialling is on.")
+
+    @action(
+        description="Switch dialling off",
+        icon="block",
+        variant=ActionVariant.DANGER,
+        permissions=["change"],
+        dialog={
+            "title": "Switch dialling off?",
+            "description": "No campaign starts a call until it is switched on. Calls in progress go on to their end.",
+            "form_submit_text": "Switch off",
+        },
+    )
+    def switch_off(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        return self._switch(request, object_id, ProviderConfig.disable_dialling, "Dialling is off.")
+
+    def _switch(
+        self, request: HttpRequest, object_id: str, switch: Callable[[ProviderConfig], None], message: str
+    ) -> HttpResponse:
+        provider = self.get_object(request, object_id)
+        if provider is None:
+            raise Http404
+        switch(provider)
+        self.log_change(request, provider, message)
+        self.message_user(request, message, messages.SUCCESS)
+        return HttpResponse(headers={"HX-Redirect": reverse("admin:calls_providerconfig_change", args=[object_id])})
 
 
 def show_dialling(request: HttpRequest) -> list[str] | None:

@@ -9,12 +9,12 @@ class CallsConfig(AppConfig):
 
     def ready(self) -> None:
         from calls.schedules import create_schedules
-        from calls.wakeups import wake_on_campaign_change
+        from calls.shifts import wake_everybody
         from campaigns.lifecycle import campaign_changed
 
         post_migrate.connect(create_provider_row, sender=self)
         post_migrate.connect(create_schedules, sender=self)
-        campaign_changed.connect(wake_on_campaign_change)
+        campaign_changed.connect(wake_everybody)
 
 
 def create_provider_row(**_kwargs: Any) -> None:

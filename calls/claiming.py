@@ -12,10 +12,10 @@ from django.db.models import F, OuterRef, Subquery
 
 from calls import breaker, pacing
 from calls.clock import Clock
-from calls.lanes import Lane, find_lanes, find_next_change, read_heads
+from calls.lanes import Lane, find_lanes, find_next_change, longest_way, read_heads
 from calls.models import CallAttempt, ProviderConfig
 from calls.sharing import Demand, share_lines
-from campaigns.models import Campaign
+from campaigns.models import Campaign, CampaignStatus
 from contacts.exclusion import exclude_contacts, numbers_on_do_not_call
 from contacts.models import Contact, ContactState
 
@@ -33,6 +33,7 @@ class Reason(StrEnum):
     RATE_USED_UP = "no further call may start within this second"
     NO_ROOM = "this scheduler is busy placing calls"
     NO_CAMPAIGN = "no campaign is running"
+    OUTSIDE_DATES = "its start is still to come, or its end has passed"
     CAMPAIGN_LINES_BUSY = "all lines of the campaign are in use"
     NOBODY_WAITING = "nobody is left to call"
     ZONES_CLOSED = "it is outside the calling hours of everybody who waits"
@@ -79,6 +80,7 @@ def claim_calls(*, max_concurrent_calls: int | None, batch_size: int, room: int,
             return claim
         if not campaigns:
             claim.blocked = Reason.NO_CAMPAIGN
+            claim.reasons = _explain_outside_dates(campaigns)
             return claim
 
         # 3. Who is due, and whose turn it is.
@@ -97,6 +99,8 @@ def claim_calls(*, max_concurrent_calls: int | None, batch_size: int, room: int,
         else:
             claim.look_again_at = find_next_change(lanes, now)
         claim.reasons = _explain(campaigns, lanes, demands, contacts)
+        if not contacts:
+            claim.reasons |= _explain_outside_dates(campaigns)
     return claim
 
 
@@ -210,9 +214,9 @@ def _write_attempts(contacts: Sequence[Contact], starts: Sequence[datetime], now
 
 
 def _send_before(contact: Contact, now: datetime) -> datetime:
-    """The send deadline, or sooner when the contact may not be rung until then."""
+    """The send deadline, or sooner when a call that is sent just before it would ring too late."""
     deadline = now + timedelta(seconds=settings.CALL_SEND_DEADLINE_SECONDS)
-    may_ring = contact.campaign.is_open_for(contact.calling_zone, deadline)
+    may_ring = contact.campaign.is_open_for(contact.calling_zone, deadline + longest_way())
     return deadline if may_ring else now + pacing.LAST_CALL
 
 
@@ -222,6 +226,12 @@ def _store_pacing(provider: ProviderConfig, last_start: datetime, now: datetime)
         # Until the probe has succeeded nobody else is rung.
         provider.paused_until = now + breaker.pause_after(provider.consecutive_failures)
     provider.save(update_fields=["next_call_at", "paused_until"])
+
+
+def _explain_outside_dates(campaigns: Sequence[Campaign]) -> dict[UUID, Reason]:
+    """For the campaigns that are running and not among those that may ring."""
+    others = Campaign.objects.filter(status=CampaignStatus.RUNNING).exclude(pk__in=[one.pk for one in campaigns])
+    return dict.fromkeys(others.values_list("pk", flat=True), Reason.OUTSIDE_DATES)
 
 
 def _explain(

@@ -6,9 +6,10 @@ somebody waiting, not from how many wait in them or how many of them are asleep 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection
 
 from calls.pacing import LAST_CALL
@@ -50,8 +51,15 @@ def find_lanes(campaigns: Sequence[Campaign], now: datetime) -> list[Lane]:
     return [Lane(campaign=by_id[pk], calling_zone=zone, is_open=_is_open(by_id[pk], zone, now)) for pk, zone in rows]
 
 
+def longest_way() -> timedelta:
+    """How long after it was sent a call may reach the provider."""
+    return timedelta(seconds=settings.TWILIO_CONNECT_TIMEOUT_SECONDS)
+
+
 def _is_open(campaign: Campaign, calling_zone: str, now: datetime) -> bool:
-    return all(campaign.is_open_for(calling_zone, instant) for instant in (now, now + LAST_CALL))
+    """Now, and still when the last call that is claimed now may reach the provider."""
+    last = now + LAST_CALL + longest_way()
+    return campaign.is_open_for(calling_zone, now) and campaign.is_open_for(calling_zone, last)
 
 
 def read_heads(lanes: Sequence[Lane], wanted: int) -> None:

@@ -1,14 +1,16 @@
 """The provider's lines, and every try to ring somebody over them."""
 
 import secrets
+from typing import Any
 
 from django.core.validators import MinValueValidator
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q, Value
 from uuid_utils.compat import uuid7
 
 from calls.repository import CallAttemptRepository
 from calls.states import AttemptStatus
+from calls.wakeups import wake_schedulers
 from campaigns.models import Campaign, validate_e164
 from contacts.models import CallOutcome, Contact
 
@@ -38,6 +40,7 @@ class ProviderConfig(models.Model):
 
     halted_reason = models.TextField(blank=True, editable=False)
     next_call_at = models.DateTimeField(null=True, editable=False)
+    shift_requested_at = models.DateTimeField(null=True, editable=False)
     consecutive_failures = models.PositiveIntegerField(default=0, editable=False)
     paused_until = models.DateTimeField(null=True, editable=False)
     last_error = models.TextField(blank=True, editable=False)
@@ -59,13 +62,21 @@ class ProviderConfig(models.Model):
 
     def enable_dialling(self) -> None:
         """Ring again after a halt, as if nothing had failed before."""
-        self.dialing_enabled = True
-        self.halted_reason = ""
-        self.consecutive_failures = 0
-        self.paused_until = None
-        self.save(
-            update_fields=["dialing_enabled", "halted_reason", "consecutive_failures", "paused_until", "updated_at"]
-        )
+        with transaction.atomic():
+            self._write(dialing_enabled=True, halted_reason="", consecutive_failures=0, paused_until=None)
+            wake_schedulers()
+
+    def disable_dialling(self) -> None:
+        """Ring nobody until dialling is switched on again. A reason why it was off already stays."""
+        with transaction.atomic():
+            self._write(dialing_enabled=False)
+
+    def _write(self, **values: Any) -> None:
+        """Set these alone, and under the row's lock: schedulers count failures in it."""
+        self.refresh_from_db(from_queryset=type(self).objects.select_for_update(no_key=True))
+        for name, value in values.items():
+            setattr(self, name, value)
+        self.save(update_fields=[*values, "updated_at"])
 
 
 def make_call_id() -> str:

@@ -48,16 +48,33 @@ class Applied(StrEnum):
 def apply_event(event: CallEvent, *, now: datetime) -> Applied:
     """Move the attempt that the event names by its call_id, and its contact with it."""
     with transaction.atomic():
-        attempt = CallAttempt.objects.select_for_update(of=("self",)).filter(call_id=event.call_id).first()
+        attempt = _lock_attempt(event)
         applied = _apply(attempt, event, now) if attempt else Applied.UNKNOWN_CALL
+    _log_event("call.event", event, applied)
+    return applied
+
+
+def apply_played(event: CallEvent, *, now: datetime) -> Applied:
+    """The person has listened to the end of the script of the call that the event is of."""
+    with transaction.atomic():
+        attempt = _lock_attempt(event)
+        applied = _apply_played(attempt, event, now) if attempt else Applied.UNKNOWN_CALL
+    _log_event("call.played", event, applied)
+    return applied
+
+
+def _lock_attempt(event: CallEvent) -> CallAttempt | None:
+    return CallAttempt.objects.select_for_update(of=("self",)).find_by_call_id(event.call_id)
+
+
+def _log_event(name: str, event: CallEvent, applied: Applied) -> None:
     log.info(
-        "call.event",
+        name,
         call_id=event.call_id,
         provider_call_id=event.provider_call_id,
         provider_status=event.raw_status,
         result=applied.value,
     )
-    return applied
 
 
 def _apply(attempt: CallAttempt, event: CallEvent, now: datetime) -> Applied:
@@ -67,6 +84,7 @@ def _apply(attempt: CallAttempt, event: CallEvent, now: datetime) -> Applied:
         "provider_call_id": event.provider_call_id,
         "provider_raw_status": event.raw_status,
         "check_at": now + timedelta(seconds=settings.CALL_SILENCE_SECONDS),
+        "metadata": attempt.metadata | dict(event.details),
     }
     if status := _STATUS_OF_PROGRESS.get(event.progress):
         if status == AttemptStatus.ANSWERED:
@@ -76,6 +94,12 @@ def _apply(attempt: CallAttempt, event: CallEvent, now: datetime) -> Applied:
         ended = end_attempt(attempt, outcome, now=now, error_code=event.error_code, **fields)
         return Applied.YES if ended else Applied.STALE
     return Applied.STALE
+
+
+def _apply_played(attempt: CallAttempt, event: CallEvent, now: datetime) -> Applied:
+    if not _is_same_call(attempt, event):
+        return Applied.FOREIGN
+    return Applied.YES if mark_played(event.call_id, now=now) else Applied.STALE
 
 
 def _is_same_call(attempt: CallAttempt, event: CallEvent) -> bool:

@@ -12,8 +12,7 @@ from datetime import datetime, timedelta
 # entry should find as few calls as possible already on their way.
 HORIZON = timedelta(seconds=1)
 
-# Nobody is claimed whose calling hours end sooner: the call starts within the horizon, and takes a moment to
-# reach the provider.
+# The send deadline of a call whose calling hours end soon; its start is within the horizon.
 LAST_CALL = HORIZON + timedelta(seconds=1)
 
 # Starts stand this much of a second further apart, over a second's calls together, than the rate asks. It

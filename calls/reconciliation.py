@@ -1,6 +1,11 @@
-"""Calls that nobody heard back from: ask the provider, then settle them from its answer."""
+"""Calls that nobody heard back from: ask the provider, then settle them from its answer.
+
+The provider may be out of reach, or may have forgotten the call. Then the longest call that there could be
+settles it: no line is kept for ever.
+"""
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -8,10 +13,11 @@ import structlog
 from django.conf import settings
 from django.db import transaction
 
-from calls import outcomes
+from calls import breaker, outcomes
+from calls.clock import Clock
 from calls.models import CallAttempt
 from calls.providers.base import CallEvent, CallProgress, ProviderError, TelephonyProvider
-from calls.states import AttemptStatus
+from calls.states import AttemptStatus, statuses_before
 from contacts.models import CallOutcome
 
 log = structlog.get_logger(__name__)
@@ -19,7 +25,10 @@ log = structlog.get_logger(__name__)
 BATCH = 50
 
 # A provider that answers slowly must not keep whoever reconciles for longer; the rest is asked about later.
-LONGEST_RUN_SECONDS = 30
+LONGEST_RUN_SECONDS = 15
+
+# Of one call, at the most: look it up, hang it up in two ways, and look it up again.
+LONGEST_REQUESTS = 4
 
 
 def longest_call() -> timedelta:
@@ -33,21 +42,20 @@ def longest_queue() -> timedelta:
     return timedelta(seconds=settings.CALL_QUEUE_SECONDS)
 
 
-def reconcile_calls(provider: TelephonyProvider, *, now: datetime) -> int:
+def reconcile_calls(
+    provider: TelephonyProvider, *, clock: Clock, is_stopping: Callable[[], bool] = lambda: False
+) -> int:
     """Settle what can be settled of the calls that have been silent for too long; returns how many it took.
 
     Safe beside other reconciliations, schedulers and callbacks: each call is taken by one at a time, and
-    settled like by a callback.
+    settled like by a callback. ``is_stopping`` is asked before each call.
     """
-    attempts = _take_silent(now)
+    attempts = _take_silent(clock.synchronise())
     end = time.monotonic() + LONGEST_RUN_SECONDS
     for attempt in attempts:
-        if time.monotonic() > end:
+        if is_stopping() or time.monotonic() > end:
             break
-        try:
-            _settle(attempt, provider, now)
-        except ProviderError as error:
-            log.warning("call.lookup_failed", call_id=attempt.call_id, error=str(error))
+        _settle(attempt, provider, clock)
     return len(attempts)
 
 
@@ -55,25 +63,42 @@ def _take_silent(now: datetime) -> list[CallAttempt]:
     with transaction.atomic():
         silent = CallAttempt.objects.silent(now).select_for_update(skip_locked=True, of=("self",))
         attempts = list(silent.order_by("check_at")[:BATCH])
-        CallAttempt.objects.filter(pk__in=[attempt.pk for attempt in attempts]).update(
-            check_at=now + timedelta(seconds=settings.CALL_LOOKUP_SECONDS)
-        )
+        _look_again(attempts, now + timedelta(seconds=settings.CALL_LOOKUP_SECONDS))
     return attempts
 
 
-def _settle(attempt: CallAttempt, provider: TelephonyProvider, now: datetime) -> None:
+def _look_again(attempts: list[CallAttempt], instant: datetime) -> None:
+    CallAttempt.objects.open().filter(pk__in=[attempt.pk for attempt in attempts]).update(check_at=instant)
+
+
+def _settle(attempt: CallAttempt, provider: TelephonyProvider, clock: Clock) -> None:
     if attempt.status == AttemptStatus.CLAIMED:
         # Its deadline has passed, and who would send it must move it on from "claimed" first.
-        _give_back_if_unsent(attempt, now)
+        reason = ("send_deadline", "Its scheduler ended before sending it.")
+        _give_back_from([AttemptStatus.CLAIMED], attempt, *reason, now=clock())
         return
+    try:
+        _settle_by_answer(attempt, provider, clock)
+    except ProviderError as error:
+        log.warning("call.lookup_failed", call_id=attempt.call_id, error=str(error))
+    if clock() > attempt.started_at + longest_call():
+        _give_up(attempt, clock())
+
+
+def _settle_by_answer(attempt: CallAttempt, provider: TelephonyProvider, clock: Clock) -> None:
     event = _ask(attempt, provider)
-    if event and _should_be_over(attempt, event.progress, now):
+    if event is None:
+        return
+    was_queued = event.progress == CallProgress.QUEUED
+    if _should_be_over(attempt, event.progress, clock()):
         provider.hang_up(event.provider_call_id)
-        event = _ask(attempt, provider)
-    if event:
-        outcomes.apply_event(replace(event, call_id=attempt.call_id), now=now)
-    if now > attempt.started_at + longest_call():
-        _give_up(attempt, now)
+        event = _ask(attempt, provider) or event
+    if was_queued and event.progress == CallProgress.CANCELED:
+        reason = ("queued_too_long", "The provider kept it in its queue, so it was cancelled before it rang.")
+        delay = breaker.delay_after(1)
+        _give_back_from(statuses_before(AttemptStatus.RINGING), attempt, *reason, now=clock(), delay=delay)
+    outcomes.apply_event(replace(event, call_id=attempt.call_id), now=clock())
+    _look_again([attempt], clock() + timedelta(seconds=settings.CALL_SILENCE_SECONDS))
 
 
 def _ask(attempt: CallAttempt, provider: TelephonyProvider) -> CallEvent | None:
@@ -92,11 +117,20 @@ def _should_be_over(attempt: CallAttempt, progress: CallProgress, now: datetime)
     return may_go_on and now > attempt.started_at + longest_call()
 
 
-def _give_back_if_unsent(attempt: CallAttempt, now: datetime) -> None:
+def _give_back_from(
+    statuses: list[AttemptStatus],
+    attempt: CallAttempt,
+    code: str,
+    message: str,
+    *,
+    now: datetime,
+    delay: timedelta = timedelta(0),
+) -> None:
+    """Unless the attempt has moved on to another status meanwhile."""
     with transaction.atomic():
-        unsent = CallAttempt.objects.claimed().select_for_update(of=("self",)).filter(pk=attempt.pk)
-        if unsent.exists():
-            outcomes.give_back(attempt, code="send_deadline", message="Its scheduler ended before sending it.", now=now)
+        unchanged = CallAttempt.objects.select_for_update(of=("self",)).filter(pk=attempt.pk, status__in=statuses)
+        if unchanged.exists():
+            outcomes.give_back(attempt, code=code, message=message, now=now, delay=delay)
 
 
 def _give_up(attempt: CallAttempt, now: datetime) -> None:

@@ -45,6 +45,13 @@ class CallAttemptQuerySet(models.QuerySet["CallAttempt"]):
         listed = DoNotCallEntry.objects.filter(phone_number=OuterRef("phone_number"))
         return self.filter(~Exists(listed), contact__in=Contact.objects.filter(do_not_call=False))
 
+    def find_by_call_id(self, call_id: str) -> CallAttempt | None:
+        return self.filter(call_id=call_id).first()
+
+    def of_contact(self, contact: Contact) -> Self:
+        """The contact's attempts, first one first."""
+        return self.filter(contact=contact).order_by("id")
+
     def advance(self, attempt: CallAttempt, status: AttemptStatus, **fields: Any) -> bool:
         """Move the attempt forward to ``status``; False when it is already there or further."""
         rows = self.filter(pk=attempt.pk, status__in=statuses_before(status))
@@ -83,13 +90,6 @@ class CallAttemptRepository(models.Manager.from_queryset(CallAttemptQuerySet)):
 
     def find(self, attempt_id: UUID) -> CallAttempt | None:
         return self.filter(pk=attempt_id).first()
-
-    def find_by_call_id(self, call_id: str) -> CallAttempt | None:
-        return self.filter(call_id=call_id).first()
-
-    def of_contact(self, contact: Contact) -> models.QuerySet[CallAttempt]:
-        """The contact's attempts, first one first."""
-        return self.filter(contact=contact).order_by("id")
 
     def record_outcome(self, attempt: CallAttempt, outcome: CallOutcome, *, ended_at: datetime, **fields: Any) -> bool:
         """End the attempt; False when it has ended before, because the first outcome stands."""

@@ -104,17 +104,18 @@ class CallScheduler:
         self._provider = provider
         self._clock = clock or DatabaseClock()
         self._sleep = sleep
-        self._senders = ThreadPoolExecutor(SENDERS + 1, thread_name_prefix="sender")  # and one that reconciles
+        self._senders = ThreadPoolExecutor(SENDERS, thread_name_prefix="sender")
+        self._reconciler = ThreadPoolExecutor(1, thread_name_prefix="reconciler")
         self._departures = pacing.Departures()
         self._in_flight: dict[Future[PlacedCall], CallAttempt] = {}
-        self._reconciling: Future[int] | None = None
+        self._reconciling: Future[None] | None = None
         self._reconcile_at: datetime | None = None
         self._wakeups: WakeupListener | None = None
 
     def run_once(self) -> SchedulerReport:
         """One pass: claim what may be rung now, place it, wait for every answer, and settle silent calls."""
         lifecycle.start_scheduled(self._clock.synchronise())
-        reconcile_calls(self._provider or get_provider(), now=self._clock())
+        reconcile_calls(self._provider or get_provider(), clock=self._clock)
         report = SchedulerReport()
         self._claim_and_place(report)
         self._record_answers(report, wait_for_all=True)
@@ -150,9 +151,18 @@ class CallScheduler:
             self._wakeups.wake()
 
     def close(self) -> None:
-        """Wait for the provider's answers that are still out, and record them."""
-        self._record_answers(SchedulerReport(), wait_for_all=True)
-        self._senders.shutdown(wait=True)
+        """Wait for the provider's answers that are still out, and record them.
+
+        Those that cannot be recorded, because the database is away, are left to reconciliation.
+        """
+        self.stopping = True  # for the reconciler
+        try:
+            self._record_answers(SchedulerReport(), wait_for_all=True)
+        except (DatabaseError, InterfaceError) as error:
+            log.warning("database.failed", error=str(error).strip())
+        finally:
+            self._senders.shutdown()
+            self._reconciler.shutdown()
 
     def _run_pass(self) -> SchedulerReport:
         report = SchedulerReport()
@@ -174,6 +184,8 @@ class CallScheduler:
         report.reasons = claim.reasons
         report.open_calls = claim.open_calls + len(claim.attempts)
         report.look_again_at = claim.look_again_at
+        for attempt in claim.attempts:
+            log.info("call.claimed", call_id=attempt.call_id, attempt_number=attempt.attempt_number)
         self._complete_campaigns(claim)
         self._place(claim, report)
 
@@ -186,12 +198,11 @@ class CallScheduler:
         """Hand each call to a sender at its instant; no two of them ever nearer than planned."""
         starts = [attempt.start_at for attempt in claim.attempts]
         for index, attempt in enumerate(claim.attempts):
-            log.info("call.claimed", call_id=attempt.call_id, number=attempt.attempt_number)
             if self.stopping:
                 report.given_back += self._give_back(attempt, *STOPPED)
                 continue
             self._sleep_until(starts[index] - PLACING_LEAD)
-            now = self._clock()
+            now = self._clock.synchronise()
             if not outcomes.start_placing(attempt, now=now):
                 reason = LATE if now >= attempt.send_before else WITHDRAWN
                 report.given_back += self._give_back(attempt, *reason)
@@ -276,13 +287,22 @@ class CallScheduler:
         return int(outcomes.give_back(attempt, code=code, message=message, now=self._clock(), delay=delay))
 
     def _reconcile_in_background(self) -> None:
-        """In a sender's thread with a database connection of its own, because the provider may be slow."""
+        """In a thread and with a database connection of its own, because the provider may be slow."""
         now = self._clock()
         is_running = self._reconciling and not self._reconciling.done()
         if is_running or (self._reconcile_at and now < self._reconcile_at):
             return
         self._reconcile_at = now + RECONCILE_EVERY
-        self._reconciling = self._senders.submit(_reconcile_and_disconnect, self._provider or get_provider(), now)
+        self._reconciling = self._reconciler.submit(self._reconcile_and_disconnect)
+
+    def _reconcile_and_disconnect(self) -> None:
+        try:
+            provider = self._provider or get_provider()
+            reconcile_calls(provider, clock=DatabaseClock(), is_stopping=lambda: self.stopping)
+        except Exception:
+            log.exception("reconciliation.failed")
+        finally:
+            connection.close()
 
     def _sleep_until(self, instant: datetime) -> None:
         self._sleep(max(0.0, (instant - self._clock()).total_seconds()))
@@ -295,13 +315,3 @@ class CallScheduler:
         if report.open_calls:
             looks.append(self._reconcile_at)
         return max(0.0, (min(filter(None, looks)) - now).total_seconds())
-
-
-def _reconcile_and_disconnect(provider: TelephonyProvider, now: datetime) -> int:
-    try:
-        return reconcile_calls(provider, now=now)
-    except Exception:
-        log.exception("reconciliation.failed")
-        return 0
-    finally:
-        connection.close()

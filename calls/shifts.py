@@ -7,25 +7,48 @@ the next; otherwise the schedule, once a minute, or the start of a campaign begi
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
+from django.db.models import Q
 from django_q.tasks import async_task
 
 from calls.clock import DatabaseClock
+from calls.models import ProviderConfig
 from calls.scheduler import CallScheduler, CallSchedulerConfig, SchedulerReport
-from calls.wakeups import WakeupListener
+from calls.wakeups import WakeupListener, wake_schedulers
 
 SHIFT = timedelta(seconds=5)
 REST = timedelta(seconds=60)  # the schedule comes round that often
-TASK = "calls.tasks.run_scheduler"
+REQUESTED_TASK = "calls.tasks.run_requested_scheduler"
+LONGEST_REQUEST = timedelta(minutes=10)  # a request that no cluster has met by then may have been lost
 
 # Any number; it names the lock among all advisory locks of the database.
 _SHIFT_LOCK = 7_265_001
 
 
+def wake_everybody(**_kwargs: Any) -> None:
+    """Somebody may be rung from now on: wake the running schedulers, and a cluster in which none is at work."""
+    wake_schedulers()
+    transaction.on_commit(request_shift, robust=True)
+
+
 def request_shift() -> None:
-    """Have a cluster look for work now. Without a cluster, run_scheduler is woken and this does nothing."""
-    async_task(TASK, group="scheduler")
+    """Have a cluster look for work now, unless it has been asked and has not got round to it yet.
+
+    The mark bounds the queue: with few workers shifts would otherwise ask for more shifts than can be worked
+    off, and without a cluster, when run_scheduler alone is at work, each campaign would leave a job behind.
+    """
+    now = DatabaseClock()()
+    lost = Q(shift_requested_at__lt=now - LONGEST_REQUEST)
+    free = ProviderConfig.objects.filter(Q(shift_requested_at=None) | lost)
+    if free.update(shift_requested_at=now):
+        async_task(REQUESTED_TASK, group="scheduler")
+
+
+def run_requested_shift() -> str:
+    ProviderConfig.objects.update(shift_requested_at=None)
+    return run_shift()
 
 
 def run_shift() -> str:

@@ -1,15 +1,18 @@
 """What django-q2 runs."""
 
-from django.utils import timezone
-
+from calls.clock import DatabaseClock
 from calls.providers import get_provider
 from calls.reconciliation import reconcile_calls
-from calls.shifts import run_shift
+from calls.shifts import run_requested_shift, run_shift
 
 
 def run_scheduler() -> str:
     return run_shift()
 
 
+def run_requested_scheduler() -> str:
+    return run_requested_shift()
+
+
 def reconcile() -> str:
-    return f"{reconcile_calls(get_provider(), now=timezone.now())} silent calls"
+    return f"{reconcile_calls(get_provider(), clock=DatabaseClock())} silent calls"

@@ -32,14 +32,6 @@ def _notify() -> None:
         cursor.execute(f"NOTIFY {CHANNEL}")
 
 
-def wake_on_campaign_change(**_kwargs: Any) -> None:
-    """A campaign may ring from now on: wake the running schedulers, and a cluster in which none is."""
-    from calls.shifts import request_shift
-
-    wake_schedulers()
-    transaction.on_commit(request_shift, robust=True)
-
-
 class WakeupListener:
     """Waits for a wake-up from the database, or from this process (`wake`), or for the time to pass."""
 

@@ -1,23 +1,27 @@
-"""HTTP in: verify, parse, apply. What a stranger sends is refused before anything is read or written."""
+"""HTTP in: verify, parse, apply. What a stranger sends is refused before a call is read or written."""
 
 import re
 from collections.abc import Callable
 from functools import wraps
-from urllib.parse import urlencode
 
 import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, QueryDict
-from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 from twilio.twiml.voice_response import VoiceResponse
 
 from calls import outcomes
-from calls.models import CallAttempt
+from calls.callback_urls import (
+    answer_url,  # noqa: F401  (for those who still look for it here)
+    events_url,  # noqa: F401
+    played_url,
+)
+from calls.models import Adapter, CallAttempt, ProviderConfig
+from calls.outcomes import Applied
 from calls.providers import get_provider
-from calls.providers.base import CallEvent, InvalidSignature, MalformedEvent
+from calls.providers.base import CallEvent, InvalidSignature, MalformedEvent, TelephonyProvider
 from contacts.models import PreferredLanguage
 
 log = structlog.get_logger(__name__)
@@ -25,20 +29,6 @@ log = structlog.get_logger(__name__)
 _NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 SPEECH_LANGUAGES = {"en": "en-GB", "it": "it-IT"}
-
-
-def events_url(call_id: str) -> str:
-    """Where the provider reports on a call."""
-    return _public_url("telephony-events", call_id)
-
-
-def answer_url(call_id: str) -> str:
-    """Where the provider asks what to say when the call is answered."""
-    return _public_url("telephony-voice", call_id)
-
-
-def _public_url(view: str, call_id: str) -> str:
-    return f"{settings.PUBLIC_BASE_URL}{reverse(view)}?{urlencode({'call_id': call_id})}"
 
 
 Handler = Callable[[CallEvent], HttpResponse]
@@ -52,11 +42,11 @@ def _from_provider(handler: Handler) -> Callable[[HttpRequest], HttpResponse]:
     @wraps(handler)
     def view(request: HttpRequest) -> HttpResponse:
         try:
-            event = get_provider().parse_webhook_event(
+            event = _find_provider().parse_webhook_event(
                 # As the provider knows it: behind a proxy the request's own host and scheme are others.
                 f"{settings.PUBLIC_BASE_URL}{request.get_full_path()}",
                 _read_form(request),
-                request.headers.get("X-Twilio-Signature", ""),
+                request.headers,
             )
         except InvalidSignature:
             log.warning("webhook.forged", path=request.path)
@@ -68,6 +58,11 @@ def _from_provider(handler: Handler) -> Callable[[HttpRequest], HttpResponse]:
             return handler(event)
 
     return view
+
+
+def _find_provider() -> TelephonyProvider:
+    adapter = ProviderConfig.objects.values_list("adapter", flat=True).first()
+    return get_provider(adapter or Adapter.TWILIO.value)
 
 
 def _read_form(request: HttpRequest) -> QueryDict:
@@ -85,20 +80,20 @@ def receive_event(event: CallEvent) -> HttpResponse:
 @_from_provider
 def answer_call(event: CallEvent) -> HttpResponse:
     """The script; when it has been played to its end the provider asks `finish_call` what comes next."""
-    outcomes.apply_event(event, now=timezone.now())
+    applied = outcomes.apply_event(event, now=timezone.now())
     attempts = CallAttempt.objects.open().select_related("contact", "campaign")
-    attempt = attempts.filter(call_id=event.call_id).first()
+    attempt = attempts.find_by_call_id(event.call_id)
     speech = VoiceResponse()
-    if attempt:
+    if attempt and applied != Applied.FOREIGN:
         # Scripts are pasted from word processors; what XML cannot hold would end the call with an error.
         speech.say(_NOT_IN_XML.sub(" ", attempt.campaign.intro_script), language=_choose_language(attempt))
-        speech.redirect(_public_url("telephony-voice-end", event.call_id), method="POST")
+        speech.redirect(played_url(event.call_id), method="POST")
     return _speak(speech)
 
 
 @_from_provider
 def finish_call(event: CallEvent) -> HttpResponse:
-    outcomes.mark_played(event.call_id, now=timezone.now())
+    outcomes.apply_played(event, now=timezone.now())
     return _speak(VoiceResponse())
 
 

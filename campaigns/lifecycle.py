@@ -4,7 +4,7 @@ Every step opens its own transaction and locks the campaign's row, so that two o
 a scheduler, decide one after the other and each from what the other has left.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from uuid import UUID
 
@@ -33,10 +33,13 @@ CALLING_RULES = {
     "time_zone",
 }
 
+# Who rings, or will when its start has come: what activation asks for must stay true.
+ACTIVE = {CampaignStatus.SCHEDULED, CampaignStatus.RUNNING}
+
 # Each step: what has been done after it, and the statuses that it starts from.
 STEPS = {
     "activate": ("activated", {CampaignStatus.DRAFT, CampaignStatus.COMPLETED}),
-    "pause": ("paused", {CampaignStatus.RUNNING, CampaignStatus.SCHEDULED}),
+    "pause": ("paused", ACTIVE),
     "resume": ("resumed", {CampaignStatus.PAUSED}),
     "complete": ("completed", {CampaignStatus.RUNNING, CampaignStatus.PAUSED}),
     "cancel": ("cancelled", set(CampaignStatus) - {CampaignStatus.COMPLETED, CampaignStatus.CANCELLED}),
@@ -51,6 +54,10 @@ class LifecycleError(Exception):
         self.problems = problems
 
 
+class CampaignIsCancelled(Exception):
+    """The campaign takes no more contacts. (A completed one does, and can be activated again for them.)"""
+
+
 def activate(campaign: Campaign, *, now: datetime) -> Campaign:
     """Start to call, or be scheduled when starts_at is still to come. Raises LifecycleError."""
     return _start(campaign, "activate", now)
@@ -63,23 +70,28 @@ def resume(campaign: Campaign, *, now: datetime) -> Campaign:
 
 def pause(campaign: Campaign, *, now: datetime) -> Campaign:
     """Start no more calls; those in progress go on to their end. Raises LifecycleError."""
-    return _set_status(campaign, "pause", CampaignStatus.PAUSED)
+    return _set_status(campaign, "pause", CampaignStatus.PAUSED, now)
 
 
 def complete(campaign: Campaign, *, now: datetime) -> Campaign:
     """Call no more, though contacts may be waiting. Raises LifecycleError."""
-    return _set_status(campaign, "complete", CampaignStatus.COMPLETED)
+    return _set_status(campaign, "complete", CampaignStatus.COMPLETED, now)
 
 
 def cancel(campaign: Campaign, *, now: datetime) -> Campaign:
     """Give the campaign up for ever. Raises LifecycleError."""
-    return _set_status(campaign, "cancel", CampaignStatus.CANCELLED)
+    return _set_status(campaign, "cancel", CampaignStatus.CANCELLED, now)
 
 
 def start_scheduled(now: datetime) -> int:
-    """Set the scheduled campaigns running whose start has come; how many there were."""
+    """Set the scheduled campaigns running whose start has come; how many there were.
+
+    A row that is locked by an edit or an import is passed over, not waited for: schedulers ask again soon.
+    """
     due = Campaign.objects.filter(Q(starts_at=None) | Q(starts_at__lte=now), status=CampaignStatus.SCHEDULED)
-    return due.update(status=CampaignStatus.RUNNING, updated_at=now)
+    with transaction.atomic():
+        free = due.select_for_update(skip_locked=True, no_key=True)
+        return Campaign.objects.filter(pk__in=free.values("pk")).update(status=CampaignStatus.RUNNING, updated_at=now)
 
 
 def find_overdue(now: datetime) -> list[UUID]:
@@ -90,6 +102,8 @@ def find_overdue(now: datetime) -> list[UUID]:
 
 def complete_if_done(campaign_id: UUID, now: datetime) -> bool:
     """Complete a running campaign that has nobody left to call, or whose end has passed; True when it did.
+
+    Who waits but can never be rung in its hours is nobody left to call, and keeps waiting: for other hours.
 
     Whoever adds contacts locks the campaign's row until the commit, so none is completed under contacts that
     nobody can see yet. (Their foreign key would not do: it is deferred, and locks the row at the commit only.)
@@ -103,16 +117,30 @@ def complete_if_done(campaign_id: UUID, now: datetime) -> bool:
         )
         if campaign is None or not _is_done(campaign, now):
             return False
-        _save_status(campaign, CampaignStatus.COMPLETED)
+        _save_status(campaign, CampaignStatus.COMPLETED, now)
     return True
+
+
+def admit_contacts(campaign: Campaign) -> Campaign:
+    """The campaign as it is now, for a transaction that adds contacts to it. Raises CampaignIsCancelled.
+
+    It is locked until the commit, so that it is neither cancelled nor completed under them.
+    """
+    locked = Campaign.objects.select_for_update(no_key=True).get(pk=campaign.pk)
+    if locked.status == CampaignStatus.CANCELLED:
+        raise CampaignIsCancelled(f"“{locked.name}” is cancelled; it takes no more contacts.")
+    return locked
 
 
 def campaign_edited(campaign: Campaign, *, changed_fields: Collection[str], now: datetime) -> None:
     """What must follow when an operator has edited and saved a campaign; call it in the same transaction."""
-    if CALLING_RULES.intersection(changed_fields):
-        calling_rules_changed.send(sender=Campaign, campaign=campaign, now=now)
-    if changed_fields:
-        _announce_change(campaign)
+    with transaction.atomic():
+        if CALLING_RULES.intersection(changed_fields):
+            # Read again: another operator may have saved other rules since this one's page was opened.
+            locked = Campaign.objects.select_for_update(no_key=True).get(pk=campaign.pk)
+            calling_rules_changed.send(sender=Campaign, campaign=locked, now=now)
+        if changed_fields:
+            _announce_change(campaign)
 
 
 def possible_steps(status: str) -> list[str]:
@@ -121,28 +149,85 @@ def possible_steps(status: str) -> list[str]:
 
 
 def find_problems(campaign: Campaign, now: datetime) -> list[str]:
-    """Every reason why this campaign could not call anybody if it ran."""
-    problems = []
-    waiting = campaign.contacts.waiting()
+    """Every reason why this campaign could not call anybody if it ran, or not all who have no zone."""
+    problems = list(_find_setting_problems(campaign, now).values())
     if not campaign.contacts.exists():
-        problems.append("It has no contacts: import some.")
-    elif not campaign.contacts.unfinished().exists():
-        problems.append("Nobody is waiting to be called: add contacts, or allow more attempts.")
+        return ["It has no contacts: import some.", *problems]
+    if not campaign.contacts.unfinished().exists():
+        return ["Nobody is waiting to be called: add contacts, or allow more attempts.", *problems]
+    return problems
+
+
+def find_warnings(campaign: Campaign, now: datetime) -> list[str]:
+    """Who waits and can not be rung by these settings, though the campaign may run for the others."""
+    waiting = campaign.contacts.waiting().count_by_zone()
+    return [*_describe_zoneless(campaign, waiting), *_describe_never_open(campaign, waiting, now)]
+
+
+def find_edit_problems(edited: Campaign, now: datetime) -> dict[str, str]:
+    """What an edit that is not saved yet would break: the name of a field, and the reason to show beside it.
+
+    Nothing unless the campaign is active; that is looked at, and locked, in the database, so that it does not
+    become active between the check and the commit. What was wrong before is not the edit's fault.
+    """
+    stored = Campaign.objects.select_for_update(no_key=True).get(pk=edited.pk)
+    if stored.status not in ACTIVE:
+        return {}
+    before = _find_setting_problems(stored, now)
+    return {field: reason for field, reason in _find_setting_problems(edited, now).items() if field not in before}
+
+
+def _find_setting_problems(campaign: Campaign, now: datetime) -> dict[str, str]:
+    """What is wrong with the settings, by the field in which it is best put right."""
+    problems = {}
     if not campaign.intro_script.strip():
-        problems.append("It has no intro script: write what is said first.")
+        problems["intro_script"] = "It has no intro script: write what is said first."
+    if campaign.ends_at is not None and campaign.ends_at <= now:
+        problems["ends_at"] = f"It ended on {_format_time(campaign.ends_at)}: set a later end, or none."
+    waiting = campaign.contacts.waiting().count_by_zone()
+    for problem in _describe_zoneless(campaign, waiting):
+        problems["time_zone"] = problem
     if next_opening(campaign.hours, ["UTC"], now) is None:
-        problems.append(
+        problems["weekdays"] = (
             "Its calling hours and weekdays never open: tick a weekday, and set a start that is before the "
             "end, or leave both hours empty."
         )
-    if campaign.ends_at is not None and campaign.ends_at <= now:
-        problems.append(f"It ended on {_format_time(campaign.ends_at)}: set a later end, or none.")
-    if not campaign.time_zone and (unknown := waiting.filter(calling_zone="").count()):
-        problems.append(
-            f"{unknown} {'contact has' if unknown == 1 else 'contacts have'} no time zone and the campaign has "
-            "none either: choose the campaign's time zone."
-        )
+    elif waiting and not _is_anybody_callable(campaign, now):
+        for problem in _describe_never_open(campaign, waiting, now):
+            problems["allowed_call_start"] = problem
     return problems
+
+
+def _describe_zoneless(campaign: Campaign, waiting: Mapping[str, int]) -> list[str]:
+    zoneless = 0 if campaign.time_zone else waiting.get("", 0)
+    if not zoneless:
+        return []
+    return [
+        f"{zoneless} {'contact has' if zoneless == 1 else 'contacts have'} no time zone and the campaign has "
+        "none either: choose the campaign's time zone."
+    ]
+
+
+def _describe_never_open(campaign: Campaign, waiting: Mapping[str, int], now: datetime) -> list[str]:
+    never = sum(
+        contacts
+        for zone, contacts in waiting.items()
+        if campaign.zones_of(zone) and campaign.next_opening_for(zone, now) is None
+    )
+    if not never:
+        return []
+    return [
+        f"{never} {'contact' if never == 1 else 'contacts'} can never be rung in these hours: their numbers may "
+        "lie in time zones that are never open together; give them a time zone or widen the hours."
+    ]
+
+
+def _is_anybody_callable(campaign: Campaign, now: datetime) -> bool:
+    """Whether anybody is in a call, or waits in a zone that opens some time. Stops at the first zone that does."""
+    if campaign.contacts.in_progress().exists():
+        return True
+    zones = campaign.contacts.waiting().calling_zones()
+    return any(campaign.next_opening_for(zone, now) for zone in zones)
 
 
 def _start(campaign: Campaign, step: str, now: datetime) -> Campaign:
@@ -151,15 +236,15 @@ def _start(campaign: Campaign, step: str, now: datetime) -> Campaign:
         if problems := find_problems(locked, now):
             raise LifecycleError(problems)
         waits = locked.starts_at is not None and locked.starts_at > now
-        _save_status(locked, CampaignStatus.SCHEDULED if waits else CampaignStatus.RUNNING)
+        _save_status(locked, CampaignStatus.SCHEDULED if waits else CampaignStatus.RUNNING, now)
         _announce_change(locked)
     return locked
 
 
-def _set_status(campaign: Campaign, step: str, status: CampaignStatus) -> Campaign:
+def _set_status(campaign: Campaign, step: str, status: CampaignStatus, now: datetime) -> Campaign:
     with transaction.atomic():
         locked = _lock(campaign, step)
-        _save_status(locked, status)
+        _save_status(locked, status, now)
     return locked
 
 
@@ -175,15 +260,15 @@ def _lock(campaign: Campaign, step: str) -> Campaign:
     return locked
 
 
-def _save_status(campaign: Campaign, status: CampaignStatus) -> None:
-    campaign.status = status
-    campaign.save(update_fields=["status", "updated_at"])
+def _save_status(campaign: Campaign, status: CampaignStatus, now: datetime) -> None:
+    campaign.status, campaign.updated_at = status, now
+    Campaign.objects.filter(pk=campaign.pk).update(status=status, updated_at=now)
 
 
 def _is_done(campaign: Campaign, now: datetime) -> bool:
     if campaign.ends_at is not None and campaign.ends_at <= now:
         return not campaign.contacts.in_progress().exists()
-    return not campaign.contacts.unfinished().exists()
+    return not _is_anybody_callable(campaign, now)
 
 
 def _announce_change(campaign: Campaign) -> None:

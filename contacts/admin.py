@@ -1,16 +1,14 @@
 """Contacts and the do-not-call list in the admin."""
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.formats import date_format
 from unfold.admin import ModelAdmin
@@ -18,9 +16,10 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
 from unfold.utils import display_for_label
 
-from campaigns.models import CampaignStatus
-from contacts.arming import add_contact, arm_contact
-from contacts.exclusion import add_numbers_to_do_not_call, add_to_do_not_call, remove_from_do_not_call
+from campaigns.confirmation import ask_first, is_confirmed
+from campaigns.lifecycle import CampaignIsCancelled, admit_contacts
+from contacts.arming import add_contact, change_number
+from contacts.exclusion import add_numbers_to_do_not_call, remove_from_do_not_call
 from contacts.forms import CallingZonesField, PhoneNumberField
 from contacts.models import CallOutcome, Contact, ContactState, DoNotCallEntry, DoNotCallSource
 from contacts.phones import InvalidPhoneNumber, normalise_number
@@ -93,9 +92,10 @@ class ContactForm(forms.ModelForm):
 
     def clean_campaign(self) -> Any:
         """Runs before the number is read, because the campaign's field comes first."""
-        campaign = self.cleaned_data["campaign"]
-        if campaign.status == CampaignStatus.CANCELLED:
-            raise forms.ValidationError("This campaign is cancelled; it takes no more contacts.")
+        try:
+            campaign = admit_contacts(self.cleaned_data["campaign"])
+        except CampaignIsCancelled as exc:
+            raise forms.ValidationError(str(exc), code="cancelled") from exc
         self.fields["phone_number"].default_country = campaign.default_country
         return campaign
 
@@ -192,14 +192,10 @@ class ContactAdmin(ModelAdmin):
     def save_model(self, request: HttpRequest, obj: Contact, form: ContactForm, change: bool) -> None:
         if not change:
             add_contact(obj, now=timezone.now())
-            return
-        changed = form.changed_data
-        if "phone_number" in changed:
-            if "calling_zone" not in changed:
-                obj.calling_zone = ""
-            arm_contact(obj, now=timezone.now())
-            changed = [*changed, "calling_zone", "do_not_call", "state", "next_attempt_at"]
-        obj.save(update_fields=[*changed, "updated_at"])
+        elif "phone_number" in form.changed_data:
+            change_number(obj, edited=form.changed_data, now=timezone.now())
+        else:
+            obj.save(update_fields=[*form.changed_data, "updated_at"])
 
     @display(description="State", ordering="state")
     def show_state(self, contact: Contact) -> str:
@@ -221,27 +217,18 @@ class ContactAdmin(ModelAdmin):
     def show_next_attempt(self, contact: Contact) -> str:
         return show_time(contact.next_attempt_at)
 
-    @admin.action(description="Add to do-not-call list", permissions=["change"])
+    def has_exclude_permission(self, request: HttpRequest) -> bool:
+        """It is the list that is changed, and the contacts of every campaign."""
+        return request.user.has_perm("contacts.add_donotcallentry")
+
+    @admin.action(description="Add to do-not-call list", permissions=["exclude"])
     def exclude_selected(self, request: HttpRequest, queryset: QuerySet[Contact]) -> HttpResponse | None:
-        if not request.POST.get("confirmed"):
-            context = {
-                **self.admin_site.each_context(request),
-                "title": "Add to the do-not-call list",
-                "question": "Put these numbers on the do-not-call list? No campaign will ever ring them again.",
-                "opts": self.opts,
-                "chosen": queryset,
-                "action": "exclude_selected",
-                "action_checkbox_name": ACTION_CHECKBOX_NAME,
-            }
-            return TemplateResponse(request, "campaigns/confirmation.html", context)
-        numbers = list(queryset.values_list("phone_number", flat=True))
-        excluded = count_callable(numbers)
-        add_numbers_to_do_not_call(numbers, source=DoNotCallSource.MANUAL)
-        self.message_user(request, describe_exclusion(len(set(numbers)), excluded), messages.SUCCESS)
-
-
-def count_callable(numbers: Iterable[str]) -> int:
-    return Contact.objects.filter(phone_number__in=list(numbers), do_not_call=False).count()
+        if not is_confirmed(request):
+            question = "Put these numbers on the do-not-call list? No campaign will ever ring them again."
+            return ask_first(self, request, queryset, title="Add to the do-not-call list", question=question)
+        numbers = set(queryset.order_by().values_list("phone_number", flat=True))
+        excluded = add_numbers_to_do_not_call(numbers, source=DoNotCallSource.MANUAL)
+        self.message_user(request, describe_exclusion(len(numbers), excluded), messages.SUCCESS)
 
 
 def describe_exclusion(numbers: int, contacts: int) -> str:
@@ -288,8 +275,8 @@ class DoNotCallEntryAdmin(ModelAdmin):
     def save_model(self, request: HttpRequest, obj: DoNotCallEntry, form: DoNotCallEntryForm, change: bool) -> None:
         if change:
             return obj.save()
-        excluded = count_callable([obj.phone_number])
-        entry = add_to_do_not_call(obj.phone_number, reason=obj.reason, source=DoNotCallSource.MANUAL)
+        excluded = add_numbers_to_do_not_call([obj.phone_number], reason=obj.reason, source=DoNotCallSource.MANUAL)
+        entry = DoNotCallEntry.objects.get(phone_number=obj.phone_number)
         obj.pk, obj.created_at = entry.pk, entry.created_at
         self.message_user(request, describe_exclusion(1, excluded))
 

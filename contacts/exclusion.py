@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 
 from contacts.models import Contact, ContactState, DoNotCallEntry, DoNotCallSource
 from contacts.rearming import next_attempt_of
+from contacts.waiting import announce_waiting
 
 
 def add_to_do_not_call(
@@ -24,15 +25,15 @@ def add_to_do_not_call(
 
 def add_numbers_to_do_not_call(
     numbers: Collection[str], *, reason: str = "", source: DoNotCallSource = DoNotCallSource.MANUAL
-) -> None:
-    """Like add_to_do_not_call, for many at once and in one transaction."""
+) -> int:
+    """Like add_to_do_not_call, for many at once and in one transaction; how many contacts were allowed before."""
     with transaction.atomic():
         DoNotCallEntry.objects.bulk_create(
             # In the same order everywhere, so that two of these at once wait for each other in one direction.
             [DoNotCallEntry(phone_number=number, reason=reason, source=source) for number in sorted(set(numbers))],
             ignore_conflicts=True,
         )
-        exclude_contacts(Contact.objects.filter(phone_number__in=numbers))
+        return exclude_contacts(Contact.objects.filter(phone_number__in=numbers))
 
 
 def remove_from_do_not_call(entry: DoNotCallEntry, *, now: datetime) -> int:
@@ -45,7 +46,10 @@ def remove_from_do_not_call(entry: DoNotCallEntry, *, now: datetime) -> int:
             .select_related("campaign")
             .select_for_update(of=("self",), no_key=True)
         )
-        return sum(_allow_again(contact, now) for contact in contacts)
+        allowed = sum(_allow_again(contact, now) for contact in contacts)
+        if allowed:
+            announce_waiting()
+    return allowed
 
 
 def _allow_again(contact: Contact, now: datetime) -> bool:

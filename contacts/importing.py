@@ -9,16 +9,14 @@ from typing import BinaryIO
 
 from django.db import transaction
 
-from campaigns.models import Campaign, CampaignStatus
+from campaigns.lifecycle import admit_contacts
+from campaigns.models import Campaign
 from contacts.exclusion import add_numbers_to_do_not_call, numbers_on_do_not_call
 from contacts.models import Contact, ContactState, DoNotCallSource
 from contacts.rows import NUMBER_COLUMN, ContactRow, ContactRows, RefusedRow
+from contacts.waiting import announce_waiting
 
 CHUNK_SIZE = 1000
-
-
-class CampaignIsCancelled(Exception):
-    """The campaign takes no more contacts. (A completed one does, and can be activated again for them.)"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +49,8 @@ def import_contacts(
     Raises UnusableFile when the header is wrong, and CampaignIsCancelled when the campaign is, also when that
     happens between two chunks.
     """
-    _refuse_cancelled(campaign, campaign.status)
+    with transaction.atomic():
+        admit_contacts(campaign)  # also for a file without a single row
     text = TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
     try:
         rows = ContactRows(text, default_country=campaign.default_country)
@@ -79,8 +78,10 @@ class _Import:
 
     def take(self, chunk: list[ContactRow | RefusedRow]) -> None:
         good = [row for row in chunk if isinstance(row, ContactRow)]
-        # Also from rows that turn out to be duplicates: whoever said no in any of them said no.
+        refused = [row for row in chunk if isinstance(row, RefusedRow)]
+        # Also from rows that are refused or turn out to be duplicates: whoever said no in any of them said no.
         opted_out = {row.phone_number for row in good if row.do_not_call}
+        opted_out.update(row.opted_out for row in refused if row.opted_out)
         first = list(self._keep_first(good))
         contacts = _write_chunk(self._campaign, first, opted_out, self._now)
         self._imported += len(contacts)
@@ -89,7 +90,7 @@ class _Import:
         for row in first:
             if row.phone_number not in stored:
                 self._refuse_duplicate(row, "The campaign already has a contact with this number.")
-        self._refused.extend(row for row in chunk if isinstance(row, RefusedRow))
+        self._refused.extend(refused)
 
     def report(self, ignored_columns: list[str]) -> ImportReport:
         return ImportReport(
@@ -116,9 +117,7 @@ class _Import:
 @transaction.atomic
 def _write_chunk(campaign: Campaign, rows: list[ContactRow], opted_out: set[str], now: datetime) -> list[Contact]:
     """Store the rows whose numbers the campaign does not have yet; returns the contacts they became."""
-    # Locked, so that the campaign cannot be cancelled or completed between the check and the commit.
-    locked = Campaign.objects.select_for_update(no_key=True).filter(pk=campaign.pk)
-    _refuse_cancelled(campaign, locked.values_list("status", flat=True).get())
+    admit_contacts(campaign)
     add_numbers_to_do_not_call(opted_out, reason=f"Imported with {campaign.name}"[:200], source=DoNotCallSource.IMPORT)
     listed = numbers_on_do_not_call([row.phone_number for row in rows])
     contacts = [_make_contact(campaign, row, row.phone_number in listed, now) for row in rows]
@@ -126,6 +125,8 @@ def _write_chunk(campaign: Campaign, rows: list[ContactRow], opted_out: set[str]
     # numbers, so that it never waits in a circle with somebody who adds the same ones.
     Contact.objects.bulk_create(sorted(contacts, key=lambda contact: contact.phone_number), ignore_conflicts=True)
     stored = set(Contact.objects.filter(pk__in=[contact.pk for contact in contacts]).values_list("pk", flat=True))
+    if stored:
+        announce_waiting()
     return [contact for contact in contacts if contact.pk in stored]
 
 
@@ -142,8 +143,3 @@ def _make_contact(campaign: Campaign, row: ContactRow, excluded: bool, now: date
         state=ContactState.EXCLUDED if excluded else ContactState.PENDING,
         next_attempt_at=None if excluded else now,
     )
-
-
-def _refuse_cancelled(campaign: Campaign, status: str) -> None:
-    if status == CampaignStatus.CANCELLED:
-        raise CampaignIsCancelled(f"“{campaign.name}” is cancelled; it takes no more contacts.")

@@ -1,10 +1,11 @@
 """Who may be rung: the contacts of every campaign, and the people who said no to all of them."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Self
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Count, Q
 from uuid_utils.compat import uuid7
 
 from campaigns.models import Campaign, Language, validate_e164, validate_time_zone
@@ -56,6 +57,21 @@ class ContactQuerySet(models.QuerySet["Contact"]):
 
     def unfinished(self) -> Self:
         return self.filter(Q(next_attempt_at__isnull=False) | Q(state=ContactState.IN_PROGRESS))
+
+    def count_by_zone(self) -> dict[str, int]:
+        """How many there are in each calling zone; reads all of them, from an index."""
+        return dict(self.order_by().values_list("calling_zone").annotate(contacts=Count("pk")))
+
+    def calling_zones(self) -> Iterator[str]:
+        """Each calling zone once, by a query of its own when it is asked for.
+
+        Of those who wait in a campaign that is one probe of the index contact_lane, however many they are.
+        """
+        zones = self.order_by("calling_zone").values_list("calling_zone", flat=True)
+        zone = zones.first()
+        while zone is not None:
+            yield zone
+            zone = zones.filter(calling_zone__gt=zone).first()
 
 
 class Contact(models.Model):

@@ -9,6 +9,7 @@ from django.db.models import Q, QuerySet
 
 from campaigns.models import Campaign
 from contacts.models import Contact, ContactState
+from contacts.waiting import announce_waiting
 
 CHUNK_SIZE = 1000
 
@@ -25,17 +26,36 @@ def next_attempt_after(campaign: Campaign, calling_zone: str, ended_at: datetime
 def rearm_contacts(campaign: Campaign, *, now: datetime) -> int:
     """Apply the campaign's present rules to its contacts; returns how many have another next attempt now.
 
-    To be called after its number of attempts, hours, weekdays, retry interval or zone were changed and saved.
-    Contacts in a call are left out, the end of their call applies the rules.
+    To be called in the transaction in which its number of attempts, hours, weekdays, retry interval or zone
+    were changed and saved. Contacts in a call are left out, the end of their call applies the rules.
     """
+    # Until the commit a call that ends still goes by the old rules, and locking those in a call now would keep
+    # the provider waiting. So all is done once more after the commit, with whoever was in a call until then.
+    transaction.on_commit(lambda: _rearm_after_commit(campaign.pk, now), robust=True)
+    return _rearm_chunks(campaign, _find_rearmable(campaign), now)
+
+
+def _rearm_after_commit(campaign_id: UUID, now: datetime) -> None:
+    with transaction.atomic():
+        # Read again, because another edit may have followed, and locked, so that none does now.
+        campaign = Campaign.objects.select_for_update(no_key=True).get(pk=campaign_id)
+        contacts = _find_rearmable(campaign) | campaign.contacts.in_progress()
+        _rearm_chunks(campaign, contacts, now)
+
+
+def _find_rearmable(campaign: Campaign) -> QuerySet[Contact]:
     tried = Q(state=ContactState.NOT_REACHED)
     # Who is due without a call behind it waits for no interval; only the number of attempts concerns it.
     pending = Q(state=ContactState.PENDING) & (Q(next_attempt_at=None) | Q(attempts_count__gte=campaign.max_attempts))
-    contacts = campaign.contacts.filter(tried | pending, do_not_call=False, number_rejected=False)
+    return campaign.contacts.filter(tried | pending, do_not_call=False, number_rejected=False)
+
+
+def _rearm_chunks(campaign: Campaign, contacts: QuerySet[Contact], now: datetime) -> int:
     ids = list(contacts.order_by("pk").values_list("pk", flat=True))
-    changed = 0
-    for start in range(0, len(ids), CHUNK_SIZE):
-        changed += _rearm_chunk(campaign, contacts.filter(pk__in=ids[start : start + CHUNK_SIZE]), now)
+    chunks = (ids[start : start + CHUNK_SIZE] for start in range(0, len(ids), CHUNK_SIZE))
+    changed = sum(_rearm_chunk(campaign, contacts.filter(pk__in=chunk), now) for chunk in chunks)
+    if changed:
+        announce_waiting()
     return changed
 
 
@@ -50,9 +70,10 @@ def next_attempt_of(campaign: Campaign, contact: Contact, now: datetime) -> date
 
 @transaction.atomic
 def _rearm_chunk(campaign: Campaign, contacts: QuerySet[Contact], now: datetime) -> int:
-    # The lock looks at the conditions again: who has been claimed meanwhile is left out.
+    # The lock waits for calls that are just being ended or claimed, and looks at the conditions again.
     locked = contacts.order_by("pk").select_for_update(of=("self",), no_key=True)
-    planned = [(contact, next_attempt_of(campaign, contact, now)) for contact in locked]
+    idle = [contact for contact in locked if contact.state != ContactState.IN_PROGRESS]
+    planned = [(contact, next_attempt_of(campaign, contact, now)) for contact in idle]
     moved = {contact.pk: instant for contact, instant in planned if instant != contact.next_attempt_at}
     _set_next_attempts(moved, now)
     return len(moved)

@@ -56,12 +56,17 @@ class ContactRow:
 
 @dataclass(frozen=True, kw_only=True)
 class RefusedRow:
-    """A row that became no contact. Column and value are empty when the row as a whole is at fault."""
+    """A row that became no contact. Column and value are empty when the row as a whole is at fault.
+
+    ``opted_out`` is the number of somebody who is not to be called, said in a row that is refused for another
+    column; empty otherwise.
+    """
 
     line: int
     column: str = ""
     value: str = ""
     reason: str
+    opted_out: str = ""
 
 
 class _RefusedValue(Exception):
@@ -126,7 +131,10 @@ class ContactRows:
             return self._check_values(line, values)
         except _RefusedValue as refused:
             value = refused.value[:_SHOWN_CHARACTERS].encode(errors="backslashreplace").decode()
-            return RefusedRow(line=line, column=refused.column, value=value, reason=refused.reason)
+            opted_out = self._find_opt_out(values)
+            return RefusedRow(
+                line=line, column=refused.column, value=value, reason=refused.reason, opted_out=opted_out
+            )
 
     def _check_values(self, line: int, values: Mapping[str, str]) -> ContactRow:
         def read(column: str, parse: Callable[[str], Value]) -> Value:
@@ -136,7 +144,7 @@ class ContactRows:
             except ValueError as exc:
                 raise _RefusedValue(column, text, str(exc)) from exc
 
-        phone_number = read(NUMBER_COLUMN, lambda text: normalise_number(text, self._default_country))
+        phone_number = read(NUMBER_COLUMN, self._read_number)
         return ContactRow(
             line=line,
             phone_number=phone_number,
@@ -147,6 +155,16 @@ class ContactRows:
             do_not_call=read("do_not_call", _read_bool),
             calling_zone=read("time_zone", _read_zones) or calling_zones_of(phone_number),
         )
+
+    def _find_opt_out(self, values: Mapping[str, str]) -> str:
+        try:
+            is_opt_out = _read_bool(_clean_text(values["do_not_call"]))
+            return self._read_number(_clean_text(values[NUMBER_COLUMN])) if is_opt_out else ""
+        except ValueError:
+            return ""
+
+    def _read_number(self, text: str) -> str:
+        return normalise_number(text, self._default_country)
 
 
 def _read_up_to_header(lines: Iterator[str]) -> list[str]:

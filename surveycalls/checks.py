@@ -13,9 +13,6 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.http.request import split_domain_port, validate_host
 
-# A call that is sent so long after it was claimed rings outside its window, or after a pause.
-LATEST_RING_SECONDS = 30
-
 Apps = Sequence[AppConfig] | None
 
 
@@ -96,22 +93,6 @@ def check_provider_address(app_configs: Apps, **_kwargs: Any) -> list[CheckMessa
     ]
 
 
-@register("surveycalls", deploy=True)
-def check_latest_ring(app_configs: Apps, **_kwargs: Any) -> list[CheckMessage]:
-    latest = settings.CALL_SEND_DEADLINE_SECONDS + settings.TWILIO_CONNECT_TIMEOUT_SECONDS
-    if latest <= LATEST_RING_SECONDS:
-        return []
-    return [
-        Warning(
-            f"A call may reach the provider {latest} seconds after it was claimed: long after its window has "
-            "closed or its campaign was paused.",
-            hint="Lower CALL_SEND_DEADLINE_SECONDS and TWILIO_CONNECT_TIMEOUT_SECONDS to "
-            f"{LATEST_RING_SECONDS} seconds together.",
-            id="surveycalls.W001",
-        )
-    ]
-
-
 @register("surveycalls")
 def check_allowed_hosts(app_configs: Apps, **_kwargs: Any) -> list[CheckMessage]:
     domain, _ = split_domain_port(urlsplit(settings.PUBLIC_BASE_URL).netloc)
@@ -141,10 +122,13 @@ def check_api_key(app_configs: Apps, **_kwargs: Any) -> list[CheckMessage]:
 
 @register("surveycalls")
 def check_background_jobs(app_configs: Apps, **_kwargs: Any) -> list[CheckMessage]:
+    from calls.reconciliation import LONGEST_REQUESTS, LONGEST_RUN_SECONDS
     from calls.shifts import SHIFT
 
     timeout, retry = settings.Q_CLUSTER["timeout"], settings.Q_CLUSTER["retry"]
-    longest = settings.TWILIO_CONNECT_TIMEOUT_SECONDS + settings.TWILIO_READ_TIMEOUT_SECONDS
+    request = settings.TWILIO_CONNECT_TIMEOUT_SECONDS + settings.TWILIO_READ_TIMEOUT_SECONDS
+    # A shift that ends waits for the reconciliation in it, which ends after the call that it is at.
+    longest = SHIFT.total_seconds() + LONGEST_RUN_SECONDS + LONGEST_REQUESTS * request
     problems: list[CheckMessage] = []
     if retry <= timeout:
         problems.append(
@@ -155,11 +139,11 @@ def check_background_jobs(app_configs: Apps, **_kwargs: Any) -> list[CheckMessag
                 id="surveycalls.E009",
             )
         )
-    if timeout <= SHIFT.total_seconds() + longest:
+    if timeout <= longest:
         problems.append(
             Error(
-                f"A shift of the scheduler and the longest wait for the provider ({longest} s) do not fit into "
-                f"Q_CLUSTER's timeout ({timeout} s): the job would be ended with calls on their way.",
+                f"A shift of the scheduler with the longest waits for the provider ({longest:g} s) does not fit "
+                f"into Q_CLUSTER's timeout ({timeout} s): the job would be ended with calls on their way.",
                 hint="Lower TWILIO_CONNECT_TIMEOUT_SECONDS and TWILIO_READ_TIMEOUT_SECONDS.",
                 id="surveycalls.E010",
             )
@@ -176,7 +160,7 @@ def check_silence(app_configs: Apps, **_kwargs: Any) -> list[CheckMessage]:
             "CALL_SILENCE_SECONDS is not above CALL_RING_TIMEOUT_SECONDS: the provider is asked about every call "
             "that nobody picks up.",
             hint="Raise CALL_SILENCE_SECONDS above CALL_RING_TIMEOUT_SECONDS.",
-            id="surveycalls.W002",
+            id="surveycalls.W001",
         )
     ]
 

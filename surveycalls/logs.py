@@ -10,6 +10,11 @@ import structlog
 # As in E.164, but of any length: rather too much is masked than too little. URLs may be encoded twice.
 _PHONE_NUMBER = re.compile(r"(?:\+|%(?:25)*2B)([1-9]\d{6,})", re.IGNORECASE)
 
+# Providers and libraries also write them without the plus. Digits within something longer, such as a sid, a
+# UUID, a date or a fraction, are none. Before them \n may be a new line as JSON writes it.
+_BARE_NUMBER = re.compile(r"(?:(?<!\w)(?<!\w[.-])|(?<=\\[nrt]))\d{10,15}(?!\w|[.-]\w)")
+_JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+
 
 def mask_phone_number(number: str) -> str:
     """+12025550123 -> +120******23: enough to recognise, not enough to ring."""
@@ -18,7 +23,13 @@ def mask_phone_number(number: str) -> str:
 
 def _mask_line(_logger: Any, _method: str, line: str) -> str:
     """Comes after the renderer, so that exceptions and library messages are masked too."""
-    return _PHONE_NUMBER.sub(lambda match: mask_phone_number(f"+{match.group(1)}"), line)
+    line = _PHONE_NUMBER.sub(lambda match: mask_phone_number(f"+{match.group(1)}"), line)
+    return _BARE_NUMBER.sub(lambda match: mask_phone_number(f"+{match.group()}")[1:], line)
+
+
+def _mask_json(_logger: Any, _method: str, line: str) -> str:
+    """As above, but leaves what JSON takes for a number a number."""
+    return _JSON_STRING.sub(lambda match: _mask_line(None, "", match.group()), line)
 
 
 def configure_logging(log_format: str, level: str) -> None:
@@ -33,9 +44,16 @@ def configure_logging(log_format: str, level: str) -> None:
     # Tracebacks without local variables, which both renderers show by default: credentials are among them.
     tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
     renderers = {
-        "json": [structlog.processors.ExceptionRenderer(tracebacks), structlog.processors.JSONRenderer()],
+        "json": [
+            structlog.processors.ExceptionRenderer(tracebacks),
+            structlog.processors.JSONRenderer(),
+            _mask_json,
+        ],
         "console": [
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            ),
+            _mask_line,
         ],
     }
     logging.config.dictConfig(
@@ -49,7 +67,6 @@ def configure_logging(log_format: str, level: str) -> None:
                     "processors": [
                         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                         *renderers[log_format],
-                        _mask_line,
                     ],
                 }
             },

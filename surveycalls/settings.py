@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import environ
+from django.templatetags.static import static
 
 from surveycalls.database import configure_database, is_embedded
 from surveycalls.environment import (
@@ -104,8 +105,9 @@ SECURE_SSL_REDIRECT = _https
 SESSION_COOKIE_SECURE = _https
 CSRF_COOKIE_SECURE = _https
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if _https else 0
-SECURE_HSTS_INCLUDE_SUBDOMAINS = _https
-SECURE_HSTS_PRELOAD = _https
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _https and read_bool("HSTS_WHOLE_DOMAIN", default=False)
+# They ask for the two above, which speak for hosts that are not ours: the owner of the domain decides.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 CSRF_TRUSTED_ORIGINS = [PUBLIC_BASE_URL]
 if read_bool("BEHIND_PROXY", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
@@ -125,6 +127,7 @@ LANGUAGE_CODE = "en-gb"
 USE_I18N = True
 USE_TZ = True
 TIME_ZONE = read_time_zone("TIME_ZONE", "UTC")
+FORMAT_MODULE_PATH = "surveycalls.formats"
 
 # Static files
 STATIC_URL = "static/"
@@ -147,7 +150,7 @@ TWILIO_CONNECT_TIMEOUT_SECONDS = read_int("TWILIO_CONNECT_TIMEOUT_SECONDS", defa
 TWILIO_READ_TIMEOUT_SECONDS = read_int("TWILIO_READ_TIMEOUT_SECONDS", default=10)
 
 # The life of one call, in seconds
-CALL_SEND_DEADLINE_SECONDS = read_int("CALL_SEND_DEADLINE_SECONDS", default=5, minimum=2)
+CALL_SEND_DEADLINE_SECONDS = read_int("CALL_SEND_DEADLINE_SECONDS", default=5, minimum=2, maximum=30)
 CALL_RING_TIMEOUT_SECONDS = read_int("CALL_RING_TIMEOUT_SECONDS", default=30, minimum=5, maximum=600)
 CALL_TIME_LIMIT_SECONDS = read_int("CALL_TIME_LIMIT_SECONDS", default=600)
 CALL_QUEUE_SECONDS = read_int("CALL_QUEUE_SECONDS", default=60)
@@ -184,6 +187,9 @@ UNFOLD = {
     "SITE_HEADER": "surveycalls",
     "SITE_SUBHEADER": "Voice-survey campaigns",
     "SITE_SYMBOL": "call",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("surveycalls/favicon.svg")},
+    ],
     "SHOW_HISTORY": True,
     "ENVIRONMENT": "calls.admin.show_dialling",
     "SIDEBAR": {

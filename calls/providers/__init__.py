@@ -25,5 +25,5 @@ _MAKERS = {"twilio": _make_twilio}
 
 @cache
 def get_provider(adapter: str = "twilio") -> TelephonyProvider:
-    """One instance a process, so that its connections are kept open. Credentials are the environment's."""
+    """Kept as long as the process, with its connections. Credentials are the environment's."""
     return _MAKERS[adapter]()

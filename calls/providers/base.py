@@ -1,7 +1,7 @@
 """What a telephone provider must be able to do, and how it may fail. Imports no model."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -72,29 +72,37 @@ class PlacedCall:
 
 @dataclass(frozen=True, kw_only=True)
 class CallEvent:
-    """What the provider tells us of a call, in a callback or when it is asked; call_id is ours, "" if unknown."""
+    """What the provider tells us of a call, in a callback or when it is asked; call_id is ours, "" if unknown.
+
+    ``details`` is what else it said, for the record: a few short texts by name, none of which anything depends on.
+    """
 
     call_id: str
     provider_call_id: str
     progress: CallProgress
     raw_status: str
     error_code: str = ""
+    details: Mapping[str, str] = field(default_factory=dict)
 
 
 class TelephonyProvider(Protocol):
     def initiate_call(self, request: CallRequest) -> PlacedCall:
         """Ring once; never retried. Raises any of the four errors above."""
 
-    def parse_webhook_event(self, url: str, parameters: Mapping[str, str], signature: str) -> CallEvent:
-        """Raises InvalidSignature or MalformedEvent. ``url`` is the public one, with its query."""
+    def parse_webhook_event(self, url: str, parameters: Mapping[str, str], headers: Mapping[str, str]) -> CallEvent:
+        """Raises InvalidSignature or MalformedEvent.
+
+        ``url`` is the public one, with its query; ``headers`` finds a name in any case.
+        """
 
     def fetch_call(self, provider_call_id: str) -> CallEvent | None:
         """None when the provider has no such call. Raises ProviderError when it cannot be asked."""
 
-    def find_call(self, to: str, *, since: datetime, known: Collection[str]) -> CallEvent | None:
+    def find_call(self, to: str, *, since: datetime, known: Collection[str], from_: str = "") -> CallEvent | None:
         """The first call to that number since then whose id is not one of the known; None when none is listed.
 
-        Listings lag behind, so None does not prove that there is no call. Raises ProviderError.
+        ``from_`` is the number that it showed: others may ring the same person over the same account. Listings
+        lag behind, so None does not prove that there is no call. Raises ProviderError.
         """
 
     def hang_up(self, provider_call_id: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -47,11 +47,36 @@ PROGRESS_BY_STATUS = {
 
 CODE_OF_ENDED_CALL = "21220"  # what is to be ended is over
 
+_CALLER_ADVICE = "Check the number shown: the provider's in the admin, or the campaign's own."
+_CREDENTIALS_ADVICE = (
+    "Check TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and the API key if there is one, and restart all processes."
+)
+# What operators can do about a refusal that stops dialling.
+ADVICE_BY_CODE = {
+    "20003": _CREDENTIALS_ADVICE,
+    "401": _CREDENTIALS_ADVICE,
+    "21210": _CALLER_ADVICE,
+    "21212": _CALLER_ADVICE,
+    "21213": _CALLER_ADVICE,
+    "21205": "Check PUBLIC_BASE_URL.",
+    "21215": "Allow calls to that country in the provider's console.",
+    "21219": "A trial account rings verified numbers only: verify it, or upgrade the account.",
+}
+LONGEST_MESSAGE = 300
+
+# What else is kept, by our name: as callbacks call it, and as the call resource does.
+_DETAILS = {
+    "call_duration": ("CallDuration", "duration"),
+    "sip_response_code": ("SipResponseCode",),
+    "answered_by": ("AnsweredBy", "answered_by"),
+}
+
 # date_created has whole seconds, and their clock is not ours.
 CLOCK_DIFFERENCE = timedelta(seconds=5)
 
 _CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,32}\Z")
-_SID = re.compile(r"[A-Za-z0-9]{1,64}\Z")
+# Twilio's are CA and 32 digits; compatible servers have UUIDs and names of their own.
+_SID = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z")
 _NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")  # PostgreSQL's text has no place for these
 
 
@@ -91,14 +116,15 @@ class TwilioProvider:
             "StatusCallbackEvent": ["initiated", "ringing", "answered", "completed"],
         }
         response = self._request("POST", f"{self._calls_url}.json", data=form)
-        _raise_for_refusal(response)
+        _raise_for_refusal(response, request)
         try:
             call = response.json()
             return PlacedCall(provider_call_id=_read_sid(call["sid"]), raw_status=_read_word(call.get("status")))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise PlacementUnknown("The provider's answer cannot be read.") from error
 
-    def parse_webhook_event(self, url: str, parameters: Mapping[str, str], signature: str) -> CallEvent:
+    def parse_webhook_event(self, url: str, parameters: Mapping[str, str], headers: Mapping[str, str]) -> CallEvent:
+        signature = headers.get("X-Twilio-Signature", "")
         if not self._is_configured or not self._validator.validate(url, parameters, signature):
             raise InvalidSignature
         call_id = parse_qs(urlsplit(url).query).get("call_id", [""])[0]
@@ -112,26 +138,27 @@ class TwilioProvider:
             raise MalformedEvent("CallSid is missing or malformed.") from error
 
     def fetch_call(self, provider_call_id: str) -> CallEvent | None:
-        response = self._request("GET", f"{self._calls_url}/{provider_call_id}.json")
+        response = self._request("GET", self._url_of(provider_call_id))
         if response.status_code == 404:
             return None
         return _read_call(_read_json(response))
 
-    def find_call(self, to: str, *, since: datetime, known: Collection[str]) -> CallEvent | None:
+    def find_call(self, to: str, *, since: datetime, known: Collection[str], from_: str = "") -> CallEvent | None:
         since = since - CLOCK_DIFFERENCE
         # Calls that are still queued have no start time, and the filter would hide them; so all calls to the
         # number are listed, newest first, and compared here by when they were created.
-        response = self._request("GET", f"{self._calls_url}.json", params={"To": to, "PageSize": 100})
+        query = {"To": to, "PageSize": 100} | ({"From": from_} if from_ else {})
+        response = self._request("GET", f"{self._calls_url}.json", params=query)
         try:
-            calls = _read_json(response)["calls"]
+            calls = [call for call in _read_json(response)["calls"] if _may_be_ours(call)]
             unknown = [call for call in calls if call["sid"] not in known]
             candidates = [call for call in unknown if _read_time(call["date_created"]) >= since]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ProviderUnavailable("The provider's list of calls cannot be read.") from error
         return _read_call(candidates[-1]) if candidates else None
 
     def hang_up(self, provider_call_id: str) -> None:
-        url = f"{self._calls_url}/{provider_call_id}.json"
+        url = self._url_of(provider_call_id)
         # "canceled" ends a call that is queued or ringing, and leaves one that is live alone.
         response = self._request("POST", url, data={"Status": "canceled"})
         if not _is_success(response) or _read_json(response).get("status") == "in-progress":
@@ -139,9 +166,14 @@ class TwilioProvider:
         if not _is_success(response) and _read_code(response) != CODE_OF_ENDED_CALL:
             raise ProviderUnavailable(_describe(response), _read_code(response))
 
+    def _url_of(self, provider_call_id: str) -> str:
+        return f"{self._calls_url}/{quote(provider_call_id, safe='')}.json"
+
     def _request(self, method: str, url: str, **arguments: Any) -> requests.Response:
         if not self._is_configured:
-            raise ProviderMisconfigured("TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN are not set.")
+            raise ProviderMisconfigured(
+                "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN are not set. Set both and restart all processes."
+            )
         try:
             return self._session.request(method, url, timeout=self._timeout, allow_redirects=False, **arguments)
         except requests.RequestException as error:
@@ -161,7 +193,12 @@ def _was_never_sent(error: requests.RequestException) -> bool:
     return isinstance(error, requests.ConnectTimeout) or isinstance(reason, NewConnectionError | ConnectTimeoutError)
 
 
-def _raise_for_refusal(response: requests.Response) -> None:
+def _may_be_ours(call: Mapping[str, Any]) -> bool:
+    """Whether it was started over REST, as far as the provider says how it was."""
+    return call.get("direction") in (None, "", "outbound-api")
+
+
+def _raise_for_refusal(response: requests.Response, request: CallRequest) -> None:
     """Raise what the answer to a request for a call means, unless it is a success."""
     status, code = response.status_code, _read_code(response)
     if status == 429:
@@ -169,9 +206,11 @@ def _raise_for_refusal(response: requests.Response) -> None:
     if status >= 500:
         raise PlacementUnknown(_describe(response), code or str(status))
     if code in CODES_OF_BAD_NUMBERS:
-        raise CallRejected(_describe(response), code)
+        raise CallRejected(_describe_refusal(response, request, code), code)
     if status >= 300:
-        raise ProviderMisconfigured(_describe(response), code or str(status))
+        code = code or str(status)
+        advice = ADVICE_BY_CODE.get(code, "The provider's documentation says what the code means.")
+        raise ProviderMisconfigured(f"{_describe_refusal(response, request, code)} {advice}", code)
 
 
 def _is_success(response: requests.Response) -> bool:
@@ -188,11 +227,21 @@ def _read_code(response: requests.Response) -> str:
 
 
 def _describe(response: requests.Response) -> str:
+    return f"The provider answered {response.status_code}: {_read_message(response)}."
+
+
+def _describe_refusal(response: requests.Response, request: CallRequest, code: str) -> str:
+    caller = request.from_ or "no number"
+    return f"The provider refused a call to {request.to} from {caller}: {_read_message(response)} (code {code})."
+
+
+def _read_message(response: requests.Response) -> str:
+    """The provider's own words, without a full stop, as the database can hold them."""
     try:
-        message = _NOT_STORABLE.sub("?", str(response.json()["message"]))
+        message = str(response.json()["message"] or "")
     except (ValueError, KeyError, TypeError):
-        message = "no explanation"
-    return f"The provider answered {response.status_code}: {message}"
+        message = ""
+    return _NOT_STORABLE.sub("?", message)[:LONGEST_MESSAGE].rstrip(" .") or "no explanation"
 
 
 def _read_json(response: requests.Response) -> dict[str, Any]:
@@ -219,7 +268,12 @@ def _read_event(source: Mapping[str, Any], call_id: str, *, sid: str, status: st
         progress=PROGRESS_BY_STATUS.get(raw_status, CallProgress.OTHER),
         raw_status=raw_status,
         error_code=_read_word(source.get(error)),
+        details=_read_details(source),
     )
+
+
+def _read_details(source: Mapping[str, Any]) -> dict[str, str]:
+    return {ours: _read_word(source[name]) for ours, names in _DETAILS.items() for name in names if source.get(name)}
 
 
 def _read_word(value: Any) -> str:

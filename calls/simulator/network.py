@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from .faults import FaultBox
 from .ledger import Ledger
@@ -40,6 +41,8 @@ class NetworkSettings:
     """Calls above this rate are queued by the provider; None dials all at once."""
     lookup_lag: float = 0.0
     """Seconds before a new call appears in the list of calls."""
+    uuid_sids: bool = False
+    """Calls are named like those of SignalWire, instead of CA and 32 digits."""
     callback_base_url: str | None = None
 
 
@@ -50,7 +53,7 @@ class Call:
     order: CallOrder
     person: Person
     created_at: datetime
-    sid: str = field(default_factory=lambda: f"CA{secrets.token_hex(16)}")
+    sid: str
     status: str = "queued"
     is_dialled: bool = False
     ringing_at: datetime | None = None
@@ -90,7 +93,8 @@ class PhoneNetwork:
     def register_call(self, order: CallOrder, arrived_at: datetime) -> Call:
         """Return a new queued call, on record in the ledger."""
         earlier = self.calls_by_number[order.to]
-        call = Call(order=order, person=self._find_person(order.to, len(earlier)), created_at=arrived_at)
+        sid = str(uuid4()) if self.settings.uuid_sids else f"CA{secrets.token_hex(16)}"
+        call = Call(order=order, person=self._find_person(order.to, len(earlier)), created_at=arrived_at, sid=sid)
         self.calls[call.sid] = call
         earlier.append(call)
         self.ledger.write("call", arrived_at, **call.facts)

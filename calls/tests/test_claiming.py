@@ -110,8 +110,8 @@ def test_only_running_campaigns_ring(claim, status):
     [
         (NOON, None, True),
         (NOON + timedelta(seconds=1), None, False),
-        (None, NOON + timedelta(seconds=3), True),
-        (None, NOON + timedelta(seconds=2), False),  # a call claimed now could start after the end
+        (None, NOON + timedelta(seconds=6), True),
+        (None, NOON + timedelta(seconds=5), False),  # a call claimed now could reach the provider after the end
         (None, NOON, False),
     ],
 )
@@ -185,8 +185,8 @@ def test_the_next_look_is_when_the_first_closed_zone_opens(claim):
         (datetime(2026, 3, 28, 7, 59, tzinfo=UTC), False),  # the day before, still winter time
         (datetime(2026, 10, 25, 7, 59, tzinfo=UTC), False),  # it went back
         (datetime(2026, 10, 25, 8, 0, tzinfo=UTC), True),
-        (datetime(2026, 3, 29, 15, 59, 57, tzinfo=UTC), True),  # 17:59:57
-        (datetime(2026, 3, 29, 15, 59, 58, tzinfo=UTC), False),  # a call claimed now could start after the end
+        (datetime(2026, 3, 29, 15, 59, 54, tzinfo=UTC), True),  # 17:59:54
+        (datetime(2026, 3, 29, 15, 59, 55, tzinfo=UTC), False),  # a call claimed now could be late
         (datetime(2026, 3, 29, 16, 0, tzinfo=UTC), False),  # 18:00, the end is exclusive
     ],
 )
@@ -208,7 +208,7 @@ def test_the_weekday_is_that_of_the_contacts_zone(claim, clock):
 @pytest.mark.parametrize(
     ("now", "seconds"),
     [
-        (datetime(2026, 3, 4, 17, 59, 57, tzinfo=UTC), 2),  # the hours end in three seconds
+        (datetime(2026, 3, 4, 17, 59, 54, tzinfo=UTC), 2),  # the hours end in six seconds
         (datetime(2026, 3, 4, 17, 59, 50, tzinfo=UTC), 5),
     ],
 )
@@ -216,6 +216,11 @@ def test_the_send_deadline_does_not_reach_beyond_the_calling_hours(claim, clock,
     clock.now = now
     ContactFactory(campaign=office_hours())
     assert claim().attempts[0].send_before == now + timedelta(seconds=seconds)
+
+
+def test_a_running_campaign_outside_its_dates_is_told_so(claim):
+    campaign = ContactFactory(campaign__starts_at=NOON + timedelta(days=1)).campaign
+    assert claim().reasons == {campaign.pk: Reason.OUTSIDE_DATES}
 
 
 # Limits

@@ -11,7 +11,14 @@ from django.utils import timezone
 from calls import outcomes, reconciliation
 from calls.models import CallAttempt
 from calls.providers import get_provider
-from calls.providers.base import CallEvent, CallProgress, CallRequest, PlacementUnknown, ProviderUnavailable
+from calls.providers.base import (
+    CallEvent,
+    CallProgress,
+    CallRequest,
+    PlacementUnknown,
+    ProviderMisconfigured,
+    ProviderUnavailable,
+)
 from calls.providers.twilio import TwilioProvider
 from calls.reconciliation import longest_call, longest_queue, reconcile_calls
 from calls.states import AttemptStatus
@@ -63,6 +70,10 @@ def provider():
     return LookedUpProvider(FakeClock())
 
 
+def reconcile(provider, *, now):
+    return reconcile_calls(provider, clock=FakeClock(now))
+
+
 def event(progress, sid=SID, **values):
     return CallEvent(call_id="", provider_call_id=sid, progress=progress, raw_status=progress.value, **values)
 
@@ -92,28 +103,28 @@ def fresh(row):
 @pytest.mark.parametrize(("check_at", "taken"), [(NOON, 1), (NOON + timedelta(microseconds=1), 0)])
 def test_a_call_is_looked_into_when_it_has_been_silent_for_too_long(provider, check_at, taken):
     silent_attempt(check_at=check_at)
-    assert reconcile_calls(provider, now=NOON) == taken
+    assert reconcile(provider, now=NOON) == taken
     assert len(provider.asked) == taken
 
 
 def test_a_call_that_has_ended_is_not_looked_into(provider):
     CallAttemptFactory(check_at=NOON)
-    assert reconcile_calls(provider, now=NOON) == 0
+    assert reconcile(provider, now=NOON) == 0
 
 
 def test_nobody_asks_again_before_the_next_look_is_due(provider, settings):
     silent_attempt()
-    reconcile_calls(provider, now=NOON)
+    reconcile(provider, now=NOON)
     next_look = NOON + timedelta(seconds=settings.CALL_LOOKUP_SECONDS)
-    assert reconcile_calls(provider, now=next_look - SECOND) == 0
-    assert reconcile_calls(provider, now=next_look) == 1
+    assert reconcile(provider, now=next_look - SECOND) == 0
+    assert reconcile(provider, now=next_look) == 1
 
 
 def test_those_that_are_overdue_longest_come_first_and_no_more_than_a_batch(provider, monkeypatch):
     monkeypatch.setattr("calls.reconciliation.BATCH", 2)
     for index, minutes in enumerate([1, 3, 2]):
         silent_attempt(check_at=NOON - timedelta(minutes=minutes), provider_call_id=f"CA{index}")
-    assert reconcile_calls(provider, now=NOON) == 2
+    assert reconcile(provider, now=NOON) == 2
     assert provider.asked == ["CA1", "CA2"]
 
 
@@ -122,7 +133,7 @@ def test_those_that_are_overdue_longest_come_first_and_no_more_than_a_batch(prov
 
 def test_a_claimed_call_past_its_deadline_is_given_back_without_asking_the_provider(provider):
     attempt = silent_attempt(AttemptStatus.CLAIMED, started_at=None)
-    reconcile_calls(provider, now=NOON)
+    reconcile(provider, now=NOON)
     attempt, contact = fresh(attempt), fresh(attempt.contact)
     assert provider.asked == []
     assert (attempt.status, attempt.given_back, attempt.error_code) == (AttemptStatus.ENDED, True, "send_deadline")
@@ -131,14 +142,14 @@ def test_a_claimed_call_past_its_deadline_is_given_back_without_asking_the_provi
 
 def test_a_claimed_call_that_is_sent_at_that_moment_is_not_given_back(provider, monkeypatch):
     attempt = silent_attempt(AttemptStatus.CLAIMED, started_at=None)
-    give_back_if_unsent = reconciliation._give_back_if_unsent
+    give_back_from = reconciliation._give_back_from
 
-    def send_and_go_on(attempt, now):
+    def send_and_go_on(*arguments, now):
         CallAttempt.objects.update(status=AttemptStatus.PLACING, started_at=now)
-        give_back_if_unsent(attempt, now)
+        give_back_from(*arguments, now=now)
 
-    monkeypatch.setattr(reconciliation, "_give_back_if_unsent", send_and_go_on)
-    reconcile_calls(provider, now=NOON)
+    monkeypatch.setattr(reconciliation, "_give_back_from", send_and_go_on)
+    reconcile(provider, now=NOON)
     assert fresh(attempt).status == AttemptStatus.PLACING
 
 
@@ -161,7 +172,7 @@ def test_a_call_without_an_answer_is_found_by_its_number_and_settled(
 ):
     attempt = silent_attempt(status)
     provider.listed = {attempt.phone_number: event(progress)}
-    reconcile_calls(provider, now=NOON)
+    reconcile(provider, now=NOON)
     contact, attempt = fresh(attempt.contact), fresh(attempt)
     assert (attempt.status, attempt.outcome, attempt.provider_call_id) == (settled, outcome, SID)
     assert (contact.state, contact.attempts_count) == (state, 1)
@@ -171,7 +182,7 @@ def test_the_search_begins_when_the_provider_was_asked_and_leaves_out_the_number
     attempt = silent_attempt(AttemptStatus.UNKNOWN, attempt_number=2)
     CallAttemptFactory(contact=attempt.contact, provider_call_id="CA-earlier")
     CallAttemptFactory(provider_call_id="CA-of-another-number")
-    reconcile_calls(provider, now=NOON)
+    reconcile(provider, now=NOON)
     assert provider.asked == [attempt.phone_number]
     assert (provider.since, provider.known) == (attempt.started_at, {"CA-earlier"})
 
@@ -182,7 +193,7 @@ def test_a_call_that_is_not_found_keeps_its_line_while_it_could_still_go_on(prov
     attempt = silent_attempt(status)
     now = attempt.started_at + (late() if callable(late) else late)
     CallAttempt.objects.update(check_at=now)
-    reconcile_calls(provider, now=now)
+    reconcile(provider, now=now)
     assert fresh(attempt).status == status
     assert fresh(attempt.contact).state == ContactState.IN_PROGRESS
 
@@ -191,7 +202,7 @@ def test_a_call_that_is_not_found_keeps_its_line_while_it_could_still_go_on(prov
 def test_a_call_that_is_not_found_has_failed_and_counts_when_the_longest_call_is_over(provider, status):
     attempt = silent_attempt(status)
     now = attempt.started_at + longest_call() + SECOND
-    reconcile_calls(provider, now=now)
+    reconcile(provider, now=now)
     attempt, contact = fresh(attempt), fresh(attempt.contact)
     assert (attempt.outcome, attempt.given_back, attempt.error_code) == (CallOutcome.FAILED, False, "lost")
     assert (contact.state, contact.attempts_count) == (ContactState.NOT_REACHED, 1)
@@ -200,7 +211,7 @@ def test_a_call_that_is_not_found_has_failed_and_counts_when_the_longest_call_is
 
 def test_who_is_known_to_have_heard_the_script_to_its_end_took_part_though_the_call_is_not_found(provider):
     attempt = silent_attempt(AttemptStatus.ANSWERED, played_at=NOON)
-    reconcile_calls(provider, now=attempt.started_at + longest_call() + SECOND)
+    reconcile(provider, now=attempt.started_at + longest_call() + SECOND)
     assert fresh(attempt).outcome == CallOutcome.COMPLETED
     assert fresh(attempt.contact).state == ContactState.COMPLETED
 
@@ -213,7 +224,7 @@ def test_the_longest_call_waits_rings_and_talks_as_long_as_the_provider_lets_it(
 def test_a_call_that_is_found_at_the_very_end_is_settled_by_what_is_found(provider):
     attempt = silent_attempt(AttemptStatus.UNKNOWN)
     provider.listed = {attempt.phone_number: event(CallProgress.BUSY)}
-    reconcile_calls(provider, now=attempt.started_at + longest_call() + SECOND)
+    reconcile(provider, now=attempt.started_at + longest_call() + SECOND)
     assert (fresh(attempt).outcome, fresh(attempt).error_code) == (CallOutcome.BUSY, "")
 
 
@@ -233,7 +244,7 @@ def test_a_call_that_is_found_at_the_very_end_is_settled_by_what_is_found(provid
 def test_a_silent_call_is_fetched_and_settled(provider, status, progress, outcome):
     attempt = silent_attempt(status)
     provider.calls = {SID: event(progress, error_code="487")}
-    reconcile_calls(provider, now=NOON)
+    reconcile(provider, now=NOON)
     assert provider.asked == [SID]
     assert (fresh(attempt).outcome, fresh(attempt).error_code) == (outcome, "487")
     assert fresh(attempt.contact).next_attempt_at == NOON + HOUR
@@ -242,7 +253,7 @@ def test_a_silent_call_is_fetched_and_settled(provider, status, progress, outcom
 def test_a_silent_call_whose_script_was_played_to_its_end_is_completed(provider):
     attempt = silent_attempt(AttemptStatus.ANSWERED, played_at=NOON)
     provider.calls = {SID: event(CallProgress.HUNG_UP)}
-    reconcile_calls(provider, now=NOON)
+    reconcile(provider, now=NOON)
     assert fresh(attempt).outcome == CallOutcome.COMPLETED
     assert fresh(attempt.contact).state == ContactState.COMPLETED
 
@@ -251,9 +262,9 @@ def test_a_silent_call_whose_script_was_played_to_its_end_is_completed(provider)
 def test_a_call_that_goes_on_is_looked_into_again_later(provider, progress, settings):
     attempt = silent_attempt(AttemptStatus.ANSWERED)
     provider.calls = {SID: event(progress)}
-    reconcile_calls(provider, now=NOON)
+    reconcile(provider, now=NOON)
     assert fresh(attempt).status == AttemptStatus.ANSWERED
-    assert fresh(attempt).check_at == NOON + timedelta(seconds=settings.CALL_LOOKUP_SECONDS)
+    assert fresh(attempt).check_at == NOON + timedelta(seconds=settings.CALL_SILENCE_SECONDS)
     assert provider.hung_up == []
 
 
@@ -263,13 +274,31 @@ def test_a_look_up_that_fails_is_tried_again_later_and_changes_nothing_else(prov
     unchanged = [name for name in (field.attname for field in CallAttempt._meta.fields) if name != "check_at"]
     before = list(CallAttempt.objects.values(*unchanged)), list(Contact.objects.values())
     provider.failure = ProviderUnavailable("The provider answered 500.")
-    now = NOON + longest_call()
-    assert reconcile_calls(provider, now=now) == 2
+    now = NOON
+    assert reconcile(provider, now=now) == 2
     assert (list(CallAttempt.objects.values(*unchanged)), list(Contact.objects.values())) == before
     next_look = now + timedelta(seconds=settings.CALL_LOOKUP_SECONDS)
     assert set(CallAttempt.objects.values_list("check_at", flat=True)) == {next_look}
     provider.failure = None
-    assert reconcile_calls(provider, now=next_look) == 2
+    assert reconcile(provider, now=next_look) == 2
+
+
+@pytest.mark.parametrize("status", [AttemptStatus.PLACING, AttemptStatus.UNKNOWN, AttemptStatus.RINGING])
+def test_a_provider_that_cannot_be_asked_keeps_no_line_for_longer_than_the_longest_call(provider, status):
+    attempt = silent_attempt(status)
+    provider.failure = ProviderMisconfigured("Authenticate", "20003")
+    reconcile(provider, now=attempt.started_at + longest_call())
+    assert fresh(attempt).is_open
+    CallAttempt.objects.update(check_at=NOON)
+    reconcile(provider, now=attempt.started_at + longest_call() + SECOND)
+    assert (fresh(attempt).outcome, fresh(attempt).error_code) == (CallOutcome.FAILED, "lost")
+    assert fresh(attempt.contact).state == ContactState.NOT_REACHED
+
+
+def test_a_reconciliation_that_is_to_stop_leaves_the_rest_for_later(provider):
+    silent_attempt()
+    reconcile_calls(provider, clock=FakeClock(), is_stopping=lambda: True)
+    assert provider.asked == []
 
 
 def test_a_look_up_that_fails_does_not_hold_up_the_others(provider):
@@ -281,7 +310,7 @@ def test_a_look_up_that_fails_does_not_hold_up_the_others(provider):
         provider.failure = ProviderUnavailable("500") if provider.asked[-1] == "CA1" else None
 
     provider.on_look_up = fail_for_the_first
-    reconcile_calls(provider, now=NOON)
+    reconcile(provider, now=NOON)
     assert (fresh(first).is_open, fresh(second).outcome) == (True, CallOutcome.BUSY)
 
 
@@ -294,7 +323,7 @@ def test_a_callback_during_the_look_up_stands(provider):
         outcomes.apply_event(replace(event(CallProgress.HUNG_UP), call_id=attempt.call_id), now=NOON)
 
     provider.on_look_up = hear_the_end
-    reconcile_calls(provider, now=NOON)
+    reconcile(provider, now=NOON)
     assert fresh(attempt).outcome == CallOutcome.COMPLETED
 
 
@@ -305,16 +334,28 @@ def test_a_call_that_waits_too_long_in_the_providers_queue_is_hung_up(provider):
     attempt = silent_attempt(AttemptStatus.QUEUED)
     provider.calls = {SID: event(CallProgress.QUEUED)}
     CallAttempt.objects.update(check_at=attempt.started_at)
-    reconcile_calls(provider, now=attempt.started_at + longest_queue() + SECOND)
+    reconcile(provider, now=attempt.started_at + longest_queue() + SECOND)
     assert provider.hung_up == [SID]
-    assert (fresh(attempt).outcome, fresh(attempt).provider_raw_status) == (CallOutcome.FAILED, "canceled")
+    assert (fresh(attempt).given_back, fresh(attempt).error_code) == (True, "queued_too_long")
+    contact = fresh(attempt.contact)
+    assert (contact.state, contact.attempts_count) == (ContactState.PENDING, 0)
+
+
+def test_a_queued_call_that_was_cancelled_when_it_rang_after_all_counts(provider):
+    attempt = silent_attempt(AttemptStatus.QUEUED)
+    provider.calls = {SID: event(CallProgress.QUEUED)}
+    CallAttempt.objects.update(check_at=attempt.started_at)
+    ringing = replace(event(CallProgress.RINGING), call_id=attempt.call_id)
+    provider.on_look_up = lambda: outcomes.apply_event(ringing, now=NOON)
+    reconcile(provider, now=attempt.started_at + longest_queue() + SECOND)
+    assert (fresh(attempt).given_back, fresh(attempt).outcome) == (False, CallOutcome.FAILED)
 
 
 def test_a_call_may_wait_in_the_providers_queue_for_a_while(provider):
     attempt = silent_attempt(AttemptStatus.QUEUED)
     provider.calls = {SID: event(CallProgress.QUEUED)}
     CallAttempt.objects.update(check_at=attempt.started_at)
-    reconcile_calls(provider, now=attempt.started_at + longest_queue())
+    reconcile(provider, now=attempt.started_at + longest_queue())
     assert (provider.hung_up, fresh(attempt).status) == ([], AttemptStatus.QUEUED)
 
 
@@ -322,7 +363,7 @@ def test_a_call_may_wait_in_the_providers_queue_for_a_while(provider):
 def test_a_call_that_goes_on_for_longer_than_it_can_is_hung_up(provider, progress):
     attempt = silent_attempt(AttemptStatus.ANSWERED)
     provider.calls = {SID: event(progress)}
-    reconcile_calls(provider, now=attempt.started_at + longest_call() + SECOND)
+    reconcile(provider, now=attempt.started_at + longest_call() + SECOND)
     assert provider.hung_up == [SID]
     assert fresh(attempt).outcome == CallOutcome.FAILED
 
@@ -331,7 +372,7 @@ def test_a_call_whose_end_the_provider_describes_in_words_of_its_own_does_not_ke
     attempt = silent_attempt(AttemptStatus.ANSWERED)
     provider.calls = {SID: event(CallProgress.OTHER)}
     monkeypatch.setattr(provider, "hang_up", lambda sid: None)
-    reconcile_calls(provider, now=attempt.started_at + longest_call() + SECOND)
+    reconcile(provider, now=attempt.started_at + longest_call() + SECOND)
     assert (fresh(attempt).outcome, fresh(attempt).error_code) == (CallOutcome.FAILED, "lost")
 
 
@@ -358,13 +399,13 @@ def test_two_reconciliations_at_once_take_each_call_once(monkeypatch):
     start, provider = threading.Barrier(2, timeout=10), LookedUpProvider(FakeClock())
     taken = []
 
-    def reconcile():
+    def reconcile_together():
         start.wait()
-        taken.append(reconcile_calls(provider, now=NOON))
+        taken.append(reconcile(provider, now=NOON))
 
-    for thread in [in_thread(reconcile), in_thread(reconcile)]:
+    for thread in [in_thread(reconcile_together), in_thread(reconcile_together)]:
         thread.join(timeout=20)
-    assert sum(taken) == 16 or reconcile_calls(provider, now=NOON) == 16 - sum(taken)
+    assert sum(taken) == 16 or reconcile(provider, now=NOON) == 16 - sum(taken)
     assert sorted(provider.asked) == sorted(f"CA{index}" for index in range(16))
 
 
@@ -374,7 +415,7 @@ def test_a_call_that_a_callback_is_just_about_is_passed_over_and_not_waited_for(
     silent_attempt(provider_call_id="CA2")
     with transaction.atomic():
         CallAttempt.objects.select_for_update().get(pk=busy.pk)
-        thread = in_thread(lambda: reconcile_calls(provider, now=NOON))
+        thread = in_thread(lambda: reconcile(provider, now=NOON))
         thread.join(timeout=10)
         assert not thread.is_alive()
     assert provider.asked == ["CA2"]
@@ -450,7 +491,7 @@ def test_calls_whose_callbacks_are_lost_are_settled_in_the_end(network, real_pro
     place_and_record(attempt, real_provider)
     wait_until(lambda: network.calls()[0].ended_at)
     assert fresh(attempt).status == AttemptStatus.QUEUED
-    reconcile_calls(real_provider, now=in_a_minute())
+    reconcile(real_provider, now=in_a_minute())
     assert fresh(attempt).outcome == outcome
 
 
@@ -473,7 +514,7 @@ def test_who_has_heard_the_script_to_its_end_took_part_though_the_callbacks_are_
         place(attempt, get_provider())
         wait_until(lambda: network.calls()[0].ended_at)
         assert fresh(attempt).status == AttemptStatus.ANSWERED
-        reconcile_calls(get_provider(), now=in_a_minute())
+        reconcile(get_provider(), now=in_a_minute())
     assert fresh(attempt).outcome == CallOutcome.COMPLETED
 
 
@@ -485,7 +526,7 @@ def test_a_call_whose_answer_is_lost_is_found_by_its_number(network, real_provid
     network.inject({"kind": fault, "seconds": 0.5})
     lose_the_answer(attempt, real_provider)
     wait_until(lambda: network.calls()[0].ended_at)
-    reconcile_calls(real_provider, now=in_a_minute())
+    reconcile(real_provider, now=in_a_minute())
     assert (fresh(attempt).outcome, fresh(attempt).provider_call_id) == (CallOutcome.BUSY, network.calls()[0].sid)
 
 
@@ -499,9 +540,9 @@ def test_a_call_that_was_never_placed_keeps_its_line_until_the_longest_call_is_o
     attempt = placing_attempt(BEN)
     network.inject({"kind": "reset"})
     lose_the_answer(attempt, real_provider)
-    reconcile_calls(real_provider, now=in_a_minute())
+    reconcile(real_provider, now=in_a_minute())
     assert fresh(attempt).status == AttemptStatus.UNKNOWN
-    reconcile_calls(real_provider, now=attempt.started_at + longest_call() + SECOND)
+    reconcile(real_provider, now=attempt.started_at + longest_call() + SECOND)
     assert fresh(attempt).error_code == "lost"
     assert network.calls() == []
 
@@ -513,9 +554,9 @@ def test_a_call_that_is_listed_late_is_found_at_a_later_look(network, real_provi
     lose_the_answer(attempt, real_provider)
     wait_until(lambda: network.calls()[0].ended_at)
     now = in_a_minute()
-    reconcile_calls(real_provider, now=now)
+    reconcile(real_provider, now=now)
     assert fresh(attempt).status == AttemptStatus.UNKNOWN
-    reconcile_calls(real_provider, now=now + timedelta(seconds=settings.CALL_LOOKUP_SECONDS))
+    reconcile(real_provider, now=now + timedelta(seconds=settings.CALL_LOOKUP_SECONDS))
     assert fresh(attempt).outcome == CallOutcome.BUSY
 
 
@@ -526,7 +567,7 @@ def test_a_provider_that_gives_the_id_of_another_call_is_found_out(network, real
         place_and_record(attempt, real_provider)
     assert fresh(second).status == AttemptStatus.UNKNOWN
     wait_until(lambda: all(call.ended_at for call in network.calls()))
-    reconcile_calls(real_provider, now=in_a_minute())
+    reconcile(real_provider, now=in_a_minute())
     sids = {call.to: call.sid for call in network.calls()}
     assert (fresh(second).outcome, fresh(second).provider_call_id) == (CallOutcome.BUSY, sids[BEN])
     assert fresh(first).provider_call_id == sids[ANNE]
@@ -540,7 +581,7 @@ def test_a_call_that_the_provider_keeps_in_its_queue_never_rings(account):
         place(placing_attempt(ANNE), provider)
         attempt = placing_attempt(BEN)
         place_and_record(attempt, provider)
-        reconcile_calls(provider, now=attempt.started_at + longest_queue() + SECOND)
+        reconcile(provider, now=attempt.started_at + longest_queue() + SECOND)
         ended = [line for line in network.ledger() if line["kind"] == "ended"]
     assert [line["status"] for line in ended if line["to"] == BEN] == ["canceled"]
     assert fresh(attempt).outcome == CallOutcome.FAILED

@@ -38,7 +38,7 @@ def test_a_shift_with_calls_open_is_followed_by_another():
     in_an_hour = timezone.now() + timedelta(hours=1)
     CallAttemptFactory(contact=contact, ringing=True, check_at=in_an_hour)
     assert shifts.run_shift() == "1 calls open"
-    assert queued_tasks() == ["calls.tasks.run_scheduler"]
+    assert queued_tasks() == ["calls.tasks.run_requested_scheduler"]
 
 
 def test_a_second_shift_beside_the_first_ends_at_once():
@@ -51,7 +51,7 @@ def test_a_second_shift_beside_the_first_ends_at_once():
 def test_activating_a_campaign_asks_for_a_shift():
     campaign = ContactFactory(campaign__status=CampaignStatus.DRAFT).campaign
     lifecycle.activate(campaign, now=campaign.created_at)
-    assert queued_tasks() == ["calls.tasks.run_scheduler"]
+    assert queued_tasks() == ["calls.tasks.run_requested_scheduler"]
 
 
 def test_migrating_twice_leaves_each_schedule_once():
@@ -64,3 +64,29 @@ def test_migrating_twice_leaves_each_schedule_once():
 def test_schedules_are_not_caught_up_with(settings):
     assert settings.Q_CLUSTER["catch_up"] is False
     assert settings.Q_CLUSTER["retry"] > settings.Q_CLUSTER["timeout"]
+
+
+def test_shifts_are_not_asked_for_twice_before_one_of_them_began():
+    shifts.request_shift()
+    shifts.request_shift()
+    assert len(queued_tasks()) == 1
+    shifts.run_requested_shift()
+    shifts.request_shift()
+    assert len(queued_tasks()) == 2
+
+
+def test_a_scheduled_shift_beside_a_requested_one_does_not_start_a_second_chain():
+    """As with one worker, which works off one after the other what would otherwise meet the lock."""
+    in_an_hour = timezone.now() + timedelta(hours=1)
+    contact = ContactFactory(state=ContactState.IN_PROGRESS, next_attempt_at=None, attempts_count=1)
+    CallAttemptFactory(contact=contact, ringing=True, check_at=in_an_hour)
+    for _ in range(3):
+        shifts.run_shift()
+    assert len(queued_tasks()) == 1
+
+
+def test_a_request_that_was_lost_is_made_again():
+    shifts.request_shift()
+    ProviderConfig.objects.update(shift_requested_at=timezone.now() - timedelta(minutes=11))
+    shifts.request_shift()
+    assert len(queued_tasks()) == 2

@@ -32,7 +32,6 @@ ONLY_WITH_DEPLOY = {
     "surveycalls.E004",
     "surveycalls.E005",
     "surveycalls.E006",
-    "surveycalls.W001",
 }
 FAULTS = [
     ("surveycalls.E001", {"SECRET_KEY_FROM_ENVIRONMENT": ""}, "Set SECRET_KEY"),
@@ -54,9 +53,7 @@ FAULTS = [
     ("surveycalls.E008", {"TWILIO_API_KEY_SECRET": "secret"}, "Set both, or neither"),
     ("surveycalls.E009", {"Q_CLUSTER": {"timeout": 120, "retry": 120}}, "Raise retry above timeout"),
     ("surveycalls.E010", {"TWILIO_READ_TIMEOUT_SECONDS": 115}, "Lower TWILIO_CONNECT_TIMEOUT_SECONDS"),
-    ("surveycalls.W001", {"CALL_SEND_DEADLINE_SECONDS": 60}, "Lower CALL_SEND_DEADLINE_SECONDS"),
-    ("surveycalls.W001", {"TWILIO_CONNECT_TIMEOUT_SECONDS": 26}, "TWILIO_CONNECT_TIMEOUT_SECONDS"),
-    ("surveycalls.W002", {"CALL_SILENCE_SECONDS": 30}, "Raise CALL_SILENCE_SECONDS"),
+    ("surveycalls.W001", {"CALL_SILENCE_SECONDS": 30}, "Raise CALL_SILENCE_SECONDS"),
 ]
 
 

@@ -8,8 +8,9 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
+from campaigns.lifecycle import CampaignIsCancelled
 from campaigns.models import Campaign
-from contacts.importing import CampaignIsCancelled, ImportReport, import_contacts
+from contacts.importing import ImportReport, import_contacts
 from contacts.rows import RefusedRow, UnusableFile
 
 PROGRESS_ROWS = 10_000

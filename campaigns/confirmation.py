@@ -1,0 +1,43 @@
+"""'Are you sure?', asked before an action of a list is carried out."""
+
+from typing import Any
+
+from django.contrib.admin import ModelAdmin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+
+SHOWN = 20
+
+
+def is_confirmed(request: HttpRequest) -> bool:
+    return bool(request.POST.get("confirmed"))
+
+
+def ask_first(
+    model_admin: ModelAdmin, request: HttpRequest, chosen: QuerySet[Any], *, title: str, question: str
+) -> TemplateResponse:
+    """A page that sends the same action for the same rows once more, confirmed.
+
+    When every row of a list was chosen it says so, instead of naming each: Django takes no form of more than
+    DATA_UPLOAD_MAX_NUMBER_FIELDS fields. Of the ids it sends one even then, because without any Django's
+    list takes nothing to be chosen.
+    """
+    select_across = request.POST.get("select_across", "0")
+    ids = request.POST.getlist(ACTION_CHECKBOX_NAME)
+    count = chosen.count()
+    context = {
+        **model_admin.admin_site.each_context(request),
+        "title": title,
+        "question": question,
+        "opts": model_admin.opts,
+        "count": count,
+        "shown": chosen[:SHOWN],
+        "not_shown": max(0, count - SHOWN),
+        "ids": ids[:1] if select_across == "1" else ids,
+        "select_across": select_across,
+        "action": request.POST["action"],
+        "action_checkbox_name": ACTION_CHECKBOX_NAME,
+    }
+    return TemplateResponse(request, "campaigns/confirmation.html", context)

@@ -1,0 +1,1 @@
+"""How operators' pages write dates. Named in settings.FORMAT_MODULE_PATH."""
