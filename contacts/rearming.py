@@ -1,7 +1,7 @@
 """When a contact is tried again, and what a change of the campaign's rules does to those who wait."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -12,6 +12,9 @@ from contacts.models import Contact, ContactState
 from contacts.waiting import announce_waiting
 
 CHUNK_SIZE = 1000
+
+# How long an edit may have been going on; generous, for clocks that differ. More is only a little more work.
+LONGEST_EDIT = timedelta(minutes=10)
 
 
 def next_attempt_after(campaign: Campaign, calling_zone: str, ended_at: datetime) -> datetime:
@@ -29,18 +32,19 @@ def rearm_contacts(campaign: Campaign, *, now: datetime) -> int:
     To be called in the transaction in which its number of attempts, hours, weekdays, retry interval or zone
     were changed and saved. Contacts in a call are left out, the end of their call applies the rules.
     """
-    # Until the commit a call that ends still goes by the old rules, and locking those in a call now would keep
-    # the provider waiting. So all is done once more after the commit, with whoever was in a call until then.
-    transaction.on_commit(lambda: _rearm_after_commit(campaign.pk, now), robust=True)
+    # Until the commit a call that ends goes by the old rules still, and to lock who is in one would keep the
+    # provider's reports waiting for the commit. So they have their turn after it.
+    transaction.on_commit(lambda: _rearm_who_was_in_call(campaign.pk, now), robust=True)
     return _rearm_chunks(campaign, _find_rearmable(campaign), now)
 
 
-def _rearm_after_commit(campaign_id: UUID, now: datetime) -> None:
+def _rearm_who_was_in_call(campaign_id: UUID, now: datetime) -> None:
+    """Apply the present rules to those whose call has ended since, or is just being ended."""
     with transaction.atomic():
         # Read again, because another edit may have followed, and locked, so that none does now.
         campaign = Campaign.objects.select_for_update(no_key=True).get(pk=campaign_id)
-        contacts = _find_rearmable(campaign) | campaign.contacts.in_progress()
-        _rearm_chunks(campaign, contacts, now)
+        ended = _find_rearmable(campaign).filter(last_attempt_at__gte=now - LONGEST_EDIT)
+        _rearm_chunks(campaign, ended | campaign.contacts.in_progress(), now)
 
 
 def _find_rearmable(campaign: Campaign) -> QuerySet[Contact]:
