@@ -21,8 +21,8 @@ from unfold.forms import BaseDialogForm
 from unfold.utils import display_for_label
 
 from calls.models import CallAttempt, ProviderConfig
+from calls.shifts import wake_everybody
 from calls.states import AttemptStatus
-from calls.wakeups import wake_schedulers
 from contacts.admin import OUTCOME_COLOURS, ContactAdmin, normalise_search
 from contacts.forms import PhoneNumberField
 from contacts.models import Contact
@@ -239,7 +239,7 @@ class ProviderConfigAdmin(ModelAdmin):
             return obj.save()
         # Only what was edited: schedulers write the rest of the row all the time.
         obj.save(update_fields=[*form.changed_data, "updated_at"])
-        wake_schedulers()
+        wake_everybody()
 
     @display(description="Dialling")
     def show_dialling(self, provider: ProviderConfig) -> str:
@@ -284,6 +284,7 @@ class ProviderConfigAdmin(ModelAdmin):
         if provider is None:
             raise Http404
         switch(provider)
+        wake_everybody()
         self.log_change(request, provider, message)
         self.message_user(request, message, messages.SUCCESS)
         return HttpResponse(headers={"HX-Redirect": reverse("admin:calls_providerconfig_change", args=[object_id])})

@@ -8,13 +8,17 @@ class CallsConfig(AppConfig):
     name = "calls"
 
     def ready(self) -> None:
+        from calls.obstacles import find_obstacles
         from calls.schedules import create_schedules
         from calls.shifts import wake_everybody
-        from campaigns.lifecycle import campaign_changed
+        from campaigns.lifecycle import campaign_changed, obstacles_wanted
+        from contacts.waiting import contacts_waiting
 
         post_migrate.connect(create_provider_row, sender=self)
         post_migrate.connect(create_schedules, sender=self)
         campaign_changed.connect(wake_everybody)
+        obstacles_wanted.connect(find_obstacles)
+        contacts_waiting.connect(wake_everybody)
 
 
 def create_provider_row(**_kwargs: Any) -> None:

@@ -10,7 +10,6 @@ from uuid_utils.compat import uuid7
 
 from calls.repository import CallAttemptRepository
 from calls.states import AttemptStatus
-from calls.wakeups import wake_schedulers
 from campaigns.models import Campaign, validate_e164
 from contacts.models import CallOutcome, Contact
 
@@ -64,7 +63,6 @@ class ProviderConfig(models.Model):
         """Ring again after a halt, as if nothing had failed before."""
         with transaction.atomic():
             self._write(dialing_enabled=True, halted_reason="", consecutive_failures=0, paused_until=None)
-            wake_schedulers()
 
     def disable_dialling(self) -> None:
         """Ring nobody until dialling is switched on again. A reason why it was off already stays."""

@@ -99,7 +99,8 @@ def _apply(attempt: CallAttempt, event: CallEvent, now: datetime) -> Applied:
 def _apply_played(attempt: CallAttempt, event: CallEvent, now: datetime) -> Applied:
     if not _is_same_call(attempt, event):
         return Applied.FOREIGN
-    return Applied.YES if mark_played(event.call_id, now=now) else Applied.STALE
+    unmarked = CallAttempt.objects.open().filter(pk=attempt.pk, played_at=None)
+    return Applied.YES if unmarked.update(played_at=now) else Applied.STALE
 
 
 def _is_same_call(attempt: CallAttempt, event: CallEvent) -> bool:
@@ -113,11 +114,6 @@ def _read_outcome(attempt: CallAttempt, progress: CallProgress) -> CallOutcome |
         # To the provider every call that was connected is "completed". To us it is when all was said.
         return CallOutcome.COMPLETED if attempt.played_at else CallOutcome.NO_ANSWER
     return _OUTCOME_OF_PROGRESS.get(progress)
-
-
-def mark_played(call_id: str, *, now: datetime) -> bool:
-    """The person has listened to the end of the script; False when the call is over or was marked before."""
-    return bool(CallAttempt.objects.open().filter(call_id=call_id, played_at=None).update(played_at=now))
 
 
 def start_placing(attempt: CallAttempt, *, now: datetime) -> bool:

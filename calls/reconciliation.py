@@ -15,7 +15,7 @@ from django.db import transaction
 
 from calls import breaker, outcomes
 from calls.clock import Clock
-from calls.models import CallAttempt
+from calls.models import CallAttempt, ProviderConfig
 from calls.providers.base import CallEvent, CallProgress, ProviderError, TelephonyProvider
 from calls.states import AttemptStatus, statuses_before
 from contacts.models import CallOutcome
@@ -106,7 +106,8 @@ def _ask(attempt: CallAttempt, provider: TelephonyProvider) -> CallEvent | None:
         return provider.fetch_call(attempt.provider_call_id)
     same_number = CallAttempt.objects.filter(phone_number=attempt.phone_number).exclude(provider_call_id="")
     known = set(same_number.values_list("provider_call_id", flat=True))
-    return provider.find_call(attempt.phone_number, since=attempt.started_at, known=known)
+    caller = attempt.campaign.caller_id or ProviderConfig.objects.values_list("outbound_number", flat=True).get()
+    return provider.find_call(attempt.phone_number, since=attempt.started_at, known=known, from_=caller)
 
 
 def _should_be_over(attempt: CallAttempt, progress: CallProgress, now: datetime) -> bool:

@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
 from calls import breaker, outcomes, pacing
+from calls.callback_urls import answer_url, events_url
 from calls.claiming import Claim, Reason, claim_calls, replan_starts
 from calls.clock import Clock, DatabaseClock
 from calls.models import CallAttempt, ProviderConfig
@@ -32,7 +33,6 @@ from calls.providers.base import (
 )
 from calls.reconciliation import reconcile_calls
 from calls.wakeups import WakeupListener
-from calls.webhooks import answer_url, events_url
 from campaigns import lifecycle
 
 log = structlog.get_logger(__name__)
@@ -190,7 +190,9 @@ class CallScheduler:
         self._place(claim, report)
 
     def _complete_campaigns(self, claim: Claim) -> None:
-        done = [campaign for campaign, reason in claim.reasons.items() if reason == Reason.NOBODY_WAITING]
+        # Those who wait in closed zones may be people whose zones never open.
+        idle = {Reason.NOBODY_WAITING, Reason.ZONES_CLOSED}
+        done = [campaign for campaign, reason in claim.reasons.items() if reason in idle]
         for campaign_id in [*done, *lifecycle.find_overdue(claim.now)]:
             lifecycle.complete_if_done(campaign_id, claim.now)
 
@@ -265,7 +267,9 @@ class CallScheduler:
             breaker.note_success()
         except ProviderMisconfigured as error:
             breaker.halt_dialling(error, now)
-            report.given_back += self._give_back(attempt, error.code or "misconfigured", str(error))
+            # Perhaps it is only this number's country: others come first when dialling is switched on again.
+            delay = breaker.LONGEST_DELAY
+            report.given_back += self._give_back(attempt, error.code or "misconfigured", str(error), delay)
         except ProviderUnavailable as error:
             delay = breaker.delay_after(breaker.note_failure(error, now))
             report.given_back += self._give_back(attempt, error.code or "unavailable", str(error), delay)

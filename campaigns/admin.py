@@ -1,17 +1,12 @@
 """Campaigns in the admin: prepared, started, watched and stopped by operators."""
 
-from collections.abc import Iterable
-from functools import cache
-from typing import Any, Protocol
-from zoneinfo import available_timezones
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
 
-import phonenumbers
-from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -25,15 +20,11 @@ from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
 from unfold.utils import display_for_label
 from unfold.views import ChangeList
-from unfold.widgets import (
-    UnfoldAdminCheckboxSelectMultipleWidget,
-    UnfoldAdminSelect2Widget,
-    UnfoldAdminSingleTimeWidget,
-    UnfoldAdminTextareaWidget,
-)
 
 from campaigns import lifecycle
-from campaigns.models import Campaign, CampaignStatus, Weekday, every_weekday
+from campaigns.confirmation import ask_first, is_confirmed
+from campaigns.forms import CampaignForm
+from campaigns.models import Campaign, CampaignStatus
 from campaigns.progress import ATTEMPTS, count_progress
 
 STATUS_COLOURS = {
@@ -45,75 +36,118 @@ STATUS_COLOURS = {
     CampaignStatus.CANCELLED: "danger",
 }
 
-# The states of contacts, and the colour of each in the bar of the campaign's page. Spelled out, because
-# campaigns know nothing of contacts but their counts.
-CONTACT_STATES = {
-    "pending": ("Pending", "bg-base-300"),
-    "in_progress": ("In progress", "bg-blue-500"),
-    "completed": ("Completed", "bg-green-500"),
-    "refused": ("Refused", "bg-red-500"),
-    "not_reached": ("Not reached", "bg-orange-500"),
-    "excluded": ("Excluded", "bg-base-500"),
+# The states of contacts and their titles, read from the model because campaigns import nothing of contacts.
+CONTACT_STATES: dict[str, str] = dict(
+    Campaign._meta.get_field("contacts").related_model._meta.get_field("state").choices
+)
+
+# The colour of each in the bar of the campaign's page.
+CONTACT_COLOURS = {
+    "pending": "bg-base-300",
+    "in_progress": "bg-blue-500",
+    "completed": "bg-green-500",
+    "refused": "bg-red-500",
+    "not_reached": "bg-orange-500",
+    "excluded": "bg-base-500",
+}
+OTHER_COLOUR = "bg-base-400"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepButton:
+    """How a step of a campaign's life is offered: the button, and the dialog that it opens."""
+
+    take: Callable[..., Campaign]
+    title: str
+    icon: str
+    variant: ActionVariant = ActionVariant.DEFAULT
+    question: str
+    explanation: str
+    confirmation: str = ""  # the title, unless given
+
+
+# In the order of the page.
+BUTTONS = {
+    "activate": StepButton(
+        take=lifecycle.activate,
+        title="Activate",
+        icon="play_arrow",
+        variant=ActionVariant.PRIMARY,
+        question="Start to call?",
+        explanation="People who are waiting are rung as soon as their calling hours allow it.",
+    ),
+    "resume": StepButton(
+        take=lifecycle.resume,
+        title="Resume",
+        icon="play_arrow",
+        variant=ActionVariant.PRIMARY,
+        question="Go on calling?",
+        explanation="People who are waiting are rung as soon as their calling hours allow it.",
+    ),
+    "pause": StepButton(
+        take=lifecycle.pause,
+        title="Pause",
+        icon="pause",
+        variant=ActionVariant.WARNING,
+        question="Pause this campaign?",
+        explanation="No new call starts until it is resumed. Calls in progress go on to their end.",
+    ),
+    "complete": StepButton(
+        take=lifecycle.complete,
+        title="Complete",
+        icon="done_all",
+        question="Complete this campaign?",
+        explanation="Nobody is called any more, though people may be waiting. It can be activated again.",
+    ),
+    "cancel": StepButton(
+        take=lifecycle.cancel,
+        title="Cancel",
+        icon="block",
+        variant=ActionVariant.DANGER,
+        question="Cancel this campaign for ever?",
+        explanation="Nobody is called any more, and it cannot be started again. To stop for a while, pause it.",
+        confirmation="Cancel the campaign",
+    ),
 }
 
 
-class Step(Protocol):
-    def __call__(self, campaign: Campaign, *, now: Any) -> Campaign: ...
+def make_page_action(step: str) -> Callable[..., HttpResponse]:
+    """The button of a campaign's page for a step.
 
+    It opens a dialog, because a plain link would change the campaign by a GET, which any other site's page
+    can send in an operator's name.
+    """
+    button = BUTTONS[step]
 
-@cache  # zoneinfo walks the disk for its names
-def name_zones() -> list[tuple[str, str]]:
-    return [
-        ("", "None"),
-        *((zone, zone) for zone in sorted(available_timezones())),
-    ]
+    def press(self: "CampaignAdmin", request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        return self.take_step_on_page(request, object_id, button)
 
-
-@cache
-def name_countries() -> list[tuple[str, str]]:
-    regions = sorted(phonenumbers.SUPPORTED_REGIONS)
-    prefixes = ((region, f"{region} (+{phonenumbers.country_code_for_region(region)})") for region in regions)
-    return [("", "None"), *prefixes]
-
-
-class CampaignForm(forms.ModelForm):
-    weekdays = forms.TypedMultipleChoiceField(
-        choices=Weekday.choices,
-        coerce=int,
-        initial=every_weekday,
-        widget=UnfoldAdminCheckboxSelectMultipleWidget,
-        help_text=Campaign._meta.get_field("weekdays").help_text,
+    press.__name__ = step  # unfold finds its permissions by it
+    dialog = {
+        "title": button.question,
+        "description": button.explanation,
+        "form_submit_text": button.confirmation or button.title,
+    }
+    decorate = action(
+        description=button.title, icon=button.icon, variant=button.variant, permissions=["change"], dialog=dialog
     )
-    time_zone = forms.ChoiceField(
-        choices=name_zones,
-        required=False,
-        widget=UnfoldAdminSelect2Widget,
-        help_text=Campaign._meta.get_field("time_zone").help_text,
-    )
-    default_country = forms.ChoiceField(
-        choices=name_countries,
-        required=False,
-        widget=UnfoldAdminSelect2Widget,
-        help_text="The country of imported numbers that are written without one.",
-    )
+    return decorate(press)
 
-    class Meta:
-        model = Campaign
-        fields = "__all__"
-        widgets = {
-            "description": UnfoldAdminTextareaWidget({"rows": 2}),
-            "intro_script": UnfoldAdminTextareaWidget({"rows": 4}),
-            "allowed_call_start": UnfoldAdminSingleTimeWidget(format="%H:%M"),
-            "allowed_call_end": UnfoldAdminSingleTimeWidget(format="%H:%M"),
-        }
-        labels = {
-            "allowed_call_start": "Calls from",
-            "allowed_call_end": "Calls until",
-            "max_attempts": "Tries at most",
-            "retry_interval_minutes": "Minutes between tries",
-            "max_concurrent_calls": "Lines at most",
-            "caller_id": "Number shown",
-        }
+
+def make_list_action(step: str) -> Callable[..., None]:
+    button = BUTTONS[step]
+
+    def take_step(self: "CampaignAdmin", request: HttpRequest, queryset: QuerySet[Campaign]) -> None:
+        self.take_step(request, queryset, button)
+
+    return admin.action(description=button.title, permissions=["change"])(take_step)
+
+
+def make_state_column(state: str) -> Callable[[Campaign], str]:
+    def show_state(campaign: Campaign) -> str:
+        return show_count(campaign.progress[state], link_to_contacts(campaign, state__exact=state))
+
+    return display(description=CONTACT_STATES[state])(show_state)
 
 
 class CampaignChangeList(ChangeList):
@@ -145,11 +179,7 @@ class CampaignAdmin(ModelAdmin):
         "name",
         "show_status",
         "show_contacts",
-        "show_pending",
-        "show_in_progress",
-        "show_completed",
-        "show_refused",
-        "show_not_reached",
+        *map(make_state_column, CONTACT_STATES),
         "show_attempts",
         "show_dates",
     ]
@@ -165,7 +195,7 @@ class CampaignAdmin(ModelAdmin):
         "complete_selected",
         "cancel_selected",
     ]
-    actions_detail = ["activate", "resume", "pause", "complete", "cancel"]
+    actions_detail = list(BUTTONS)
     change_form_outer_before_template = "campaigns/progress.html"
     warn_unsaved_form = True
     readonly_fields = ["show_status", "created_by", "created_at", "updated_at"]
@@ -246,35 +276,17 @@ class CampaignAdmin(ModelAdmin):
         # Only what was edited: a scheduler may have set another status since the row was read.
         obj.save(update_fields=[*form.changed_data, "updated_at"])
         lifecycle.campaign_edited(obj, changed_fields=form.changed_data, now=timezone.now())
+        if obj.status == CampaignStatus.COMPLETED and obj.contacts.waiting().exists():
+            self.message_user(request, "It has people who can be called again: activate it to do so.", messages.INFO)
 
     @display(description="Status", ordering="status")
     def show_status(self, campaign: Campaign) -> str:
-        return display_for_label((campaign.status, campaign.get_status_display()), "-", STATUS_COLOURS)
+        return show_status(campaign)
 
     @display(description="Contacts")
     def show_contacts(self, campaign: Campaign) -> str:
         total = sum(campaign.progress[state] for state in CONTACT_STATES)
         return show_count(total, link_to_contacts(campaign))
-
-    @display(description=CONTACT_STATES["pending"][0])
-    def show_pending(self, campaign: Campaign) -> str:
-        return self._show_state(campaign, "pending")
-
-    @display(description=CONTACT_STATES["in_progress"][0])
-    def show_in_progress(self, campaign: Campaign) -> str:
-        return self._show_state(campaign, "in_progress")
-
-    @display(description=CONTACT_STATES["completed"][0])
-    def show_completed(self, campaign: Campaign) -> str:
-        return self._show_state(campaign, "completed")
-
-    @display(description=CONTACT_STATES["refused"][0])
-    def show_refused(self, campaign: Campaign) -> str:
-        return self._show_state(campaign, "refused")
-
-    @display(description=CONTACT_STATES["not_reached"][0])
-    def show_not_reached(self, campaign: Campaign) -> str:
-        return self._show_state(campaign, "not_reached")
 
     @display(description="Calls")
     def show_attempts(self, campaign: Campaign) -> str:
@@ -286,140 +298,74 @@ class CampaignAdmin(ModelAdmin):
         ends = campaign.ends_at and f"until {date_format(timezone.localtime(campaign.ends_at))}"
         return " ".join(filter(None, [starts, ends])) or "-"
 
-    def _show_state(self, campaign: Campaign, state: str) -> str:
-        return show_count(campaign.progress[state], link_to_contacts(campaign, state__exact=state))
-
-    @admin.action(description="Activate", permissions=["change"])
-    def activate_selected(self, request: HttpRequest, queryset: QuerySet[Campaign]) -> None:
-        self._take_step(request, queryset, lifecycle.activate)
-
-    @admin.action(description="Pause", permissions=["change"])
-    def pause_selected(self, request: HttpRequest, queryset: QuerySet[Campaign]) -> None:
-        self._take_step(request, queryset, lifecycle.pause)
-
-    @admin.action(description="Resume", permissions=["change"])
-    def resume_selected(self, request: HttpRequest, queryset: QuerySet[Campaign]) -> None:
-        self._take_step(request, queryset, lifecycle.resume)
-
-    @admin.action(description="Complete", permissions=["change"])
-    def complete_selected(self, request: HttpRequest, queryset: QuerySet[Campaign]) -> None:
-        self._take_step(request, queryset, lifecycle.complete)
+    activate_selected = make_list_action("activate")
+    pause_selected = make_list_action("pause")
+    resume_selected = make_list_action("resume")
+    complete_selected = make_list_action("complete")
 
     @admin.action(description="Cancel for ever", permissions=["change"])
     def cancel_selected(self, request: HttpRequest, queryset: QuerySet[Campaign]) -> HttpResponse | None:
-        if request.POST.get("confirmed"):
-            return self._take_step(request, queryset, lifecycle.cancel)
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "Cancel campaigns",
-            "question": "Cancel these campaigns for ever? To stop for a while, pause them instead.",
-            "opts": self.opts,
-            "chosen": queryset,
-            "action": "cancel_selected",
-            "action_checkbox_name": ACTION_CHECKBOX_NAME,
-        }
-        return TemplateResponse(request, "campaigns/confirmation.html", context)
+        if is_confirmed(request):
+            return self.take_step(request, queryset, BUTTONS["cancel"])
+        return ask_first(
+            self,
+            request,
+            queryset,
+            action="cancel_selected",
+            title="Cancel campaigns",
+            question="Cancel these campaigns for ever? To stop for a while, pause them instead.",
+        )
 
-    # The buttons of a campaign's page. Each opens a dialog, because a plain link would change the campaign by
-    # a GET, which any other site's page can send in an operator's name.
+    activate = make_page_action("activate")
+    resume = make_page_action("resume")
+    pause = make_page_action("pause")
+    complete = make_page_action("complete")
+    cancel = make_page_action("cancel")
 
-    @action(
-        description="Activate",
-        icon="play_arrow",
-        variant=ActionVariant.PRIMARY,
-        permissions=["change"],
-        dialog={
-            "title": "Start to call?",
-            "description": "People who are waiting are rung as soon as their calling hours allow it.",
-            "form_submit_text": "Activate",
-        },
-    )
-    def activate(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
-        return self._take_step_on_page(request, object_id, lifecycle.activate)
-
-    @action(
-        description="Resume",
-        icon="play_arrow",
-        variant=ActionVariant.PRIMARY,
-        permissions=["change"],
-        dialog={
-            "title": "Go on calling?",
-            "description": "People who are waiting are rung as soon as their calling hours allow it.",
-            "form_submit_text": "Resume",
-        },
-    )
-    def resume(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
-        return self._take_step_on_page(request, object_id, lifecycle.resume)
-
-    @action(
-        description="Pause",
-        icon="pause",
-        variant=ActionVariant.WARNING,
-        permissions=["change"],
-        dialog={
-            "title": "Pause this campaign?",
-            "description": "No new call starts until it is resumed. Calls in progress go on to their end.",
-            "form_submit_text": "Pause",
-        },
-    )
-    def pause(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
-        return self._take_step_on_page(request, object_id, lifecycle.pause)
-
-    @action(
-        description="Complete",
-        icon="done_all",
-        permissions=["change"],
-        dialog={
-            "title": "Complete this campaign?",
-            "description": "Nobody is called any more, though people may be waiting. It can be activated again.",
-            "form_submit_text": "Complete",
-        },
-    )
-    def complete(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
-        return self._take_step_on_page(request, object_id, lifecycle.complete)
-
-    @action(
-        description="Cancel",
-        icon="block",
-        variant=ActionVariant.DANGER,
-        permissions=["change"],
-        dialog={
-            "title": "Cancel this campaign for ever?",
-            "description": "Nobody is called any more, and it can not be started again. To stop for a while, pause it.",
-            "form_submit_text": "Cancel the campaign",
-        },
-    )
-    def cancel(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
-        return self._take_step_on_page(request, object_id, lifecycle.cancel)
-
-    def _take_step_on_page(self, request: HttpRequest, object_id: str, step: Step) -> HttpResponse:
+    def take_step_on_page(self, request: HttpRequest, object_id: str, button: StepButton) -> HttpResponse:
         campaign = self.get_object(request, object_id)
         if campaign is None:
             raise Http404
-        self._take_step(request, [campaign], step)
+        self.take_step(request, [campaign], button)
         return HttpResponse(headers={"HX-Redirect": reverse("admin:campaigns_campaign_change", args=[object_id])})
 
-    def _take_step(self, request: HttpRequest, campaigns: Iterable[Campaign], step: Step) -> None:
+    def take_step(self, request: HttpRequest, campaigns: Iterable[Campaign], button: StepButton) -> None:
         for campaign in campaigns:
+            now = timezone.now()
             try:
-                changed = step(campaign, now=timezone.now())
+                changed = button.take(campaign, now=now)
             except lifecycle.LifecycleError as error:
-                reasons = format_html_join("", "<li>{}</li>", ((problem,) for problem in error.problems))
-                text = format_html("<strong>{} stays as it is.</strong><ul>{}</ul>", campaign, reasons)
+                text = format_html("<strong>{} stays as it is.</strong>{}", campaign, list_sentences(error.problems))
                 self.message_user(request, text, messages.ERROR)
-            else:
-                status = changed.get_status_display().lower()
-                self.log_change(request, changed, f"Status: {status}.")
-                self.message_user(request, f"{changed} is {status}.", messages.SUCCESS)
+                continue
+            status = changed.get_status_display().lower()
+            self.log_change(request, changed, f"Status: {status}.")
+            self.message_user(request, f"{changed} is {status}.", messages.SUCCESS)
+            if changed.status in lifecycle.ACTIVE and (warnings := lifecycle.find_warnings(changed, now)):
+                text = format_html("<strong>{}:</strong>{}", changed, list_sentences(warnings))
+                self.message_user(request, text, messages.WARNING)
+
+
+def list_sentences(sentences: Iterable[str]) -> SafeString:
+    return format_html("<ul>{}</ul>", format_html_join("", "<li>{}</li>", ((sentence,) for sentence in sentences)))
+
+
+def show_status(campaign: Campaign) -> str:
+    return display_for_label((campaign.status, campaign.get_status_display()), "-", STATUS_COLOURS)
 
 
 def describe_progress(campaign: Campaign) -> dict[str, Any]:
     """What the campaign's page shows above its form."""
     counts = count_progress([campaign.pk])[campaign.pk]
     contacts = sum(counts[state] for state in CONTACT_STATES)
-    unready = campaign.status in (CampaignStatus.DRAFT, CampaignStatus.PAUSED)
+    now = timezone.now()
+    is_unready = campaign.status in (CampaignStatus.DRAFT, CampaignStatus.PAUSED)
+    problems = lifecycle.find_problems(campaign, now) if is_unready else []
+    warnings = [] if campaign.status == CampaignStatus.CANCELLED else lifecycle.find_warnings(campaign, now)
     return {
-        "problems": lifecycle.find_problems(campaign, timezone.now()) if unready else [],
+        "status": show_status(campaign),
+        "problems": problems,
+        "warnings": [warning for warning in warnings if warning not in problems],
         "totals": [
             {"title": "Contacts", "count": f"{contacts:,}", "url": link_to_contacts(campaign)},
             {"title": "Calls", "count": f"{counts[ATTEMPTS]:,}", "url": link_to_attempts(campaign)},
@@ -428,10 +374,10 @@ def describe_progress(campaign: Campaign) -> dict[str, Any]:
             {
                 "title": title,
                 "count": f"{counts[state]:,}",
-                "colour": colour,
+                "colour": CONTACT_COLOURS.get(state, OTHER_COLOUR),
                 "share": f"{100 * counts[state] / (contacts or 1):.2f}",
                 "url": link_to_contacts(campaign, state__exact=state),
             }
-            for state, (title, colour) in CONTACT_STATES.items()
+            for state, title in CONTACT_STATES.items()
         ],
     }

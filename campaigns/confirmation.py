@@ -16,9 +16,9 @@ def is_confirmed(request: HttpRequest) -> bool:
 
 
 def ask_first(
-    model_admin: ModelAdmin, request: HttpRequest, chosen: QuerySet[Any], *, title: str, question: str
+    model_admin: ModelAdmin, request: HttpRequest, chosen: QuerySet[Any], *, action: str, title: str, question: str
 ) -> TemplateResponse:
-    """A page that sends the same action for the same rows once more, confirmed.
+    """A page that sends the action, by its name, for the same rows once more, confirmed.
 
     When every row of a list was chosen it says so, instead of naming each: Django takes no form of more than
     DATA_UPLOAD_MAX_NUMBER_FIELDS fields. Of the ids it sends one even then, because without any Django's
@@ -32,12 +32,11 @@ def ask_first(
         "title": title,
         "question": question,
         "opts": model_admin.opts,
-        "count": count,
         "shown": chosen[:SHOWN],
-        "not_shown": max(0, count - SHOWN),
+        "not_shown": f"and {count - SHOWN:,} more, {count:,} together" if count > SHOWN else "",
         "ids": ids[:1] if select_across == "1" else ids,
         "select_across": select_across,
-        "action": request.POST["action"],
+        "action": action,
         "action_checkbox_name": ACTION_CHECKBOX_NAME,
     }
     return TemplateResponse(request, "campaigns/confirmation.html", context)

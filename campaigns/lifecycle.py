@@ -24,6 +24,10 @@ campaign_changed = Signal()
 # contacts are due has been edited.
 calling_rules_changed = Signal()
 
+# Sent with campaign=...; whoever rings for campaigns answers with a list of what stands in the way at the moment,
+# each a sentence that says what to do.
+obstacles_wanted = Signal()
+
 CALLING_RULES = {
     "max_attempts",
     "retry_interval_minutes",
@@ -149,7 +153,7 @@ def possible_steps(status: str) -> list[str]:
 
 
 def find_problems(campaign: Campaign, now: datetime) -> list[str]:
-    """Every reason why this campaign could not call anybody if it ran, or not all who have no zone."""
+    """Every reason why this campaign may not start: it could call nobody, or some without a time zone never."""
     problems = list(_find_setting_problems(campaign, now).values())
     if not campaign.contacts.exists():
         return ["It has no contacts: import some.", *problems]
@@ -159,9 +163,14 @@ def find_problems(campaign: Campaign, now: datetime) -> list[str]:
 
 
 def find_warnings(campaign: Campaign, now: datetime) -> list[str]:
-    """Who waits and can not be rung by these settings, though the campaign may run for the others."""
+    """What does not keep the campaign from running, and keeps some or all of its people from being rung."""
     waiting = campaign.contacts.waiting().count_by_zone()
-    return [*_describe_zoneless(campaign, waiting), *_describe_never_open(campaign, waiting, now)]
+    warnings = _describe_zoneless(campaign, waiting)
+    if _has_hours(campaign, now):
+        warnings += _describe_never_open(campaign, waiting, now)
+    for _, obstacles in obstacles_wanted.send(sender=Campaign, campaign=campaign):
+        warnings += obstacles
+    return warnings
 
 
 def find_edit_problems(edited: Campaign, now: datetime) -> dict[str, str]:
@@ -187,7 +196,7 @@ def _find_setting_problems(campaign: Campaign, now: datetime) -> dict[str, str]:
     waiting = campaign.contacts.waiting().count_by_zone()
     for problem in _describe_zoneless(campaign, waiting):
         problems["time_zone"] = problem
-    if next_opening(campaign.hours, ["UTC"], now) is None:
+    if not _has_hours(campaign, now):
         problems["weekdays"] = (
             "Its calling hours and weekdays never open: tick a weekday, and set a start that is before the "
             "end, or leave both hours empty."
@@ -198,12 +207,17 @@ def _find_setting_problems(campaign: Campaign, now: datetime) -> dict[str, str]:
     return problems
 
 
+def _has_hours(campaign: Campaign, now: datetime) -> bool:
+    """Whether it opens at all, in any zone."""
+    return next_opening(campaign.hours, ["UTC"], now) is not None
+
+
 def _describe_zoneless(campaign: Campaign, waiting: Mapping[str, int]) -> list[str]:
     zoneless = 0 if campaign.time_zone else waiting.get("", 0)
     if not zoneless:
         return []
     return [
-        f"{zoneless} {'contact has' if zoneless == 1 else 'contacts have'} no time zone and the campaign has "
+        f"{zoneless:,} {'contact has' if zoneless == 1 else 'contacts have'} no time zone and the campaign has "
         "none either: choose the campaign's time zone."
     ]
 
@@ -217,7 +231,7 @@ def _describe_never_open(campaign: Campaign, waiting: Mapping[str, int], now: da
     if not never:
         return []
     return [
-        f"{never} {'contact' if never == 1 else 'contacts'} can never be rung in these hours: their numbers may "
+        f"{never:,} {'contact' if never == 1 else 'contacts'} can never be rung in these hours: their numbers may "
         "lie in time zones that are never open together; give them a time zone or widen the hours."
     ]
 
@@ -256,7 +270,7 @@ def _lock(campaign: Campaign, step: str) -> Campaign:
     if locked.status not in starts:
         ways_on = [STEPS[other][0] for other in possible_steps(locked.status)]
         advice = f"It can be {' or '.join(ways_on)}." if ways_on else "Make a new campaign instead."
-        raise LifecycleError([f"It is {locked.get_status_display().lower()} and can not be {done}. {advice}"])
+        raise LifecycleError([f"It is {locked.get_status_display().lower()} and cannot be {done}. {advice}"])
     return locked
 
 

@@ -100,7 +100,7 @@ class ContactForm(forms.ModelForm):
         return campaign
 
     def _get_validation_exclusions(self) -> set[str]:
-        # A number must be unique in its campaign also when the campaign can not be edited.
+        # A number must be unique in its campaign also when the campaign cannot be edited.
         return super()._get_validation_exclusions() - {"campaign"}
 
 
@@ -213,7 +213,7 @@ class ContactAdmin(ModelAdmin):
     def show_last_attempt(self, contact: Contact) -> str:
         return show_time(contact.last_attempt_at)
 
-    @display(description="Next call", ordering="next_attempt_at")
+    @display(description="Due from", ordering="next_attempt_at")
     def show_next_attempt(self, contact: Contact) -> str:
         return show_time(contact.next_attempt_at)
 
@@ -224,8 +224,14 @@ class ContactAdmin(ModelAdmin):
     @admin.action(description="Add to do-not-call list", permissions=["exclude"])
     def exclude_selected(self, request: HttpRequest, queryset: QuerySet[Contact]) -> HttpResponse | None:
         if not is_confirmed(request):
-            question = "Put these numbers on the do-not-call list? No campaign will ever ring them again."
-            return ask_first(self, request, queryset, title="Add to the do-not-call list", question=question)
+            return ask_first(
+                self,
+                request,
+                queryset,
+                action="exclude_selected",
+                title="Add to the do-not-call list",
+                question="Put these numbers on the do-not-call list? No campaign will ever ring them again.",
+            )
         numbers = set(queryset.order_by().values_list("phone_number", flat=True))
         excluded = add_numbers_to_do_not_call(numbers, source=DoNotCallSource.MANUAL)
         self.message_user(request, describe_exclusion(len(numbers), excluded), messages.SUCCESS)

@@ -35,9 +35,7 @@ def change_number(contact: Contact, *, edited: Collection[str], now: datetime) -
         if "calling_zone" not in edited:
             contact.calling_zone = ""
         _arm_contact(contact, now)
-        contact.save(
-            update_fields=[*edited, "calling_zone", "do_not_call", "state", "next_attempt_at", "updated_at"]
-        )
+        contact.save(update_fields=[*edited, "calling_zone", "do_not_call", "state", "next_attempt_at", "updated_at"])
         announce_waiting()
 
 

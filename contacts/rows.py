@@ -132,9 +132,7 @@ class ContactRows:
         except _RefusedValue as refused:
             value = refused.value[:_SHOWN_CHARACTERS].encode(errors="backslashreplace").decode()
             opted_out = self._find_opt_out(values)
-            return RefusedRow(
-                line=line, column=refused.column, value=value, reason=refused.reason, opted_out=opted_out
-            )
+            return RefusedRow(line=line, column=refused.column, value=value, reason=refused.reason, opted_out=opted_out)
 
     def _check_values(self, line: int, values: Mapping[str, str]) -> ContactRow:
         def read(column: str, parse: Callable[[str], Value]) -> Value:

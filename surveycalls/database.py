@@ -75,8 +75,8 @@ def _read_database_url(url: str) -> dict[str, Any]:
 def _start_embedded(data_dir: Path) -> dict[str, Any]:
     """Make sure that the embedded server runs for at least as long as this process."""
     global _users_lock
-    data_dir.parent.mkdir(parents=True, exist_ok=True)
     if _users_lock is None:
+        data_dir.parent.mkdir(parents=True, exist_ok=True)
         _users_lock = _lock_path(data_dir, "users").open("w")
         fcntl.flock(_users_lock, fcntl.LOCK_SH)
     log = data_dir.with_name(f"{data_dir.name}.keeper.log")

@@ -5,6 +5,8 @@ neither true nor false stops the process instead of becoming a surprising defaul
 set to nothing counts as unset.
 """
 
+import os
+from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import available_timezones
 
@@ -45,6 +47,18 @@ def read_int(name: str, default: int | None, minimum: int = 1, maximum: int | No
         bounds = f"at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
         raise ImproperlyConfigured(f"{name}={value!r} must be a whole number, {bounds}.")
     return number
+
+
+def read_directory(name: str, default: Path) -> Path:
+    """An absolute directory that exists and can be written to; made when it is not there."""
+    path = Path(read_text(name, str(default))).resolve()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImproperlyConfigured(f"{name}={str(path)!r} cannot be used: {error.strerror}.") from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise ImproperlyConfigured(f"{name}={str(path)!r} cannot be written to.")
+    return path
 
 
 def read_list(name: str) -> list[str]:

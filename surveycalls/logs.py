@@ -11,8 +11,9 @@ import structlog
 _PHONE_NUMBER = re.compile(r"(?:\+|%(?:25)*2B)([1-9]\d{6,})", re.IGNORECASE)
 
 # Providers and libraries also write them without the plus. Digits within something longer, such as a sid, a
-# UUID, a date or a fraction, are none. Before them \n may be a new line as JSON writes it.
-_BARE_NUMBER = re.compile(r"(?:(?<!\w)(?<!\w[.-])|(?<=\\[nrt]))\d{10,15}(?!\w|[.-]\w)")
+# UUID, a date or a fraction, are none. Before them \n may be a new line as JSON writes it, and m the end of a
+# terminal's colour.
+_BARE_NUMBER = re.compile(r"(?:(?<!\w)(?<!\w[.-])|(?<=\\[nrt])|(?<=\x1b\[\dm)|(?<=\x1b\[\d\dm))\d{10,15}(?!\w|[.-]\w)")
 _JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 

@@ -13,6 +13,7 @@ from django.templatetags.static import static
 from surveycalls.database import configure_database, is_embedded
 from surveycalls.environment import (
     read_bool,
+    read_directory,
     read_http_url,
     read_int,
     read_list,
@@ -26,14 +27,13 @@ from surveycalls.logs import configure_logging
 BASE_DIR = Path(__file__).resolve().parent.parent
 if (BASE_DIR / ".env").exists():
     environ.Env.read_env(BASE_DIR / ".env")
-DATA_DIR = Path(read_text("DATA_DIR", str(BASE_DIR / ".data"))).resolve()
+DATA_DIR = read_directory("DATA_DIR", default=BASE_DIR / ".data")
 
 
 def _read_or_make_secret_key() -> str:
     """A key of this machine's own for trying the product out; `check --deploy` refuses it."""
     path = DATA_DIR / "secret_key"
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
         # Written first and named then: of processes that start at once none may read half a key.
         with tempfile.NamedTemporaryFile("w", dir=path.parent) as draft, contextlib.suppress(FileExistsError):
             draft.write(secrets.token_urlsafe(50))

@@ -81,17 +81,22 @@ class TerminalDisplay:
         grid = Table.grid(padding=(0, 2))
         grid.add_row(
             "Contacts",
-            ProgressBar(total=progress.contacts, completed=progress.finished, width=50),
+            _draw_bar(progress.finished, progress.contacts),
             f"{progress.finished} of {progress.contacts} done",
         )
         grid.add_row(
             "Lines",
-            ProgressBar(total=self._lines, completed=progress.open_calls, width=50),
+            _draw_bar(progress.open_calls, self._lines),
             f"{progress.open_calls} of {self._lines} in a call",
         )
         outcomes = Text(f"Calls     {progress.describe_outcomes()}")
         state = Text(f"Campaign  {CampaignStatus(progress.status).label.lower()}")
         self._live.update(Group(grid, outcomes, state, Text(self._advice, style="dim")), refresh=True)
+
+
+def _draw_bar(completed: int, total: int) -> ProgressBar:
+    """As bright when it is full as before; otherwise full would look empty."""
+    return ProgressBar(total=total, completed=completed, width=50, finished_style="bar.complete")
 
 
 class LineDisplay:

@@ -55,7 +55,7 @@ class FakeProvider:
     def fetch_call(self, provider_call_id):
         return self.calls.get(provider_call_id)
 
-    def find_call(self, to, *, since, known):
+    def find_call(self, to, *, since, known, from_=""):
         return self.listed.get(to)
 
     def hang_up(self, provider_call_id):

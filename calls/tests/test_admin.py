@@ -1,6 +1,8 @@
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
@@ -9,6 +11,7 @@ from django.utils import timezone
 from calls.admin import show_dialling
 from calls.models import CallAttempt, ProviderConfig
 from calls.tests.factories import CallAttemptFactory, ProviderConfigFactory
+from calls.wakeups import _notify
 
 ATTEMPTS = "/admin/calls/callattempt/"
 PROVIDERS = "/admin/calls/providerconfig/"
@@ -40,9 +43,14 @@ def form_of(provider, **changes):
         "max_concurrent_calls": provider.max_concurrent_calls,
         "calls_per_second": provider.calls_per_second,
     }
-    if provider.dialing_enabled:
-        fields["dialing_enabled"] = "on"
     return fields | changes
+
+
+def press(client, provider, button):
+    """Press a button of the provider's page and confirm; returns the page that follows."""
+    response = client.post(page_of(provider, button), {"_form_submitted": "True"})
+    assert response.headers["HX-Redirect"] == page_of(provider)
+    return get(client, page_of(provider))
 
 
 def test_the_list_and_the_page_open(admin_client):
@@ -51,6 +59,13 @@ def test_the_list_and_the_page_open(admin_client):
     assert "21211" in page
     assert page_of(attempt) in page
     assert attempt.call_id in get(admin_client, page_of(attempt))
+
+
+def test_instants_are_shown_to_the_second_by_a_clock_of_24_hours(admin_client):
+    attempt = CallAttemptFactory(claimed_at=datetime(2026, 3, 4, 19, 5, 7, tzinfo=UTC))
+    assert "4 Mar 2026, 19:05:07" in get(admin_client, ATTEMPTS)
+    page = get(admin_client, page_of(attempt))
+    assert "4 Mar 2026, 19:05:07" in page and "p.m." not in page
 
 
 def test_an_attempt_that_never_rang_says_so(admin_client):
@@ -131,10 +146,77 @@ def test_switching_dialling_on_again_forgets_what_had_failed(admin_client):
         consecutive_failures=9,
         paused_until=timezone.now() + timedelta(hours=1),
     )
-    admin_client.post(page_of(provider), form_of(provider, dialing_enabled="on"))
+    page = press(admin_client, provider, "switch_on")
+    assert "Dialling is on." in page and "Dialling has stopped" not in page
     provider.refresh_from_db()
     assert provider.dialing_enabled
     assert (provider.halted_reason, provider.consecutive_failures, provider.paused_until) == ("", 0, None)
+    assert LogEntry.objects.get().get_change_message() == "Dialling is on."
+
+
+def test_dialling_is_switched_off_and_nothing_else_changes(admin_client):
+    provider = ProviderConfigFactory(consecutive_failures=3)
+    assert "Dialling is off." in press(admin_client, provider, "switch_off")
+    provider.refresh_from_db()
+    assert (provider.dialing_enabled, provider.halted_reason, provider.consecutive_failures) == (False, "", 3)
+
+
+def test_switching_off_what_was_halted_meanwhile_keeps_the_reason(admin_client):
+    provider = ProviderConfigFactory(dialing_enabled=False, halted_reason="20003: Authenticate.")
+    assert "20003: Authenticate." in press(admin_client, provider, "switch_off")
+
+
+@pytest.mark.parametrize(("is_on", "shown", "hidden"), [(True, "off", "on"), (False, "on", "off")])
+def test_the_page_offers_to_switch_to_what_is_not_the_case(admin_client, is_on, shown, hidden):
+    page = get(admin_client, page_of(ProviderConfigFactory(dialing_enabled=is_on)))
+    assert f"Switch dialling {shown}" in page
+    assert f"Switch dialling {hidden}" not in page
+
+
+@pytest.mark.parametrize("button", ["switch_on", "switch_off"])
+def test_opening_the_dialog_of_a_switch_changes_nothing(admin_client, button):
+    provider = ProviderConfigFactory(dialing_enabled=button == "switch_off")
+    assert 'id="dialog"' in get(admin_client, page_of(provider, button))
+    assert ProviderConfig.objects.get().dialing_enabled is (button == "switch_off")
+
+
+@pytest.mark.parametrize("button", ["switch_on", "switch_off"])
+def test_somebody_who_may_only_look_can_switch_nothing(client, django_user_model, button):
+    viewer = django_user_model.objects.create_user("viewer", password="viewer", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_providerconfig"))
+    client.force_login(viewer)
+    provider = ProviderConfigFactory()
+    assert "Switch dialling" not in get(client, page_of(provider))
+    assert client.post(page_of(provider, button), {"_form_submitted": "True"}).status_code == 403
+
+
+@pytest.mark.parametrize("button", ["switch_on", "switch_off"])
+def test_switching_no_provider_is_no_error(admin_client, button):
+    assert admin_client.post(f"{PROVIDERS}no-such-id/{button}/", {"_form_submitted": "True"}).status_code == 404
+
+
+def test_a_page_that_was_opened_before_a_halt_does_not_switch_dialling_on(admin_client):
+    provider = ProviderConfigFactory()
+    ProviderConfig.objects.update(dialing_enabled=False, halted_reason="20003: Authenticate.")
+    form = form_of(provider, max_concurrent_calls=7, dialing_enabled="on")
+    assert admin_client.post(page_of(provider), form).status_code == 302
+    provider.refresh_from_db()
+    assert (provider.dialing_enabled, provider.halted_reason) == (False, "20003: Authenticate.")
+    assert provider.max_concurrent_calls == 7
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda client, provider: press(client, provider, "switch_on"),
+        lambda client, provider: client.post(page_of(provider), form_of(provider, max_concurrent_calls=99)),
+    ],
+)
+def test_schedulers_look_again_when_more_may_be_rung(admin_client, change, django_capture_on_commit_callbacks):
+    provider = ProviderConfigFactory()
+    with django_capture_on_commit_callbacks() as callbacks:
+        change(admin_client, provider)
+    assert _notify in callbacks
 
 
 def test_other_changes_keep_what_has_failed(admin_client):

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from calls import outcomes
 from calls.models import CallAttempt
-from calls.outcomes import Applied, apply_event
+from calls.outcomes import Applied, apply_event, apply_played
 from calls.providers.base import CallEvent, CallProgress
 from calls.states import AttemptStatus
 from campaigns.models import CampaignStatus
@@ -49,15 +49,18 @@ def make_attempt(status=AttemptStatus.PLACING, contact=None, **values):
     return CallAttemptFactory(status=status, contact=contact or contact_in_call(), **values)
 
 
-def tell(attempt, progress, now=NOON, sid=SID, error_code=""):
-    event = CallEvent(
-        call_id=attempt.call_id,
-        provider_call_id=sid,
-        progress=progress,
-        raw_status=progress.value,
-        error_code=error_code,
+def make_event(attempt, progress, sid=SID, **more):
+    return CallEvent(
+        call_id=attempt.call_id, provider_call_id=sid, progress=progress, raw_status=progress.value, **more
     )
-    return apply_event(event, now=now)
+
+
+def tell(attempt, progress, now=NOON, sid=SID, **more):
+    return apply_event(make_event(attempt, progress, sid, **more), now=now)
+
+
+def tell_played(attempt, now=NOON, sid=SID):
+    return apply_played(make_event(attempt, CallProgress.ANSWERED, sid), now=now)
 
 
 def end(attempt, outcome, now=NOON, **options):
@@ -282,13 +285,40 @@ def test_an_event_of_a_call_that_we_do_not_know_is_logged():
 
 
 def test_the_script_is_marked_as_played_once_and_only_while_the_call_is_open():
-    attempt = make_attempt(AttemptStatus.ANSWERED)
-    assert outcomes.mark_played(attempt.call_id, now=NOON)
-    assert not outcomes.mark_played(attempt.call_id, now=LATER)
+    attempt = make_attempt(AttemptStatus.ANSWERED, provider_call_id=SID)
+    assert tell_played(attempt) == Applied.YES
+    assert tell_played(attempt, now=LATER) == Applied.STALE
     assert fresh(attempt).played_at == NOON
     ended = CallAttemptFactory()
-    assert not outcomes.mark_played(ended.call_id, now=NOON)
+    assert tell_played(ended, sid=ended.provider_call_id) == Applied.STALE
     assert fresh(ended).played_at is None
+
+
+def test_the_script_of_another_call_is_not_marked_as_played():
+    attempt, without_id = make_attempt(AttemptStatus.ANSWERED, provider_call_id="CA2"), make_attempt()
+    make_attempt(AttemptStatus.ANSWERED, provider_call_id=SID)
+    assert (tell_played(attempt), tell_played(without_id)) == (Applied.FOREIGN, Applied.FOREIGN)
+    assert (fresh(attempt).played_at, fresh(without_id).played_at) == (None, None)
+
+
+def test_a_script_that_was_played_is_logged_with_its_call():
+    attempt = make_attempt(AttemptStatus.ANSWERED, provider_call_id=SID)
+    with capture_logs() as logs:
+        tell_played(attempt)
+        tell_played(CallAttempt(call_id="never-made"))
+    assert [(line["event"], line["call_id"], line["result"]) for line in logs] == [
+        ("call.played", attempt.call_id, "applied"),
+        ("call.played", "never-made", "unknown_call"),
+    ]
+
+
+def test_what_else_is_said_of_a_call_is_gathered_as_it_moves():
+    attempt = make_attempt(metadata={"note": "ours"})
+    tell(attempt, CallProgress.ANSWERED, details={"answered_by": "human"})
+    tell(attempt, CallProgress.RINGING, details={"answered_by": "late"})
+    tell(attempt, CallProgress.HUNG_UP, details={"call_duration": "12"})
+    tell(attempt, CallProgress.HUNG_UP, details={"call_duration": "99"})
+    assert fresh(attempt).metadata == {"note": "ours", "answered_by": "human", "call_duration": "12"}
 
 
 # Giving back

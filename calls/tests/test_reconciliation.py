@@ -9,6 +9,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from calls import outcomes, reconciliation
+from calls.callback_urls import answer_url, events_url
 from calls.models import CallAttempt
 from calls.providers import get_provider
 from calls.providers.base import (
@@ -22,7 +23,6 @@ from calls.providers.base import (
 from calls.providers.twilio import TwilioProvider
 from calls.reconciliation import longest_call, longest_queue, reconcile_calls
 from calls.states import AttemptStatus
-from calls.webhooks import answer_url, events_url
 from contacts.models import CallOutcome, Contact, ContactState
 
 from .conftest import NOON, FakeClock, FakeProvider
@@ -48,9 +48,9 @@ class LookedUpProvider(FakeProvider):
     def fetch_call(self, provider_call_id):
         return self._answer(provider_call_id, super().fetch_call(provider_call_id))
 
-    def find_call(self, to, *, since, known):
+    def find_call(self, to, *, since, known, from_=""):
         self.since, self.known = since, known
-        return self._answer(to, super().find_call(to, since=since, known=known))
+        return self._answer(to, super().find_call(to, since=since, known=known, from_=from_))
 
     def hang_up(self, provider_call_id):
         super().hang_up(provider_call_id)
@@ -319,8 +319,9 @@ def test_a_callback_during_the_look_up_stands(provider):
     provider.calls = {SID: event(CallProgress.BUSY)}
 
     def hear_the_end():
-        outcomes.mark_played(attempt.call_id, now=NOON)
-        outcomes.apply_event(replace(event(CallProgress.HUNG_UP), call_id=attempt.call_id), now=NOON)
+        ended = replace(event(CallProgress.HUNG_UP), call_id=attempt.call_id)
+        outcomes.apply_played(ended, now=NOON)
+        outcomes.apply_event(ended, now=NOON)
 
     provider.on_look_up = hear_the_end
     reconcile(provider, now=NOON)

@@ -92,6 +92,7 @@ def test_an_attempt_is_found_by_its_call_id():
     attempt = CallAttemptFactory()
     assert CallAttempt.objects.find_by_call_id(attempt.call_id) == attempt
     assert CallAttempt.objects.find_by_call_id("nobody") is None
+    assert CallAttempt.objects.open().find_by_call_id(attempt.call_id) is None
 
 
 def test_the_attempts_of_a_contact_come_first_one_first():

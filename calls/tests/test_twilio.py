@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlencode
+from uuid import UUID
 
 import pytest
 import requests
@@ -353,6 +354,40 @@ def test_any_other_refusal_may_be_true_of_every_call_and_stops_dialling(network,
 
 
 @pytest.mark.parametrize(
+    ("fault", "advice"),
+    [
+        ({"kind": "unauthorized"}, "TWILIO_AUTH_TOKEN"),
+        ({"kind": "refuse", "code": 21212}, "the campaign's own"),
+        ({"kind": "refuse", "code": 21215}, "Allow calls to that country"),
+        ({"kind": "refuse", "code": 21219}, "trial account"),
+        ({"kind": "refuse", "code": 10002}, "documentation"),
+    ],
+)
+def test_what_stops_dialling_says_which_call_why_and_what_to_do(network, provider, fault, advice):
+    network.inject(fault)
+    with pytest.raises(ProviderMisconfigured, match=advice) as raised:
+        place(provider)
+    assert str(raised.value).startswith(f"The provider refused a call to {ANNE} from {CALLER}: ")
+    assert f" (code {raised.value.code}). " in str(raised.value)
+    assert str(raised.value).endswith(".")
+
+
+def test_a_rejected_number_and_its_reason_are_named(network, provider):
+    with pytest.raises(CallRejected) as raised:
+        place(provider, "+0")
+    assert str(raised.value) == (
+        f"The provider refused a call to +0 from {CALLER}: The 'To' number is not a valid phone number (code 21211)."
+    )
+
+
+@pytest.mark.parametrize(("said", "kept"), [("a" * 999, "a" * 300), ("No.", "No"), ("", "no explanation")])
+def test_the_providers_words_are_kept_at_a_sensible_length(said, kept):
+    body = f'{{"code": 21211, "message": "{said}"}}'.encode()
+    with answering(400, body) as server, pytest.raises(CallRejected, match=f": {kept} \\(code 21211\\)"):
+        place(provider_at(server.base_url))
+
+
+@pytest.mark.parametrize(
     ("status", "body", "error", "code"),
     [
         (429, b"slow down", ProviderUnavailable, "429"),
@@ -374,6 +409,7 @@ def test_any_other_refusal_may_be_true_of_every_call_and_stops_dialling(network,
         (201, b'{"sid": 7}', PlacementUnknown, ""),
         (201, b'{"sid": ""}', PlacementUnknown, ""),
         (201, b'{"sid": "CA1/../2"}', PlacementUnknown, ""),
+        (201, b'{"sid": "CA1?2"}', PlacementUnknown, ""),
         (201, b'{"sid": "CA' + b"1" * 99 + b'"}', PlacementUnknown, ""),
     ],
 )
@@ -505,6 +541,61 @@ def test_listed_calls_are_looked_up_by_number_and_compared_by_their_creation():
     assert (event.provider_call_id, event.progress) == ("CA1", CallProgress.HUNG_UP)
 
 
+def test_a_call_of_another_application_on_the_account_is_not_found(slow_network):
+    provider = provider_at(slow_network.base_url)
+    place(provider, ANNE, from_=BEN)
+    sid = place(provider, ANNE)
+    event = provider.find_call(ANNE, since=datetime.now(UTC), known=[], from_=CALLER)
+    assert event.provider_call_id == sid
+    assert provider.find_call(ANNE, since=datetime.now(UTC), known=[], from_=CARL) is None
+
+
+@pytest.mark.parametrize(
+    ("direction", "is_found"),
+    [('"outbound-api"', True), ('"inbound"', False), ('"outbound-dial"', False), ('""', True), ("null", True)],
+)
+def test_a_call_that_was_not_started_over_rest_is_not_found(direction, is_found):
+    created_at = format_datetime(datetime(2026, 3, 4, 12, 0, tzinfo=UTC))
+    call = f'{{"sid": "CA1", "status": "completed", "date_created": "{created_at}", "direction": {direction}}}'
+    with answering(200, f'{{"calls": [{call}]}}'.encode()) as server:
+        event = provider_at(server.base_url).find_call(ANNE, since=datetime(2026, 3, 4, 12, 0, tzinfo=UTC), known=())
+    assert bool(event) is is_found
+
+
+def test_what_else_a_look_up_says_is_kept():
+    body = b'{"sid": "CA1", "status": "completed", "duration": "12", "answered_by": "human", "price": null}'
+    with answering(200, body) as server:
+        event = provider_at(server.base_url).fetch_call("CA1")
+    assert event.details == {"call_duration": "12", "answered_by": "human"}
+
+
+# Servers that name their calls otherwise
+
+
+@pytest.fixture
+def compatible_network():
+    """Names its calls with UUIDs, like SignalWire."""
+    with running_phone_network(uuid_sids=True, speed=20, callback_base_url="http://127.0.0.1:9") as network:
+        yield network
+
+
+def test_calls_of_a_server_that_names_them_with_uuids_are_placed_found_heard_and_hung_up(compatible_network):
+    provider = provider_at(compatible_network.base_url)
+    sid = place(provider, BEN)
+    assert str(UUID(sid)) == sid
+    assert find(provider, BEN) == provider.fetch_call(sid).provider_call_id == sid
+    assert parse(provider, RINGING | {"CallSid": sid}).provider_call_id == sid
+    provider.hang_up(sid)
+    assert provider.fetch_call(sid).progress in (CallProgress.CANCELED, CallProgress.HUNG_UP)
+
+
+def test_a_sid_stays_one_step_of_its_address():
+    with answering(200, b'{"sid": "a:b", "status": "completed"}') as server:
+        provider_at(server.base_url).fetch_call("a:b/../c?d")
+    ((_, path, _, _),) = server.requests
+    assert path.endswith("/Calls/a%3Ab%2F..%2Fc%3Fd.json")
+
+
 # Hanging up
 
 
@@ -551,7 +642,8 @@ def parse(provider=None, form=RINGING, url=EVENTS_URL, signed_url=None, signed_f
     """What the provider makes of a callback, signed as it is unless something else was signed."""
     signed_form = form if signed_form is None else signed_form
     signature = RequestValidator(token).compute_signature(signed_url or url, signed_form)
-    return (provider or provider_at("http://127.0.0.1:9")).parse_webhook_event(url, form, signature)
+    headers = {"X-Twilio-Signature": signature}
+    return (provider or provider_at("http://127.0.0.1:9")).parse_webhook_event(url, form, headers)
 
 
 def test_a_genuine_callback_is_read():
@@ -583,7 +675,26 @@ def test_a_forged_or_altered_callback_is_refused(forgery):
 @pytest.mark.parametrize("signature", ["", "x", "é" * 28, "A" * 27 + "=", "\0"])
 def test_what_is_no_signature_is_refused(signature):
     with pytest.raises(InvalidSignature):
-        provider_at("http://127.0.0.1:9").parse_webhook_event(EVENTS_URL, RINGING, signature)
+        provider_at("http://127.0.0.1:9").parse_webhook_event(EVENTS_URL, RINGING, {"X-Twilio-Signature": signature})
+
+
+def test_a_callback_without_a_signature_is_refused():
+    with pytest.raises(InvalidSignature):
+        provider_at("http://127.0.0.1:9").parse_webhook_event(EVENTS_URL, RINGING, {"Host": "calls.example.org"})
+
+
+@pytest.mark.parametrize(
+    ("more", "details"),
+    [
+        ({}, {}),
+        ({"CallDuration": "", "SipResponseCode": ""}, {}),
+        ({"CallDuration": "12", "SipResponseCode": "200"}, {"call_duration": "12", "sip_response_code": "200"}),
+        ({"AnsweredBy": "machine_start", "Price": "-0.01"}, {"answered_by": "machine_start"}),
+        ({"AnsweredBy": "x\0" * 99}, {"answered_by": "x?" * 20}),
+    ],
+)
+def test_what_else_a_callback_says_is_kept_as_far_as_it_can_be_stored(more, details):
+    assert parse(form=RINGING | more).details == details
 
 
 @pytest.mark.parametrize("missing", ["account_sid", "auth_token"])

@@ -11,10 +11,11 @@ from django.urls import reverse
 from structlog.testing import capture_logs
 from twilio.request_validator import RequestValidator
 
+from calls import callback_urls, providers
 from calls.models import CallAttempt
 from calls.providers import get_provider
+from calls.providers.base import InvalidSignature, MalformedEvent
 from calls.states import AttemptStatus
-from calls.webhooks import answer_url, events_url
 from contacts.models import CallOutcome, Contact, ContactState
 
 from .conftest import NOON
@@ -117,6 +118,26 @@ def test_a_signature_by_another_token_is_refused(client, attempt):
     assert attempt.status == AttemptStatus.PLACING
 
 
+@pytest.mark.parametrize("view", [EVENTS, VOICE, VOICE_END])
+def test_a_provider_reads_whatever_headers_it_signs_with(client, attempt, view, monkeypatch):
+    class OtherProvider:
+        def parse_webhook_event(self, url, parameters, headers):
+            assert url == f"{PUBLIC_URL}{address(view, attempt.call_id)}"
+            raise InvalidSignature if headers["x-other-signature"] != "other" else MalformedEvent("Other.")
+
+    monkeypatch.setitem(providers._MAKERS, "twilio", OtherProvider)
+    for signature, status in {"wrong": 403, "other": 400}.items():
+        response = post(client, address(view, attempt.call_id), {}, **{"X-Other-Signature": signature})
+        assert response.status_code == status
+
+
+@pytest.mark.parametrize("view", [EVENTS, VOICE, VOICE_END])
+def test_a_stranger_does_not_reach_the_database(client, attempt, view, django_assert_num_queries):
+    form = {"CallSid": SID, "CallStatus": "ringing"}
+    with django_assert_num_queries(0):
+        assert post(client, address(view, attempt.call_id), form, "wrong").status_code == 403
+
+
 def test_a_genuine_signature_is_not_good_for_another_call_or_another_view(client, attempt):
     form = {"CallSid": SID, "CallStatus": "in-progress"}
     signature = sign(address(EVENTS, attempt.call_id), form)
@@ -164,7 +185,14 @@ def test_what_the_request_says_of_its_own_host_does_not_count(client, attempt, s
     assert response.status_code == 403
 
 
-@pytest.mark.parametrize(("make", "view"), [(events_url, EVENTS), (answer_url, VOICE)])
+@pytest.mark.parametrize(
+    ("make", "view"),
+    [
+        (callback_urls.events_url, EVENTS),
+        (callback_urls.answer_url, VOICE),
+        (callback_urls.played_url, VOICE_END),
+    ],
+)
 def test_the_addresses_that_the_provider_is_given_are_public_and_name_the_call(make, view):
     assert make("call-1") == f"{PUBLIC_URL}{address(view, 'call-1')}"
 
@@ -214,7 +242,12 @@ def test_forged_and_malformed_requests_are_logged(client, attempt):
     with capture_logs() as logs:
         post(client, path, {"CallSid": SID, "CallStatus": "ringing"}, "wrong")
         post(client, path, {"CallSid": SID})
-    assert [line["event"] for line in logs] == ["webhook.forged", "webhook.malformed"]
+        post(client, address(EVENTS, "x" * 99), {"CallSid": SID}, "wrong")
+    assert [(line["event"], line["address"]) for line in logs] == [
+        ("webhook.forged", path),
+        ("webhook.malformed", path),
+        ("webhook.forged", address(EVENTS, "x" * 99)[:100]),
+    ]
 
 
 STRANGE_BODIES = [
@@ -361,6 +394,19 @@ def test_a_callback_after_the_end_changes_nothing(client, attempt, status):
     assert CallAttempt.objects.values().get() == ended
 
 
+def test_the_length_of_a_call_is_kept(client, attempt):
+    tell(client, attempt, "completed", CallDuration="12", SipResponseCode="200")
+    attempt.refresh_from_db()
+    assert attempt.metadata == {"call_duration": "12", "sip_response_code": "200"}
+
+
+def test_a_call_named_by_a_uuid_is_heard(client, attempt):
+    sid = "b3877c40-da60-4998-90ad-b792e98472ca"
+    assert tell(client, attempt, "ringing", sid=sid).status_code == 200
+    attempt.refresh_from_db()
+    assert (attempt.status, attempt.provider_call_id) == (AttemptStatus.RINGING, sid)
+
+
 def test_the_code_of_a_failure_is_kept(client, attempt):
     tell(client, attempt, "failed", ErrorCode="13224")
     attempt.refresh_from_db()
@@ -430,7 +476,21 @@ def test_a_call_that_we_do_not_know_is_hung_up(client):
 
 def test_a_call_whose_attempt_has_ended_is_hung_up(client):
     attempt = CallAttemptFactory()
-    assert hear(tell(client, attempt, "in-progress", view=VOICE)) == [("Hangup", {}, None)]
+    sid = attempt.provider_call_id
+    assert hear(tell(client, attempt, "in-progress", sid=sid, view=VOICE)) == [("Hangup", {}, None)]
+
+
+def test_another_call_than_the_attempts_own_hears_nothing_and_marks_nothing(client, attempt):
+    tell(client, attempt, "in-progress", view=VOICE)
+    assert hear(tell(client, attempt, "in-progress", sid="CA2", view=VOICE)) == [("Hangup", {}, None)]
+    assert hear(tell(client, attempt, "in-progress", sid="CA2", view=VOICE_END)) == [("Hangup", {}, None)]
+    attempt.refresh_from_db()
+    assert (attempt.provider_call_id, attempt.played_at) == (SID, None)
+
+
+def test_the_script_is_said_again_to_who_asks_again(client, attempt):
+    tell(client, attempt, "in-progress", view=VOICE)
+    assert hear(tell(client, attempt, "in-progress", view=VOICE))[0][2] == "Good day."
 
 
 def test_a_script_that_was_played_to_its_end_is_marked_and_the_call_hung_up(client, attempt):

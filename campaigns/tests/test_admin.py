@@ -9,10 +9,12 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from calls.tests.factories import CallAttemptFactory
-from campaigns.admin import CampaignForm
+from campaigns.admin import CONTACT_COLOURS, CONTACT_STATES
+from campaigns.forms import CampaignForm
 from campaigns.models import Campaign, CampaignStatus
 from campaigns.progress import ATTEMPTS, count_progress
 from campaigns.tests.factories import CampaignFactory
+from contacts.models import ContactState
 from contacts.tests.factories import ContactFactory
 
 LIST = "/admin/campaigns/campaign/"
@@ -126,7 +128,42 @@ def test_the_page_of_a_draft_says_what_is_missing(admin_client):
 
 
 def test_the_page_of_a_running_campaign_shows_no_such_list(admin_client):
-    assert "It can not start to call yet" not in admin_client.get(page_of(CampaignFactory())).content.decode()
+    assert "It cannot start to call yet" not in admin_client.get(page_of(CampaignFactory())).content.decode()
+
+
+def test_the_page_and_the_activation_say_how_many_can_never_be_called(admin_client):
+    hours = {"allowed_call_start": time(9), "allowed_call_end": time(17)}
+    campaign = CampaignFactory(status="draft", **hours)
+    ContactFactory(campaign=campaign)
+    ContactFactory(campaign=campaign, calling_zone="Europe/Rome Pacific/Auckland")
+    warning = "1 contact can never be rung in these hours"
+    assert f"<li>• {warning}" in admin_client.get(page_of(campaign)).content.decode()
+    page = press(admin_client, campaign, "activate")
+    assert f"<strong>{campaign}:</strong><ul><li>{warning}" in page
+    assert f"<li>• {warning}" in page
+    Campaign.objects.update(status="completed")
+    assert f"<li>• {warning}" in admin_client.get(page_of(campaign)).content.decode()
+
+
+def test_a_state_of_contacts_can_not_vanish_from_the_page(admin_client):
+    assert {*CONTACT_COLOURS} == {*CONTACT_STATES} == {*ContactState}
+    page = admin_client.get(page_of(CampaignFactory())).content.decode()
+    assert all(f"</span>{title}" in page for title in CONTACT_STATES.values())
+
+
+def test_the_script_of_a_running_campaign_can_not_be_blanked(admin_client):
+    campaign = CampaignFactory(status="running")
+    ContactFactory(campaign=campaign)
+    response = admin_client.post(page_of(campaign), form_of(campaign, intro_script=" "))
+    form = response.context["adminform"].form
+    assert form.errors == {"intro_script": ["It has no intro script: write what is said first."]}
+    campaign.refresh_from_db()
+    assert campaign.intro_script.strip()
+
+
+def test_the_script_of_a_paused_campaign_can_be_blanked(admin_client):
+    campaign = CampaignFactory(status="paused")
+    assert admin_client.post(page_of(campaign), form_of(campaign, intro_script="")).status_code == 302
 
 
 def test_a_new_campaign_is_a_draft_of_the_operator_who_made_it(admin_client, admin_user):

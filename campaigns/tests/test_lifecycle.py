@@ -10,6 +10,7 @@ from campaigns.lifecycle import LifecycleError, calling_rules_changed, campaign_
 from campaigns.models import Campaign, CampaignStatus
 from campaigns.tests.factories import CampaignFactory
 from contacts.arming import add_contact
+from contacts.phones import calling_zones_of
 from contacts.tests.factories import ContactFactory
 
 NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
@@ -24,6 +25,31 @@ def make_campaign(status=CampaignStatus.DRAFT, **fields):
     campaign = CampaignFactory(status=status, **fields)
     ContactFactory(campaign=campaign)
     return campaign
+
+
+def in_thread(work):
+    """Run on a connection of its own; the result comes out of the returned function."""
+    results = []
+
+    def run():
+        try:
+            results.append(work())
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+
+    def result(timeout):
+        thread.join(timeout)
+        return results[0] if results else "still at it"
+
+    return result
+
+
+def make_never_callable(campaign, **fields):
+    """In zones whose working hours never meet."""
+    return ContactFactory(campaign=campaign, calling_zone="Europe/Rome Pacific/Auckland", **fields)
 
 
 def status_of(campaign):
@@ -96,22 +122,22 @@ def test_whatever_is_not_over_can_be_cancelled(status):
 @pytest.mark.parametrize(
     ("step", "status", "problem"),
     [
-        (lifecycle.activate, "cancelled", "It is cancelled and can not be activated. Make a new campaign instead."),
-        (lifecycle.resume, "cancelled", "It is cancelled and can not be resumed. Make a new campaign instead."),
-        (lifecycle.cancel, "cancelled", "It is cancelled and can not be cancelled. Make a new campaign instead."),
-        (lifecycle.cancel, "completed", "It is completed and can not be cancelled. It can be activated."),
-        (lifecycle.pause, "draft", "It is draft and can not be paused. It can be activated or cancelled."),
-        (lifecycle.resume, "draft", "It is draft and can not be resumed. It can be activated or cancelled."),
-        (lifecycle.complete, "scheduled", "It is scheduled and can not be completed. It can be paused or cancelled."),
+        (lifecycle.activate, "cancelled", "It is cancelled and cannot be activated. Make a new campaign instead."),
+        (lifecycle.resume, "cancelled", "It is cancelled and cannot be resumed. Make a new campaign instead."),
+        (lifecycle.cancel, "cancelled", "It is cancelled and cannot be cancelled. Make a new campaign instead."),
+        (lifecycle.cancel, "completed", "It is completed and cannot be cancelled. It can be activated."),
+        (lifecycle.pause, "draft", "It is draft and cannot be paused. It can be activated or cancelled."),
+        (lifecycle.resume, "draft", "It is draft and cannot be resumed. It can be activated or cancelled."),
+        (lifecycle.complete, "scheduled", "It is scheduled and cannot be completed. It can be paused or cancelled."),
         (
             lifecycle.activate,
             "running",
-            "It is running and can not be activated. It can be paused or completed or cancelled.",
+            "It is running and cannot be activated. It can be paused or completed or cancelled.",
         ),
         (
             lifecycle.activate,
             "paused",
-            "It is paused and can not be activated. It can be resumed or completed or cancelled.",
+            "It is paused and cannot be activated. It can be resumed or completed or cancelled.",
         ),
     ],
 )
@@ -185,6 +211,68 @@ def test_contacts_that_have_their_own_zones_need_none_of_the_campaign():
     assert lifecycle.activate(campaign, now=NOW).status == CampaignStatus.RUNNING
 
 
+WORKING_HOURS = {"allowed_call_start": time(9), "allowed_call_end": time(17)}
+
+
+def test_it_does_not_start_when_nobody_who_waits_can_ever_be_rung():
+    campaign = CampaignFactory(status="draft", **WORKING_HOURS)
+    make_never_callable(campaign)
+    assert problems_of(campaign) == [
+        "1 contact can never be rung in these hours: their numbers may lie in time zones that are never open "
+        "together; give them a time zone or widen the hours."
+    ]
+
+
+def test_a_toll_free_number_can_not_be_rung_in_working_hours_and_can_all_day():
+    campaign = CampaignFactory(status="draft", **WORKING_HOURS)
+    ContactFactory(campaign=campaign, calling_zone=calling_zones_of("+18005550100"))
+    assert problems_of(campaign)[0].startswith("1 contact can never be rung in these hours")
+    Campaign.objects.update(allowed_call_start=None, allowed_call_end=None)
+    assert lifecycle.activate(campaign, now=NOW).status == CampaignStatus.RUNNING
+
+
+def test_some_who_can_never_be_rung_are_a_warning_and_no_problem():
+    campaign = make_campaign(**WORKING_HOURS)
+    for _ in range(2):
+        make_never_callable(campaign)
+    assert lifecycle.find_problems(campaign, NOW) == []
+    (warning,) = lifecycle.find_warnings(campaign, NOW)
+    assert warning.startswith("2 contacts can never be rung in these hours")
+    assert lifecycle.activate(campaign, now=NOW).status == CampaignStatus.RUNNING
+
+
+def test_a_pause_can_end_while_somebody_is_in_a_call_and_the_others_can_never_be_rung():
+    campaign = CampaignFactory(status="paused", **WORKING_HOURS)
+    make_never_callable(campaign)
+    ContactFactory(campaign=campaign, state="in_progress", next_attempt_at=None)
+    assert lifecycle.resume(campaign, now=NOW).status == CampaignStatus.RUNNING
+
+
+def test_without_a_weekday_the_weekday_alone_is_the_problem():
+    campaign = CampaignFactory(status="draft", weekdays=[])
+    make_never_callable(campaign)
+    assert len(lifecycle.find_problems(campaign, NOW)) == 1
+    assert lifecycle.find_warnings(campaign, NOW) == []
+
+
+def test_there_are_no_warnings_when_everybody_can_be_rung():
+    assert lifecycle.find_warnings(make_campaign(**WORKING_HOURS), NOW) == []
+
+
+def test_contacts_without_any_zone_are_a_warning_while_it_runs():
+    campaign = make_campaign("running", time_zone="")
+    assert lifecycle.find_warnings(campaign, NOW)[0].startswith("1 contact has no time zone")
+
+
+@pytest.mark.parametrize("contacts", [1, 5])
+def test_the_questions_about_zones_are_as_few_for_many_contacts(contacts, django_assert_num_queries):
+    campaign = CampaignFactory(**WORKING_HOURS)
+    for _ in range(contacts):
+        make_never_callable(campaign)
+    with django_assert_num_queries(1):
+        lifecycle.find_warnings(campaign, NOW)
+
+
 def test_every_problem_is_named_at_once():
     campaign = CampaignFactory(status="draft", intro_script="", weekdays=[], ends_at=EARLIER)
     assert len(problems_of(campaign)) == 4
@@ -214,10 +302,21 @@ def test_scheduled_campaigns_start_when_their_time_has_come():
     assert [status_of(one) for one in (due, undated, early, paused)] == ["running", "running", "scheduled", "paused"]
 
 
-def test_starting_the_scheduled_takes_one_query(django_assert_num_queries):
+def test_starting_the_scheduled_takes_one_statement_in_a_transaction_of_its_own(django_assert_num_queries):
     make_campaign(CampaignStatus.SCHEDULED, starts_at=NOW)
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(3):
         lifecycle.start_scheduled(NOW)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_schedulers_do_not_wait_for_a_scheduled_campaign_that_is_being_edited():
+    edited, other = CampaignFactory.create_batch(2, status=CampaignStatus.SCHEDULED, starts_at=NOW)
+    with transaction.atomic():
+        Campaign.objects.filter(pk=edited.pk).update(name="Another name")
+        started = in_thread(lambda: lifecycle.start_scheduled(NOW))
+        assert started(timeout=10) == 1
+    assert [status_of(edited), status_of(other)] == ["scheduled", "running"]
+    assert lifecycle.start_scheduled(NOW) == 1
 
 
 def test_only_running_campaigns_past_their_end_are_overdue():
@@ -245,6 +344,46 @@ def test_a_campaign_is_done_when_nobody_is_left_to_call(contact, ends_at, done):
     ContactFactory(campaign=campaign, **contact)
     assert lifecycle.complete_if_done(campaign.pk, NOW) is done
     assert status_of(campaign) == (CampaignStatus.COMPLETED if done else CampaignStatus.RUNNING)
+
+
+def test_a_campaign_is_done_when_all_who_wait_can_never_be_rung_and_they_keep_waiting():
+    campaign = CampaignFactory(**WORKING_HOURS)
+    make_never_callable(campaign)
+    assert lifecycle.complete_if_done(campaign.pk, NOW) is True
+    assert campaign.contacts.waiting().count() == 1
+
+
+@pytest.mark.parametrize(
+    "other", [{"calling_zone": "Pacific/Auckland"}, {"state": "in_progress", "next_attempt_at": None}]
+)
+def test_it_is_not_done_while_somebody_else_can_be_rung_or_is_in_a_call(other):
+    campaign = CampaignFactory(**WORKING_HOURS)
+    make_never_callable(campaign)
+    ContactFactory(campaign=campaign, **other)
+    assert lifecycle.complete_if_done(campaign.pk, NOW) is False
+
+
+def test_a_campaign_whose_people_sleep_is_found_not_done_at_their_first_zone(django_assert_num_queries):
+    campaign = CampaignFactory(**WORKING_HOURS)
+    for zone in ("Asia/Tokyo", "Australia/Sydney", "Pacific/Auckland"):
+        ContactFactory.create_batch(3, campaign=campaign, calling_zone=zone)
+    with django_assert_num_queries(5):  # a savepoint and its release, the lock, calls in progress, one zone
+        assert lifecycle.complete_if_done(campaign.pk, NOW) is False
+
+
+def test_a_step_bears_the_time_at_which_it_was_taken():
+    campaign = lifecycle.pause(make_campaign("running"), now=LATER)
+    campaign.refresh_from_db()
+    assert campaign.updated_at == LATER
+
+
+@pytest.mark.parametrize("status", set(CampaignStatus) - {CampaignStatus.CANCELLED})
+def test_every_campaign_takes_contacts_but_a_cancelled_one(status):
+    campaign = CampaignFactory(status=status)
+    assert lifecycle.admit_contacts(campaign) == campaign
+    Campaign.objects.update(status="cancelled")  # by somebody else
+    with pytest.raises(lifecycle.CampaignIsCancelled, match="is cancelled; it takes no more contacts"):
+        lifecycle.admit_contacts(campaign)
 
 
 @pytest.mark.parametrize("status", set(CampaignStatus) - {CampaignStatus.RUNNING})
@@ -314,3 +453,56 @@ def test_contacts_are_armed_again_when_a_campaign_allows_another_attempt():
     lifecycle.campaign_edited(campaign, changed_fields=["max_attempts"], now=NOW)
     contact.refresh_from_db()
     assert contact.next_attempt_at is not None
+
+
+def test_the_rules_that_another_operator_has_saved_meanwhile_are_not_undone():
+    campaign = CampaignFactory(max_attempts=1)
+    contact = ContactFactory(
+        campaign=campaign, state="not_reached", attempts_count=1, next_attempt_at=None, last_attempt_at=EARLIER
+    )
+    stale = Campaign.objects.get()
+    Campaign.objects.update(max_attempts=5)
+    stale.retry_interval_minutes = 30
+    stale.save(update_fields=["retry_interval_minutes"])
+    lifecycle.campaign_edited(stale, changed_fields=["retry_interval_minutes"], now=NOW)
+    contact.refresh_from_db()
+    assert contact.next_attempt_at == EARLIER + timedelta(minutes=30)
+
+
+@pytest.mark.parametrize("status", lifecycle.ACTIVE)
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"intro_script": " "}, "intro_script"),
+        ({"weekdays": []}, "weekdays"),
+        ({"ends_at": NOW}, "ends_at"),
+        ({"time_zone": ""}, "time_zone"),
+    ],
+)
+def test_an_edit_may_not_take_from_an_active_campaign_what_activation_asks_for(status, changes, field):
+    campaign = make_campaign(status)
+    edited = Campaign.objects.get()
+    for name, value in changes.items():
+        setattr(edited, name, value)
+    assert list(lifecycle.find_edit_problems(edited, NOW)) == [field]
+    assert lifecycle.find_edit_problems(campaign, NOW) == {}
+
+
+def test_an_edit_may_not_close_an_active_campaign_to_everybody():
+    campaign = CampaignFactory()
+    make_never_callable(campaign)
+    campaign.allowed_call_start, campaign.allowed_call_end = time(9), time(17)
+    assert list(lifecycle.find_edit_problems(campaign, NOW)) == ["allowed_call_start"]
+
+
+@pytest.mark.parametrize("status", set(CampaignStatus) - lifecycle.ACTIVE)
+def test_a_campaign_that_is_not_active_may_be_edited_freely(status):
+    campaign = make_campaign(status)
+    campaign.intro_script = ""
+    assert lifecycle.find_edit_problems(campaign, NOW) == {}
+
+
+def test_an_edit_is_not_blamed_for_what_was_wrong_before():
+    campaign = make_campaign("running", ends_at=EARLIER)
+    campaign.name = "Another name"
+    assert lifecycle.find_edit_problems(campaign, NOW) == {}

@@ -1,5 +1,8 @@
+import re
+
 import pytest
 import time_machine
+from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -131,7 +134,7 @@ def test_a_new_contact_on_the_do_not_call_list_is_excluded(admin_client):
     [
         ({}, {"phone_number": "12345"}, "It has no country code"),
         ({}, {"phone_number": "+1 202-555"}, "It is too short for its country"),
-        ({"status": "cancelled"}, {}, "This campaign is cancelled; it takes no more contacts."),
+        ({"status": "cancelled"}, {}, "is cancelled; it takes no more contacts."),
         ({}, {"calling_zone": ["Rome"]}, "Rome is not one of the available choices"),
     ],
 )
@@ -221,6 +224,39 @@ def test_contacts_go_on_the_do_not_call_list_after_a_question(admin_client):
     assert "1 number is on the do-not-call list now; 2 contacts were excluded." in page
     elsewhere.refresh_from_db()
     assert elsewhere.state == "excluded"
+
+
+def test_the_question_names_the_first_twenty_and_counts_the_others(admin_client):
+    contacts = ContactFactory.create_batch(25)
+    page = choose(admin_client, "exclude_selected", *contacts)
+    assert page.count("<li>+353") == 20
+    assert "and 5 more, 25 together" in page
+
+
+def test_every_contact_of_a_long_list_can_be_put_on_the_do_not_call_list(admin_client):
+    campaign, elsewhere = CampaignFactory(), ContactFactory()
+    numbers = [f"+1202555{n:04}" for n in range(1200)]
+    Contact.objects.bulk_create(Contact(campaign=campaign, phone_number=number) for number in numbers)
+    url = f"{CONTACTS}?campaign__id__exact={campaign.pk}"
+    chosen = {"action": ["exclude_selected", ""], "select_across": "1", "index": "0"}
+    chosen["_selected_action"] = [contact.pk for contact in campaign.contacts.all()[:100]]
+    page = admin_client.post(url, chosen).content.decode()
+    sent = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page))
+    assert len(re.findall('name="_selected_action"', page)) == 1
+    assert "and 1,180 more, 1,200 together" in page
+    page = admin_client.post(url, sent, follow=True).content.decode()
+    assert "1,200 numbers are on the do-not-call list now; 1,200 contacts were excluded." in page
+    elsewhere.refresh_from_db()
+    assert not elsewhere.do_not_call
+
+
+@pytest.mark.parametrize(("codename", "may"), [("change_contact", False), ("add_donotcallentry", True)])
+def test_only_who_may_add_to_the_do_not_call_list_can_put_contacts_on_it(client, django_user_model, codename, may):
+    operator = django_user_model.objects.create_user("operator", is_staff=True)
+    operator.user_permissions.set(Permission.objects.filter(codename__in=["view_contact", codename]))
+    client.force_login(operator)
+    choose(client, "exclude_selected", ContactFactory(), confirmed="yes")
+    assert DoNotCallEntry.objects.exists() is may
 
 
 def test_a_number_goes_on_the_do_not_call_list_however_it_is_written(admin_client):

@@ -85,7 +85,7 @@ def test_an_entry_is_not_kept_when_its_contacts_cannot_be_excluded(monkeypatch):
 def test_many_numbers_are_added_with_as_few_queries_as_one(django_assert_max_num_queries):
     contacts = ContactFactory.create_batch(20)
     with django_assert_max_num_queries(7):
-        add_numbers_to_do_not_call([contact.phone_number for contact in contacts])
+        assert add_numbers_to_do_not_call([contact.phone_number for contact in contacts]) == 20
     assert Contact.objects.filter(state=ContactState.EXCLUDED).count() == DoNotCallEntry.objects.count() == 20
 
 

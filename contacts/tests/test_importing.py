@@ -8,10 +8,11 @@ from django.core.files.uploadedfile import SimpleUploadedFile, TemporaryUploaded
 from django.db import connection
 
 from campaigns import lifecycle
+from campaigns.lifecycle import CampaignIsCancelled
 from campaigns.models import CampaignStatus
 from campaigns.tests.factories import CampaignFactory
 from contacts import importing
-from contacts.importing import CampaignIsCancelled, import_contacts
+from contacts.importing import import_contacts
 from contacts.models import Contact, ContactState, DoNotCallEntry, DoNotCallSource
 from contacts.rows import UnusableFile
 from contacts.tests.factories import ContactFactory, DoNotCallEntryFactory, make_number
@@ -283,6 +284,27 @@ def test_a_do_not_call_in_a_duplicate_row_counts(campaign, chunk_size, monkeypat
     contact = Contact.objects.get()
     assert (report.imported, report.duplicates) == (1, 1)
     assert (contact.do_not_call, contact.state) == (True, ContactState.EXCLUDED)
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("phone_number,email,do_not_call", "+12025550123,nonsense,yes"),
+        ("phone_number,do_not_call,time_zone", "+12025550123,yes,Rome"),
+    ],
+)
+def test_a_do_not_call_in_a_refused_row_counts(campaign, header, row):
+    elsewhere = ContactFactory(phone_number="+12025550123")
+    assert import_row(campaign, header, row).imported == 0
+    elsewhere.refresh_from_db()
+    assert elsewhere.do_not_call
+    assert DoNotCallEntry.objects.get().phone_number == "+12025550123"
+
+
+@pytest.mark.parametrize("row", ["12345,yes,", "+12025550123,perhaps,", "+12025550123,no,nonsense"])
+def test_without_a_good_number_and_a_clear_no_a_refused_row_puts_nobody_on_the_list(campaign, row):
+    assert len(import_row(campaign, "phone_number,do_not_call,email", row).refused) == 1
+    assert not DoNotCallEntry.objects.exists()
 
 
 def test_a_cancelled_campaign_takes_no_contacts():

@@ -1,10 +1,17 @@
+import threading
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
+from django.db import connection, transaction
 
+from calls import outcomes
+from calls.providers.base import CallEvent, CallProgress
+from calls.tests.factories import CallAttemptFactory
+from campaigns import lifecycle
+from campaigns.models import Campaign
 from campaigns.tests.factories import CampaignFactory
 from contacts import rearming
-from contacts.models import CallOutcome, ContactState
+from contacts.models import CallOutcome, Contact, ContactState
 from contacts.rearming import next_attempt_after, rearm_contacts
 from contacts.tests.factories import ContactFactory
 
@@ -154,3 +161,72 @@ def test_chunks_reach_every_contact_once(count, monkeypatch):
     contacts = [tried_contact(campaign) for _ in range(count)]
     assert rearm(campaign) == count
     assert {next_attempt_of(contact) for contact in contacts} == {ENDED + 3 * HOUR}
+
+
+@pytest.fixture
+def contact_in_call(transactional_db):
+    """In its first call, of a campaign that allows one."""
+    campaign = CampaignFactory(max_attempts=1, retry_interval_minutes=60)
+    return ContactFactory(campaign=campaign, state=ContactState.IN_PROGRESS, next_attempt_at=None, attempts_count=1)
+
+
+def allow_another_attempt(campaign):
+    Campaign.objects.filter(pk=campaign.pk).update(max_attempts=3)
+    lifecycle.campaign_edited(campaign, changed_fields=["max_attempts"], now=NOW)
+
+
+def start_thread(work):
+    def run():
+        try:
+            work()
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
+def test_a_call_that_ends_while_the_rules_are_being_edited_gets_its_retry_by_the_new_ones(contact_in_call):
+    attempt = CallAttemptFactory(contact=contact_in_call, ringing=True)
+    busy = CallEvent(
+        call_id=attempt.call_id,
+        provider_call_id=attempt.provider_call_id,
+        progress=CallProgress.BUSY,
+        raw_status="busy",
+    )
+    with transaction.atomic():
+        allow_another_attempt(contact_in_call.campaign)
+        ending = start_thread(lambda: outcomes.apply_event(busy, now=NOW))
+        ending.join(timeout=10)
+        assert not ending.is_alive()
+        assert next_attempt_of(contact_in_call) is None
+    assert next_attempt_of(contact_in_call) == NOW + HOUR
+
+
+def test_a_call_whose_end_is_committed_after_the_edit_gets_its_retry_by_the_new_rules(contact_in_call):
+    read_old_rules = threading.Event()
+
+    def end_slowly():
+        with transaction.atomic():
+            contact = Contact.objects.select_for_update().get()
+            assert contact.campaign.max_attempts == 1
+            read_old_rules.set()
+            while Campaign.objects.get().max_attempts == 1:
+                pass
+            contact.state, contact.last_attempt_at = ContactState.NOT_REACHED, NOW
+            contact.save()
+
+    ending = start_thread(end_slowly)
+    assert read_old_rules.wait(10)
+    with transaction.atomic():
+        allow_another_attempt(contact_in_call.campaign)
+    ending.join(timeout=10)
+    assert next_attempt_of(contact_in_call) == NOW + HOUR
+
+
+def test_who_is_still_in_the_call_after_the_edit_stays_in_it(contact_in_call):
+    with transaction.atomic():
+        allow_another_attempt(contact_in_call.campaign)
+    assert next_attempt_of(contact_in_call) is None
+    assert contact_in_call.state == ContactState.IN_PROGRESS

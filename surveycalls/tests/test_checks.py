@@ -6,7 +6,7 @@ from django.core.checks import run_checks
 from django.test import override_settings
 
 from calls import pacing
-from surveycalls.tests.processes import PRODUCTION, ROOT, run_manage
+from surveycalls.tests.processes import PRODUCTION, ROOT, run_manage, run_python
 
 SOUND = {
     "SECRET_KEY_FROM_ENVIRONMENT": PRODUCTION["SECRET_KEY"],
@@ -96,6 +96,20 @@ def test_check_deploy_is_clean_with_production_settings():
     finished = run_manage("check", "--deploy", "--fail-level", "DEBUG", **PRODUCTION)
     assert finished.returncode == 0, finished.stderr
     assert "no issues" in finished.stdout + finished.stderr
+
+
+def read_transport_security(**variables):
+    names = ("SECURE_HSTS_SECONDS", "SECURE_HSTS_INCLUDE_SUBDOMAINS", "SECURE_HSTS_PRELOAD")
+    code = f"from django.conf import settings; print([int(getattr(settings, name)) for name in {names}])"
+    environment = PRODUCTION | {"DJANGO_SETTINGS_MODULE": "surveycalls.settings"} | variables
+    return ast.literal_eval(run_python(code, **environment).stdout)
+
+
+def test_https_is_insisted_on_for_this_host_alone_unless_the_whole_domain_is_ours():
+    year = 365 * 24 * 3600
+    assert read_transport_security() == [year, 0, 0]
+    assert read_transport_security(HSTS_WHOLE_DOMAIN="true") == [year, 1, 1]
+    assert read_transport_security(HSTS_WHOLE_DOMAIN="true", PUBLIC_BASE_URL="http://127.0.0.1:8000") == [0, 0, 0]
 
 
 @pytest.mark.parametrize(

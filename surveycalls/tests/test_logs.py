@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from surveycalls.logs import mask_phone_number
+from surveycalls.logs import _mask_line, mask_phone_number
 from surveycalls.tests.processes import run_python
 
 PREPARE = """
@@ -61,6 +61,7 @@ with structlog.contextvars.bound_contextvars(call_id="a-call"):
         "log.info('GET /login?next=%2FCalls.json%3FTo%3D%252B12025550123')",
         "logging.getLogger('requests').warning('no route for %s', number)",
         "logging.getLogger('requests').warning('no route', extra={'to': number})",
+        "log.info('+12025550123, 12025550123')",
     ],
 )
 def test_phone_numbers_are_masked(format, statement):
@@ -95,9 +96,55 @@ def test_what_is_below_the_level_is_not_logged():
     assert log_lines("log.info('call.placed'); log.warning('breaker.open')", level="ERROR") == []
 
 
-def test_what_only_looks_like_a_number_stays():
-    event = log_one("log.info('2026-11-23T18:00:00+00:00', id='12025550123', sum='1+1')")
-    assert (event["event"], event["id"], event["sum"]) == ("2026-11-23T18:00:00+00:00", "12025550123", "1+1")
+@pytest.mark.parametrize("format", ["json", "console"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "12025550123",
+        "The number 12025550123 is not valid.",
+        "refused: 12025550123.",
+        "(12025550123)",
+        "To=12025550123&PageSize=100",
+        "sip:12025550123@example.org",
+        "one line\n12025550123",
+        '{"to": "12025550123"}',
+    ],
+)
+def test_a_number_without_a_plus_is_masked(format, text):
+    line = "\n".join(log_lines(f"log.info({text!r}); log.info('call.placed', to={text!r})", format))
+    assert "2025550123" not in line
+    assert line.count("120******23") == 2
+
+
+def test_a_number_without_a_plus_is_masked_on_a_terminal():
+    assert "2025550123" not in _mask_line(None, "", "\x1b[36mto\x1b[0m=\x1b[35m12025550123\x1b[0m")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-11-23T18:00:00+00:00",
+        "1+1",
+        "202555012",
+        "1202555012312025",
+        "CA12025550123",
+        "12025550123ab",
+        "call_12025550123",
+        "0192f3a4-5b6c-7d8e-9f01-120255501234",
+        "12025550-1234-4234-8234-123456789012",
+        "12025550123-abc",
+        "0.12025550123",
+        "1772625600.125",
+    ],
+)
+def test_what_only_looks_like_a_number_stays(text):
+    event = log_one(f"log.info({text!r}, id={text!r})")
+    assert (event["event"], event["id"]) == (text, text)
+
+
+def test_a_number_to_reckon_with_stays_one():
+    event = log_one("log.info('12025550123', bytes=12025550123, sizes=[12025550123, 1.5])")
+    assert (event["event"], event["bytes"], event["sizes"]) == ("120******23", 12025550123, [12025550123, 1.5])
 
 
 @pytest.mark.parametrize(

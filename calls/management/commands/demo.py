@@ -109,7 +109,7 @@ class Command(BaseCommand):
                 calls_from(read_ledger(ledger)),
                 do_not_call=find_do_not_call_numbers(contact_lines),
                 seconds=over_at - started_at,
-                was_interrupted=done_at is None and stop.is_made,
+                was_interrupted=stop.is_made,  # in the middle, or after an operator gave it more to do
             )
         )
         self._show_report(report)
