@@ -24,7 +24,7 @@ CALLER_NUMBER = "+442079460999"
 
 INTRO_SCRIPT = (
     "Hello, this is the survey service of the City Library, calling about your last visit. "
-    "We have three short questions, and it takes about a minute. "
+    "This call only tells you about our survey, and takes less than a minute. "
     "You can hang up at any time."
 )
 

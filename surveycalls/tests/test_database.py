@@ -272,3 +272,32 @@ def test_a_transaction_that_rests_is_ended_by_the_server():
         **PRODUCTION,
     )
     assert "idle_in_transaction_session_timeout" in finished.stdout
+
+
+def test_a_server_that_cannot_be_reached_is_one_line_that_names_the_variable():
+    process = subprocess.run(
+        [sys.executable, "manage.py", "migrate"],
+        cwd=ROOT,
+        env=os.environ | {"DATABASE_URL": "postgres://nobody:nothing@127.0.0.1:1/nowhere"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert process.returncode == 1
+    assert process.stderr.startswith("The database cannot be used; see DATABASE_URL and DATABASE_NAME: ")
+    assert "Traceback" not in process.stderr
+
+
+def test_a_data_directory_that_cannot_be_used_is_named(tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    process = subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        cwd=ROOT,
+        env=os.environ | {"DATA_DIR": str(file)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert process.returncode == 1
+    assert process.stderr.startswith(f"surveycalls is not configured: DATA_DIR='{file}' cannot be used")
