@@ -37,6 +37,7 @@ class Reason(StrEnum):
     CAMPAIGN_LINES_BUSY = "all lines of the campaign are in use"
     NOBODY_WAITING = "nobody is left to call"
     ZONES_CLOSED = "it is outside the calling hours of everybody who waits"
+    NEVER_OPEN = "the calling hours of everybody who waits never open"
     NOBODY_DUE = "everybody who waits is to be called later"
     OTHERS_FIRST = "the free lines went to other campaigns or are about to"
 
@@ -98,7 +99,7 @@ def claim_calls(*, max_concurrent_calls: int | None, batch_size: int, room: int,
             claim.look_again_at = now + MISSED_RETRY
         else:
             claim.look_again_at = find_next_change(lanes, now)
-        claim.reasons = _explain(campaigns, lanes, demands, contacts)
+        claim.reasons = _explain(campaigns, lanes, demands, contacts, now)
         if not contacts:
             claim.reasons |= _explain_outside_dates(campaigns)
     return claim
@@ -239,6 +240,7 @@ def _explain(
     lanes: Sequence[Lane],
     demands: Sequence[Demand],
     contacts: Sequence[Contact],
+    now: datetime,
 ) -> dict[UUID, Reason]:
     """For each campaign that got nothing, why."""
     served = {contact.campaign_id for contact in contacts}
@@ -254,7 +256,9 @@ def _explain(
         elif not own:
             reasons[campaign.pk] = Reason.NOBODY_WAITING
         elif not any(lane.is_open for lane in own):
-            reasons[campaign.pk] = Reason.ZONES_CLOSED
+            # Only a claim that has nothing else to do asks for openings: they take time to find.
+            never = not contacts and not any(campaign.next_opening_for(lane.calling_zone, now) for lane in own)
+            reasons[campaign.pk] = Reason.NEVER_OPEN if never else Reason.ZONES_CLOSED
         else:
             reasons[campaign.pk] = Reason.NOBODY_DUE
     return reasons

@@ -70,7 +70,8 @@ class Departures:
         number = max(1, math.floor(calls_per_second))
         if len(self._latest) < number:
             return None
-        times = [later - departure.sent_at for departure in self._latest if (later := departure.answered_at)]
         counted = self._latest[-number]
-        delay = counted.answered_at - counted.sent_at - min(times) if counted.answered_at else timedelta(0)
+        answered_at = counted.answered_at  # read once and first: a sender's thread may be writing it
+        times = [later - departure.sent_at for departure in self._latest if (later := departure.answered_at)]
+        delay = answered_at - counted.sent_at - min(times) if answered_at else timedelta(0)
         return counted.sent_at + timedelta(seconds=1) + delay

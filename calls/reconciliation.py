@@ -98,7 +98,8 @@ def _settle_by_answer(attempt: CallAttempt, provider: TelephonyProvider, clock: 
         delay = breaker.delay_after(1)
         _give_back_from(statuses_before(AttemptStatus.RINGING), attempt, *reason, now=clock(), delay=delay)
     outcomes.apply_event(replace(event, call_id=attempt.call_id), now=clock())
-    _look_again([attempt], clock() + timedelta(seconds=settings.CALL_SILENCE_SECONDS))
+    if event.progress != CallProgress.QUEUED:
+        _look_again([attempt], clock() + timedelta(seconds=settings.CALL_SILENCE_SECONDS))
 
 
 def _ask(attempt: CallAttempt, provider: TelephonyProvider) -> CallEvent | None:

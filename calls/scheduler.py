@@ -190,8 +190,7 @@ class CallScheduler:
         self._place(claim, report)
 
     def _complete_campaigns(self, claim: Claim) -> None:
-        # Those who wait in closed zones may be people whose zones never open.
-        idle = {Reason.NOBODY_WAITING, Reason.ZONES_CLOSED}
+        idle = {Reason.NOBODY_WAITING, Reason.NEVER_OPEN}
         done = [campaign for campaign, reason in claim.reasons.items() if reason in idle]
         for campaign_id in [*done, *lifecycle.find_overdue(claim.now)]:
             lifecycle.complete_if_done(campaign_id, claim.now)
@@ -293,10 +292,11 @@ class CallScheduler:
     def _reconcile_in_background(self) -> None:
         """In a thread and with a database connection of its own, because the provider may be slow."""
         now = self._clock()
-        is_running = self._reconciling and not self._reconciling.done()
-        if is_running or (self._reconcile_at and now < self._reconcile_at):
+        if self._reconcile_at and now < self._reconcile_at:
             return
         self._reconcile_at = now + RECONCILE_EVERY
+        if self._reconciling and not self._reconciling.done():
+            return
         self._reconciling = self._reconciler.submit(self._reconcile_and_disconnect)
 
     def _reconcile_and_disconnect(self) -> None:

@@ -21,7 +21,7 @@ from calls.wakeups import WakeupListener, wake_schedulers
 SHIFT = timedelta(seconds=5)
 REST = timedelta(seconds=60)  # the schedule comes round that often
 REQUESTED_TASK = "calls.tasks.run_requested_scheduler"
-LONGEST_REQUEST = timedelta(minutes=10)  # a request that no cluster has met by then may have been lost
+LONGEST_REQUEST = timedelta(minutes=2)  # a request that no cluster has met by then may have been lost
 
 # Any number; it names the lock among all advisory locks of the database.
 _SHIFT_LOCK = 7_265_001
@@ -43,7 +43,11 @@ def request_shift() -> None:
     lost = Q(shift_requested_at__lt=now - LONGEST_REQUEST)
     free = ProviderConfig.objects.filter(Q(shift_requested_at=None) | lost)
     if free.update(shift_requested_at=now):
-        async_task(REQUESTED_TASK, group="scheduler")
+        try:
+            async_task(REQUESTED_TASK, group="scheduler")
+        except Exception:
+            ProviderConfig.objects.update(shift_requested_at=None)
+            raise
 
 
 def run_requested_shift() -> str:

@@ -194,8 +194,9 @@ def _was_never_sent(error: requests.RequestException) -> bool:
 
 
 def _may_be_ours(call: Mapping[str, Any]) -> bool:
-    """Whether it was started over REST, as far as the provider says how it was."""
-    return call.get("direction") in (None, "", "outbound-api")
+    """Whether it may have been started over REST, as far as the provider says how it was; each has its own word."""
+    direction = str(call.get("direction") or "")
+    return not direction.startswith("inbound") and direction != "outbound-dial"
 
 
 def _raise_for_refusal(response: requests.Response, request: CallRequest) -> None:

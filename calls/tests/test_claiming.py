@@ -159,7 +159,7 @@ def test_each_contact_is_rung_within_the_hours_of_its_own_zone(claim, zone, ring
 def test_a_contact_of_unknown_zone_in_a_campaign_without_one_is_never_rung(claim):
     contact = ContactFactory(campaign=office_hours(time_zone=""), calling_zone="")
     result = claim()
-    assert result.reasons == {contact.campaign_id: Reason.ZONES_CLOSED}
+    assert result.reasons == {contact.campaign_id: Reason.NEVER_OPEN}
     assert result.look_again_at is None
 
 
@@ -387,3 +387,11 @@ def test_the_plan_of_a_claim_reads_the_head_of_each_lane_from_the_partial_index(
             plan = "\n".join(row[0] for row in cursor.fetchall())
         assert "contact_lane" in plan
         assert "Seq Scan on contacts_contact" not in plan
+
+
+def test_hours_that_never_open_for_anybody_are_told_apart_from_hours_that_are_closed_now(claim):
+    never = ContactFactory(
+        campaign=office_hours(time_zone=""), calling_zone="Pacific/Auckland America/New_York Asia/Kolkata"
+    )
+    asleep = ContactFactory(campaign=office_hours(), calling_zone="America/Los_Angeles")
+    assert claim().reasons == {never.campaign_id: Reason.NEVER_OPEN, asleep.campaign_id: Reason.ZONES_CLOSED}

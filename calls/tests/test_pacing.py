@@ -84,3 +84,21 @@ def test_a_request_that_is_not_answered_yet_is_taken_to_have_arrived_at_once():
     departures = Departures()
     departures.note(NOON)
     assert departures.earliest_next(1) == NOON + timedelta(seconds=1)
+
+
+def test_an_answer_that_comes_while_the_next_request_is_planned_does_no_harm():
+    class AnsweredMeanwhile:
+        """Has no answer when it is looked at first, and one from then on, as a sender's thread may write it."""
+
+        sent_at = NOON
+
+        def __init__(self):
+            self.answers = iter([None, None])
+
+        @property
+        def answered_at(self):
+            return next(self.answers, NOON + timedelta(seconds=0.01))
+
+    departures = Departures()
+    departures._latest.append(AnsweredMeanwhile())
+    assert departures.earliest_next(1) == NOON + timedelta(seconds=1)

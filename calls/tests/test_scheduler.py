@@ -1,6 +1,6 @@
 """One pass of the scheduler with a clock that stands still and a provider that does what it is told."""
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -17,7 +17,8 @@ from calls.providers.base import (
     ProviderUnavailable,
 )
 from calls.scheduler import CallScheduler, CallSchedulerConfig
-from calls.tests.conftest import NOON
+from calls.tests.conftest import NOON, InlineSenders
+from calls.tests.factories import CallAttemptFactory
 from campaigns.models import Campaign, CampaignStatus
 from campaigns.tests.factories import CampaignFactory
 from contacts.exclusion import add_to_do_not_call
@@ -92,7 +93,7 @@ def test_calls_start_at_their_instants(make_scheduler, provider):
 def test_a_report_says_per_campaign_why_it_got_nothing(scheduler):
     idle = ContactFactory(next_attempt_at=NOON + timedelta(hours=1)).campaign
     closed = ContactFactory(campaign__time_zone="").campaign
-    assert scheduler.run_once().reasons == {idle.pk: Reason.NOBODY_DUE, closed.pk: Reason.ZONES_CLOSED}
+    assert scheduler.run_once().reasons == {idle.pk: Reason.NOBODY_DUE, closed.pk: Reason.NEVER_OPEN}
 
 
 # What the provider answers
@@ -343,3 +344,13 @@ def test_the_loop_goes_on_at_the_rate_until_everybody_is_rung(run_loop, provider
     assert provider.started_at == pytest.approx(
         [NOON + index * gap_between(2) for index in range(6)], abs=timedelta(milliseconds=2)
     )
+
+
+def test_the_loop_does_not_spin_while_the_provider_is_slow_to_be_asked_about_silent_calls(make_scheduler, clock):
+    scheduler = make_scheduler()
+    scheduler._reconciler = InlineSenders()
+    scheduler._reconciling = Future()  # a run that has not ended
+    wakeups = FakeWakeups(clock)
+    CallAttemptFactory(ringing=True, contact__state=ContactState.IN_PROGRESS, contact__next_attempt_at=None)
+    scheduler.run(wakeups, until=clock() + timedelta(seconds=20))
+    assert len(wakeups.waits) <= 5

@@ -90,3 +90,14 @@ def test_a_request_that_was_lost_is_made_again():
     ProviderConfig.objects.update(shift_requested_at=timezone.now() - timedelta(minutes=11))
     shifts.request_shift()
     assert len(queued_tasks()) == 2
+
+
+def test_a_request_that_the_queue_did_not_take_is_made_again(monkeypatch):
+    def refuse(*_arguments, **_options):
+        raise ConnectionError
+
+    with monkeypatch.context() as broken, pytest.raises(ConnectionError):
+        broken.setattr(shifts, "async_task", refuse)
+        shifts.request_shift()
+    shifts.request_shift()
+    assert len(queued_tasks()) == 1
