@@ -17,7 +17,7 @@ from calls.providers.base import CallEvent, CallProgress
 from calls.states import AttemptStatus
 from calls.wakeups import wake_schedulers
 from contacts.models import CallOutcome, Contact, ContactState
-from contacts.rearming import next_attempt_after
+from contacts.rearming import next_attempt_of
 
 log = structlog.get_logger(__name__)
 
@@ -181,8 +181,8 @@ def end_attempt(
     if contact.state == ContactState.NOT_REACHED:
         if contact.do_not_call:
             contact.state = ContactState.EXCLUDED
-        elif contact.attempts_count < contact.campaign.max_attempts and not number_rejected:
-            contact.next_attempt_at = next_attempt_after(contact.campaign, contact.calling_zone, now)
+        else:
+            contact.next_attempt_at = next_attempt_of(contact.campaign, contact, now)
     contact.save(
         update_fields=[
             "last_outcome",
@@ -199,7 +199,7 @@ def end_attempt(
 
 
 def give_back(attempt: CallAttempt, *, code: str, message: str, now: datetime, delay: timedelta = timedelta(0)) -> bool:
-    """The call was certainly not placed: the contact waits again, and the attempt does not count.
+    """Nobody was rung: the contact waits again, and the attempt does not count.
 
     Returns False when the attempt has ended before.
     """

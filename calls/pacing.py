@@ -37,7 +37,7 @@ def plan_starts(
     """
     first = max(now, next_call_at or now)
     gap = gap_between(calls_per_second)
-    room = max(0, int((now + HORIZON - first) / gap) + 1) if first <= now + HORIZON else 0
+    room = int((now + HORIZON - first) / gap) + 1 if first <= now + HORIZON else 0
     return [first + index * gap for index in range(min(wanted, room))]
 
 

@@ -1,7 +1,7 @@
 """The scheduler inside a django-q2 cluster: short shifts of the loop, one after the other.
 
 A job that is over in seconds lets the cluster stop in seconds. While there is work each shift is followed by
-the next; otherwise the schedule, once a minute, or the start of a campaign begins anew.
+the next; otherwise the schedule, once a minute, or the news that somebody may be rung begins anew.
 """
 
 from collections.abc import Iterator
