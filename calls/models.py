@@ -149,7 +149,3 @@ class CallAttempt(models.Model):
 
     def __str__(self) -> str:
         return f"{self.phone_number} #{self.attempt_number}"
-
-    @property
-    def is_open(self) -> bool:
-        return self.status != AttemptStatus.ENDED

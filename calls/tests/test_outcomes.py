@@ -508,7 +508,7 @@ def test_an_unknown_placement_keeps_the_line_and_is_looked_up_soon(settings):
     attempt = make_attempt()
     assert outcomes.record_unknown(attempt, message="No answer.", now=NOON)
     attempt = fresh(attempt)
-    assert (attempt.status, attempt.is_open, attempt.error_message) == (AttemptStatus.UNKNOWN, True, "No answer.")
+    assert (attempt.status, attempt.outcome, attempt.error_message) == (AttemptStatus.UNKNOWN, "", "No answer.")
     assert attempt.check_at == NOON + timedelta(seconds=settings.CALL_LOOKUP_SECONDS)
     assert fresh(attempt.contact).state == ContactState.IN_PROGRESS
 

@@ -288,7 +288,7 @@ def test_a_provider_that_cannot_be_asked_keeps_no_line_for_longer_than_the_longe
     attempt = silent_attempt(status)
     provider.failure = ProviderMisconfigured("Authenticate", "20003")
     reconcile(provider, now=attempt.started_at + longest_call())
-    assert fresh(attempt).is_open
+    assert fresh(attempt).status == status
     CallAttempt.objects.update(check_at=NOON)
     reconcile(provider, now=attempt.started_at + longest_call() + SECOND)
     assert (fresh(attempt).outcome, fresh(attempt).error_code) == (CallOutcome.FAILED, "lost")
@@ -311,7 +311,7 @@ def test_a_look_up_that_fails_does_not_hold_up_the_others(provider):
 
     provider.on_look_up = fail_for_the_first
     reconcile(provider, now=NOON)
-    assert (fresh(first).is_open, fresh(second).outcome) == (True, CallOutcome.BUSY)
+    assert (fresh(first).outcome, fresh(second).outcome) == ("", CallOutcome.BUSY)
 
 
 def test_a_callback_during_the_look_up_stands(provider):
