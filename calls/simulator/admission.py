@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from .network import API_VERSION, PhoneNetwork, read_clock
+from .network import API_VERSION, PhoneNetwork
 from .orders import RestError
 from .resources import write_error
 
@@ -30,7 +30,8 @@ class SocketClosed(Exception):
 @web.middleware
 async def record_request(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Note when a request arrives, before anything else, and put it on record with its answer."""
-    arrived_at = read_clock()
+    network = request.app[NETWORK]
+    arrived_at = network.read_clock()
     if not request.path.startswith(f"/{API_VERSION}/"):
         return await handler(request)
     facts: dict[str, str | None] = {"to": None, "from": None, "fault": None, "sid": None, "call_id": None}
@@ -46,9 +47,7 @@ async def record_request(request: web.Request, handler: Handler) -> web.StreamRe
         answer = 500
         raise
     finally:
-        request.app[NETWORK].ledger.write(
-            "request", arrived_at, method=request.method, path=request.path, answer=answer, **facts
-        )
+        network.ledger.write("request", arrived_at, method=request.method, path=request.path, answer=answer, **facts)
     return response
 
 

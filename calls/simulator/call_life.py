@@ -1,11 +1,12 @@
 """The life of a call: queued, dialled, ringing, answered, talked to, ended."""
 
 import asyncio
+import time
 from datetime import datetime
 from urllib.parse import urljoin
 
 from .callbacks import announce, describe_call, send_callbacks
-from .network import Call, PhoneNetwork, read_clock
+from .network import Call, PhoneNetwork
 from .orders import CallOrder
 from .signing import DeliveryError
 from .twiml import Hangup, Listen, Redirect, TwimlError, Verb, parse_twiml
@@ -46,9 +47,9 @@ async def _live(network: PhoneNetwork, call: Call) -> None:
 async def _dial(network: PhoneNetwork, call: Call) -> None:
     call.is_dialled = True
     network.spawn(send_callbacks(network, call))
-    announce(network, call, "initiated", "initiated", read_clock())
+    announce(network, call, "initiated", "initiated", network.read_clock())
     await network.pass_time(SETUP_SECONDS)
-    call.status, call.ringing_at = "ringing", read_clock()
+    call.status, call.ringing_at = "ringing", network.read_clock()
     network.ledger.write("ringing", call.ringing_at, **call.facts)
     announce(network, call, "ringing", "ringing", call.ringing_at)
     call.has_rung.set()
@@ -64,7 +65,8 @@ async def _ring(network: PhoneNetwork, call: Call) -> str | None:
 
 
 def _answer(network: PhoneNetwork, call: Call) -> None:
-    call.status, call.answered_at = "in-progress", read_clock()
+    call.status, call.answered_at = "in-progress", network.read_clock()
+    call.answered_steady = time.monotonic()
     network.ledger.write("answered", call.answered_at, **call.facts)
     announce(network, call, "answered", "in-progress", call.answered_at)
 
@@ -117,7 +119,7 @@ async def _fetch_document(network: PhoneNetwork, call: Call, url: str, method: s
     form = describe_call(network, call, "in-progress")
     if call.order.detects_machines:
         form["AnsweredBy"] = "human"
-    fetched_at, outcome = read_clock(), "cut short"
+    fetched_at, outcome = network.read_clock(), "cut short"
     try:
         answer = await network.sender.send(url, form, method=method)
         outcome = answer.status
@@ -132,7 +134,8 @@ async def _fetch_document(network: PhoneNetwork, call: Call, url: str, method: s
 
 
 def _end_call(network: PhoneNetwork, call: Call, status: str, *, heard_to_end: bool = False) -> None:
-    call.status, call.ended_at = status, read_clock()
+    call.status, call.ended_at = status, network.read_clock()
+    call.ended_steady = time.monotonic()
     network.ledger.write("ended", call.ended_at, **call.facts, status=status, heard_to_end=heard_to_end)
     if call.is_dialled:  # a call cancelled while queued fires no callback
         announce(network, call, "completed", status, call.ended_at)

@@ -5,7 +5,7 @@ from datetime import datetime
 from email.utils import format_datetime
 
 from .faults import CALL_FAULTS, CALLBACK_FAULTS, Fault
-from .network import API_VERSION, ENDED_STATUSES, Call, PhoneNetwork, read_clock
+from .network import API_VERSION, ENDED_STATUSES, Call, PhoneNetwork
 from .signing import DeliveryError
 
 SIP_RESPONSE_CODES = {"completed": 200, "busy": 486, "no-answer": 487, "failed": 404, "canceled": 487}
@@ -66,9 +66,9 @@ def describe_call(network: PhoneNetwork, call: Call, status: str) -> dict[str, s
 
 def measure_duration(network: PhoneNetwork, call: Call) -> int:
     """Return the length of an ended call since its answer, in whole seconds of the simulated world."""
-    if call.answered_at is None or call.ended_at is None:
+    if call.answered_steady is None or call.ended_steady is None:
         return 0
-    return round((call.ended_at - call.answered_at).total_seconds() * network.settings.speed)
+    return round((call.ended_steady - call.answered_steady) * network.settings.speed)
 
 
 def _write_form(network: PhoneNetwork, call: Call, status: str, sequence: int, at: datetime) -> dict[str, str]:
@@ -111,7 +111,7 @@ async def _send_with_retry(network: PhoneNetwork, callback: Callback, fault: str
 async def _send_once(network: PhoneNetwork, callback: Callback, attempt: int, fault: str | None) -> bool:
     """Return whether Twilio would try this callback again."""
     order = callback.call.order
-    sent_at = read_clock()
+    sent_at = network.read_clock()
     try:
         answer = await network.sender.send(order.status_callback, callback.form, method=order.status_callback_method)
     except DeliveryError as exc:
@@ -131,7 +131,7 @@ def _write_line(
 ) -> None:
     network.ledger.write(
         "callback",
-        at or read_clock(),
+        at or network.read_clock(),
         **callback.call.facts,
         event=callback.event,
         status=callback.status,

@@ -2,10 +2,11 @@
 
 import asyncio
 import secrets
+import time
 from collections import defaultdict
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -59,6 +60,10 @@ class Call:
     ringing_at: datetime | None = None
     answered_at: datetime | None = None
     ended_at: datetime | None = None
+    # For durations: seconds of a clock that nobody sets.
+    created_steady: float = field(default_factory=time.monotonic)
+    answered_steady: float | None = None
+    ended_steady: float | None = None
     life: asyncio.Task[None] | None = None
     callbacks: asyncio.Queue[Any] = field(default_factory=asyncio.Queue)
     callbacks_sent: int = 0
@@ -84,6 +89,9 @@ class PhoneNetwork:
         self.ledger = ledger
         self.sender = sender
         self.faults = FaultBox()
+        self.clock_offset = timedelta(0)
+        self.close_doors: Callable[[float], Coroutine[Any, Any, None]] | None = None
+        """Refuse connections for so many seconds; None while the server is not listening, or is closed already."""
         self.behaviours = dict(settings.behaviours)
         self.calls: dict[str, Call] = {}
         self.calls_by_number: defaultdict[str, list[Call]] = defaultdict(list)
@@ -100,6 +108,13 @@ class PhoneNetwork:
         self.ledger.write("call", arrived_at, **call.facts)
         return call
 
+    def forget_calls(self) -> None:
+        """Of calls that have ended nothing is left but the ledger; who is rung next is rung for the first time."""
+        self.calls = {sid: call for sid, call in self.calls.items() if not call.is_ended}
+        self.calls_by_number.clear()
+        for call in self.calls.values():
+            self.calls_by_number[call.order.to].append(call)
+
     def reserve_dial_delay(self) -> float:
         """Take the next place in the provider's queue; return the real seconds until it is dialled."""
         rate = self.settings.calls_per_second
@@ -109,6 +124,10 @@ class PhoneNetwork:
         dial_at = max(now, self._next_dial_at)
         self._next_dial_at = dial_at + 1 / rate
         return dial_at - now
+
+    def read_clock(self) -> datetime:
+        """Return now, in UTC, by the network's clock, which may have been set differently from the machine's."""
+        return datetime.now(UTC) + self.clock_offset
 
     async def pass_time(self, seconds: float) -> None:
         """Wait for `seconds` of the simulated world."""
@@ -134,8 +153,3 @@ class PhoneNetwork:
         if behaviour is None:
             return person_for(seed, number, call_index)
         return person_told_to(behaviour, seed, number, call_index)
-
-
-def read_clock() -> datetime:
-    """Return now, in UTC."""
-    return datetime.now(UTC)

@@ -1,5 +1,6 @@
 """Calls and errors as Twilio's REST API writes them in JSON."""
 
+import time
 from datetime import UTC, date, datetime
 from email.utils import format_datetime
 from typing import Any
@@ -60,7 +61,7 @@ def write_error(error: RestError) -> dict[str, Any]:
     }
 
 
-def find_calls(network: PhoneNetwork, query: MultiMapping[str], hidden_seconds: float, now: datetime) -> list[Call]:
+def find_calls(network: PhoneNetwork, query: MultiMapping[str], hidden_seconds: float) -> list[Call]:
     """Return the calls that match the query, newest first, without those younger than `hidden_seconds`.
 
     Raises RestError for dates that are none. Start times are compared by their day in UTC.
@@ -74,7 +75,7 @@ def find_calls(network: PhoneNetwork, query: MultiMapping[str], hidden_seconds: 
         if query.get("From") in (None, call.order.from_)
         and query.get("Status") in (None, call.status)
         and _started_within(call, first_day, last_day)
-        and (now - call.created_at).total_seconds() >= hidden_seconds
+        and time.monotonic() - call.created_steady >= hidden_seconds
     ]
 
 

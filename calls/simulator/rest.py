@@ -114,7 +114,7 @@ async def _list_calls(request: web.Request) -> web.Response:
     hidden = lag.seconds if lag else network.settings.lookup_lag
     if lag:
         request[FACTS]["fault"] = lag.kind
-    calls = find_calls(network, query, hidden, request[ARRIVED_AT])
+    calls = find_calls(network, query, hidden)
     return web.json_response(write_page(network, calls, query, request.path))
 
 

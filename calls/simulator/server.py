@@ -1,7 +1,9 @@
 """The simulated phone network as a running server: a Twilio-compatible provider on this machine."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from aiohttp import web
 
@@ -29,14 +31,34 @@ async def serve_phone_network(settings: NetworkSettings, host: str = "127.0.0.1"
             runner = web.AppRunner(create_app(network), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
             await runner.setup()
             try:
-                site = web.TCPSite(runner, host, port, backlog=1024)
-                await site.start()
-                yield f"http://{host}:{runner.addresses[0][1]}"
+                site = await _listen(runner, host, port)
+                address = runner.addresses[0]
+                network.close_doors = partial(_close_doors, network, runner, site, address)
+                yield f"http://{host}:{address[1]}"
             finally:
                 await network.stop()
                 await runner.cleanup()
     finally:
         ledger.close()
+
+
+async def _listen(runner: web.AppRunner, host: str, port: int) -> web.TCPSite:
+    site = web.TCPSite(runner, host, port, backlog=1024)
+    await site.start()
+    return site
+
+
+async def _close_doors(
+    network: PhoneNetwork, runner: web.AppRunner, site: web.TCPSite, address: tuple[str, int], seconds: float
+) -> None:
+    """Refuse connections for so many real seconds, and break off those that are open; calls go on."""
+    await site.stop()
+    for connection in list(runner.server.connections):
+        if connection.transport is not None:
+            connection.transport.abort()
+    await asyncio.sleep(seconds)
+    site = await _listen(runner, *address[:2])
+    network.close_doors = partial(_close_doors, network, runner, site, address)
 
 
 def create_app(network: PhoneNetwork) -> web.Application:

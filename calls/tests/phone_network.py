@@ -54,6 +54,13 @@ class RunningPhoneNetwork:
         """Say what happens at some numbers: answers, busy, no_answer, failed or hangs_up."""
         self._control("POST", "behaviours", behaviours)
 
+    def set_clock(self, offset_seconds: float) -> None:
+        """Put the network's clock so far ahead of the machine's."""
+        self._control("POST", "clock", {"offset_seconds": offset_seconds})
+
+    def reset_clock(self) -> None:
+        self._control("DELETE", "clock")
+
     def _control(self, method: str, name: str, body: Mapping[str, Any] | None = None) -> None:
         response = requests.request(method, f"{self.base_url}/simulator/{name}", json=body, timeout=5)
         assert response.ok, response.text
