@@ -1,6 +1,15 @@
 """For every test."""
 
+import os
+
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Without deadlines, because the database and the machine's other work slow examples down; nothing is kept in the tree.
+_ANYWHERE = {"database": None, "deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("suite", derandomize=True, max_examples=100, stateful_step_count=20, **_ANYWHERE)
+settings.register_profile("thorough", max_examples=3000, stateful_step_count=50, print_blob=True, **_ANYWHERE)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 
 @pytest.fixture(autouse=True)

@@ -87,6 +87,8 @@ def _possible_openings(hours: CallingHours, zone: ZoneInfo, day: date) -> Iterat
     next_midnight = datetime.combine(day + timedelta(days=1), time.min, tzinfo=zone).astimezone(UTC)
     if midnight.astimezone(zone).utcoffset() != next_midnight.astimezone(zone).utcoffset():
         yield _find_change(zone, midnight, next_midnight)
+        # Set back from just after midnight, the clock shows the end of yesterday a second time.
+        yield (start - timedelta(days=1)).replace(fold=1).astimezone(UTC)
 
 
 def _find_change(zone: ZoneInfo, before: datetime, after: datetime) -> datetime:

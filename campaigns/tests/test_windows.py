@@ -239,3 +239,10 @@ def test_no_minute_around_a_change_of_the_clock_opens_before_the_next_opening(zo
     for minutes in range(-2 * 24 * 60, 24 * 60, 397):
         now = at(change) + timedelta(minutes=minutes)
         assert next_opening(hours, [zone], now) == find_opening_minute_by_minute(hours, [zone], now, until)
+
+
+def test_a_clock_that_is_set_back_over_midnight_comes_to_the_end_of_yesterday_again():
+    late = CallingHours(start=time(23, 40), end=time(23, 50))
+    # Goose Bay until 2011: at 00:01 back to 23:01.
+    opening = next_opening(late, ["America/Goose_Bay"], at("1995-10-29T03:00:30"))
+    assert opening == at("1995-10-29T03:40")
