@@ -76,7 +76,7 @@ class ContactQuerySet(models.QuerySet["Contact"]):
 
 class Contact(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    campaign = models.ForeignKey(Campaign, on_delete=models.PROTECT, related_name="contacts")
+    campaign = models.ForeignKey(Campaign, on_delete=models.PROTECT, related_name="contacts", db_index=False)
     external_contact_id = models.CharField(max_length=100, blank=True, help_text="The name in your own system.")
     phone_number = models.CharField(max_length=16, validators=[validate_e164])
     email = models.EmailField(blank=True)
@@ -108,9 +108,10 @@ class Contact(models.Model):
     class Meta:
         ordering = ["-id"]
         constraints = [
+            # The number first: adding a do-not-call entry looks for it in every campaign.
             models.UniqueConstraint(
                 name="contact_number_is_unique_in_campaign",
-                fields=["campaign", "phone_number"],
+                fields=["phone_number", "campaign"],
                 violation_error_message="This campaign already has a contact with this number.",
             ),
             models.CheckConstraint(name="contact_number_is_e164", condition=Q(phone_number__regex=E164)),
@@ -125,6 +126,7 @@ class Contact(models.Model):
                 condition=Q(do_not_call=False) | ~Q(state__in=["pending", "not_reached"]),
             ),
         ]
+        # Few, because each claim writes a new entry into every one of them.
         indexes = [
             # The head of a lane: claims take the oldest due contacts of one campaign in one calling zone.
             models.Index(
@@ -137,9 +139,7 @@ class Contact(models.Model):
             ),
             # Whether a campaign that has nobody waiting is done.
             models.Index("campaign", name="contact_in_progress", condition=Q(state="in_progress")),
-            # Adding a do-not-call entry looks for the number in every campaign.
-            models.Index("phone_number", name="contact_phone_number"),
-            # The lists and counts by state of the admin.
+            # The lists and counts by state of the admin, and all contacts of a campaign.
             models.Index("campaign", "state", name="contact_state"),
         ]
 
