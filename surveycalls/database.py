@@ -24,9 +24,25 @@ POSTGRES_SCHEMES = {"postgres", "postgresql", "psql", "pgsql"}
 EMBEDDED_USER = "postgres"
 START_TIMEOUT_SECONDS = 60
 
-# A claim never rests inside its transaction. One whose process was frozen there would keep every other
+# A network that swallows packets tells neither end, and without these each would wait: for an answer that was asked
+# for a quarter of an hour, for one that is on its way two hours. libpq and the server leave both alone on a Unix
+# socket.
+SILENCE_MILLISECONDS = 10_000
+KEEPALIVES = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
+CONNECT_SECONDS = 5
+
+# Our end gives up a server that is silent for so long.
+CLIENT_OPTIONS = {"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": SILENCE_MILLISECONDS, **KEEPALIVES}
+
+# The server gives us up likewise, and with us the advisory lock of a shift, and connections that nobody will use again.
+# A claim never rests inside its transaction. One whose process was frozen there, or cut off, would keep every other
 # scheduler from the provider's row, so the server ends it.
-SESSION_OPTIONS = "-c idle_in_transaction_session_timeout=10000"
+_SERVER_PARAMETERS = {
+    "idle_in_transaction_session_timeout": SILENCE_MILLISECONDS,
+    "tcp_user_timeout": SILENCE_MILLISECONDS,
+    **{f"tcp_{name}": value for name, value in KEEPALIVES.items()},
+}
+SESSION_OPTIONS = " ".join(f"-c {name}={value}" for name, value in _SERVER_PARAMETERS.items())
 
 _EXAMPLE = "Use postgres://user:password@host:5432/name, or leave DATABASE_URL unset for the embedded server."
 
@@ -45,7 +61,7 @@ def configure_database(data_dir: Path) -> dict[str, Any]:
         raise ImproperlyConfigured(f"DATABASE_URL names no database. {_EXAMPLE}")
     settings["CONN_MAX_AGE"] = 60
     settings["CONN_HEALTH_CHECKS"] = True
-    settings["OPTIONS"] = {"options": SESSION_OPTIONS} | settings.get("OPTIONS", {})
+    settings["OPTIONS"] = CLIENT_OPTIONS | {"options": SESSION_OPTIONS} | settings.get("OPTIONS", {})
     return settings
 
 

@@ -5,7 +5,7 @@ import os
 import secrets
 import tempfile
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import environ
 from django.templatetags.static import static
@@ -71,6 +71,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "surveycalls.probes.ProbesMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -98,6 +99,10 @@ TEMPLATES = [
 # The database
 DATABASE_IS_EMBEDDED = is_embedded()
 DATABASES = {"default": configure_database(DATA_DIR)}
+
+# Metrics: what the processes of this machine count for one database is kept together, and shown to who knows the token.
+METRICS_DIR = DATA_DIR / "metrics" / quote(DATABASES["default"]["NAME"], safe="")
+METRICS_TOKEN = read_text("METRICS_TOKEN")
 
 # Transport security follows from the public address: a site reached over https insists on it.
 _https = PUBLIC_BASE_URL.startswith("https://")
@@ -171,14 +176,14 @@ Q_CLUSTER = {
     "max_attempts": 2,
     "ack_failures": True,
     "catch_up": False,
-    "poll": 0.2,
     "save_limit": 250,
     "label": "Background jobs",
 }
 if REDIS_URL := read_redis_url("REDIS_URL"):
     Q_CLUSTER["redis"] = REDIS_URL
 else:
-    Q_CLUSTER["orm"] = "default"
+    # Its broker waits by itself until there is a job; a pause after that would come on top.
+    Q_CLUSTER |= {"orm": "default", "broker_class": "calls.queue.WokenBroker", "poll": 0}
 
 
 # The admin's looks

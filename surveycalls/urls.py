@@ -1,4 +1,4 @@
-"""Every address of the site."""
+"""Every address of the site, but for those that machines ask (surveycalls/probes.py)."""
 
 from django.contrib import admin
 from django.urls import include, path

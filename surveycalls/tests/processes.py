@@ -43,3 +43,8 @@ def run_manage(*arguments, **environment):
         text=True,
         timeout=120,
     )
+
+
+def is_demanded(what):
+    """Whether REQUIRE_... says that this machine has what a test would otherwise be skipped without."""
+    return os.environ.get(f"REQUIRE_{what}", "") not in ("", "0")

@@ -12,7 +12,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from surveycalls import database
-from surveycalls.database import SESSION_OPTIONS, configure_database
+from surveycalls.database import CLIENT_OPTIONS, SESSION_OPTIONS, configure_database
 from surveycalls.tests.processes import PRODUCTION, ROOT, make_environment, run_python
 
 STOP_SECONDS = 20
@@ -229,7 +229,13 @@ def test_database_url_is_used_when_it_is_set(configure):
     assert settings["ENGINE"] == "django.db.backends.postgresql"
     assert (settings["HOST"], settings["PORT"], settings["NAME"]) == ("db.example.org", 6543, "surveys")
     assert (settings["USER"], settings["PASSWORD"]) == ("ringer", "pass#word")
-    assert settings["OPTIONS"] == {"sslmode": "require", "options": SESSION_OPTIONS}
+    assert settings["OPTIONS"] == {"sslmode": "require", "options": SESSION_OPTIONS} | CLIENT_OPTIONS
+
+
+def test_what_database_url_says_of_the_connection_stands(configure):
+    settings = configure("postgres://db.example.org/surveys?tcp_user_timeout=30000&connect_timeout=2")
+    assert settings["OPTIONS"]["tcp_user_timeout"] == 30000
+    assert settings["OPTIONS"]["connect_timeout"] == 2
 
 
 def test_database_name_replaces_the_name_in_database_url(configure, monkeypatch):

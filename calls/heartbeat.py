@@ -1,0 +1,34 @@
+"""The sign of life that schedulers and the cluster's shifts leave in the provider's row, for all machines to see."""
+
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Value
+from django.db.models.functions import Coalesce, Greatest
+
+from calls.models import ProviderConfig
+
+# All of them together write no more often.
+EVERY = timedelta(seconds=10)
+
+# A cluster looks for work once a minute, whatever the interval of schedulers is.
+LONGEST_REST = timedelta(seconds=60)
+RESTS_THAT_MAY_BE_MISSED = 3
+
+
+def beat(provider: ProviderConfig | None, *, now: datetime, interval_seconds: float) -> None:
+    """After a claim, with the row as the claim saw it; None when another scheduler had it, which is alive then.
+
+    Waits for nobody: who holds the row is alive, or writes a sign of life with the next claim.
+    """
+    if provider is None or (provider.scheduler_seen_at and now - provider.scheduler_seen_at < EVERY):
+        return
+    rest = max(timedelta(seconds=interval_seconds), LONGEST_REST)
+    expected_by = Value(now + RESTS_THAT_MAY_BE_MISSED * rest)
+    with transaction.atomic():
+        free = ProviderConfig.objects.select_for_update(skip_locked=True, no_key=True).filter(pk=provider.pk)
+        ProviderConfig.objects.filter(pk__in=free.values("pk")).update(
+            scheduler_seen_at=now,
+            # Of schedulers with different intervals the most patient one counts.
+            scheduler_expected_by=Greatest(Coalesce("scheduler_expected_by", expected_by), expected_by),
+        )

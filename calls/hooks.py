@@ -1,0 +1,126 @@
+"""Tells receivers of `calls.signals` what happened, so that none of them can hurt a call.
+
+They run in a thread of their own, behind a queue that is bounded. A receiver that raises is logged. One that hangs
+holds up the receivers of its process and nobody else: when the queue is full, news is dropped and counted.
+"""
+
+import os
+import queue
+import threading
+import time
+from functools import partial
+from multiprocessing.util import Finalize
+from typing import Any
+
+import structlog
+from django.db import close_old_connections, connections, transaction
+from django.dispatch import Signal
+
+from calls.metrics import counting
+from calls.models import CallAttempt
+from calls.signals import attempt_claimed, attempt_ended, attempt_placed
+from contacts.models import CallOutcome
+
+log = structlog.get_logger(__name__)
+
+WAITING = 1000
+DRAIN_SECONDS = 2.0
+WARN_EVERY_SECONDS = 60.0
+
+
+def announce_claimed(attempt: CallAttempt) -> None:
+    _announce(attempt_claimed, attempt)
+
+
+def announce_placed(attempt: CallAttempt, provider_call_id: str) -> None:
+    _announce(attempt_placed, attempt, provider_call_id=provider_call_id)
+
+
+def announce_ended(attempt: CallAttempt, outcome: CallOutcome, *, given_back: bool = False) -> None:
+    """Also counts it, which is exact and needs no receiver."""
+    counting.count_end(attempt.campaign_id, counting.GIVEN_BACK if given_back else outcome.value)
+    _announce(attempt_ended, attempt, outcome=outcome.value, given_back=given_back)
+
+
+def _announce(signal: Signal, attempt: CallAttempt, **facts: Any) -> None:
+    """Once the current transaction has committed. Plain values: a row would be read by two threads at once."""
+    if not signal.has_listeners(CallAttempt):
+        return
+    facts |= {
+        "attempt_id": attempt.pk,
+        "call_id": attempt.call_id,
+        "attempt_number": attempt.attempt_number,
+        "contact_id": attempt.contact_id,
+        "campaign_id": attempt.campaign_id,
+    }
+    transaction.on_commit(partial(_messenger.tell, signal, facts), robust=True)
+
+
+class Messenger:
+    """The queue and the thread of one process; the thread begins with the first news."""
+
+    def __init__(self, waiting: int = WAITING) -> None:
+        self._news: queue.Queue[tuple[Signal, dict[str, Any]]] = queue.Queue(waiting)
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+        self._warn_at = 0.0
+
+    def tell(self, signal: Signal, facts: dict[str, Any]) -> None:
+        """Never waits."""
+        self._start()
+        try:
+            self._news.put_nowait((signal, facts))
+        except queue.Full:
+            counting.count_dropped_hook()
+            if time.monotonic() >= self._warn_at:
+                self._warn_at = time.monotonic() + WARN_EVERY_SECONDS
+                log.warning("hooks.dropped", waiting=self._news.maxsize)
+
+    def drain(self, seconds: float = DRAIN_SECONDS) -> bool:
+        """Give the receivers so long to hear what is still waiting; whether they have."""
+        end = time.monotonic() + seconds
+        while self._news.unfinished_tasks and time.monotonic() < end:
+            time.sleep(0.01)
+        return not self._news.unfinished_tasks
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None:
+                # A daemon: a receiver that hangs must not keep the process from ending.
+                self._thread = threading.Thread(target=self._run, name="hooks", daemon=True)
+                self._thread.start()
+                # Unlike atexit's, it is also called where multiprocessing ends a worker of the cluster.
+                Finalize(None, self.drain, exitpriority=0)
+
+    def _run(self) -> None:
+        while True:
+            signal, facts = self._news.get()
+            try:
+                _send(signal, facts)
+            except BaseException:
+                log.exception("hooks.failed")
+            finally:
+                self._news.task_done()
+
+
+def _send(signal: Signal, facts: dict[str, Any]) -> None:
+    close_old_connections()
+    try:
+        for _, answer in signal.send_robust(sender=CallAttempt, **facts):  # it logs what was raised
+            if isinstance(answer, Exception):
+                counting.count_failed_hook()
+    finally:
+        # Whatever a receiver has left open, a transaction or a lock, ends here.
+        connections.close_all()
+
+
+_messenger = Messenger()
+
+
+def _begin_anew() -> None:
+    """In the child of a fork, which has the queue but not the thread."""
+    global _messenger
+    _messenger = Messenger()
+
+
+os.register_at_fork(after_in_child=_begin_anew)

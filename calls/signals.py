@@ -1,0 +1,12 @@
+"""What integrators may listen to; docs/hooks.md says what they can rely on."""
+
+from django.dispatch import Signal
+
+# The attempt's row is committed; its call is about to be placed.
+attempt_claimed = Signal()
+
+# The provider has accepted the call, and named it: provider_call_id.
+attempt_placed = Signal()
+
+# The attempt has its outcome, which stands: outcome, and given_back when nobody was rung.
+attempt_ended = Signal()

@@ -1,0 +1,197 @@
+from contextlib import contextmanager
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.db import OperationalError, connection
+from django.db.migrations.recorder import MigrationRecorder
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from prometheus_client.parser import text_string_to_metric_families
+
+from calls.metrics import counting, facts
+from calls.models import ProviderConfig
+from calls.tests.factories import CallAttemptFactory
+from campaigns.models import Campaign, CampaignStatus
+from campaigns.tests.factories import CampaignFactory
+from contacts.models import Contact, ContactState
+from contacts.tests.factories import ContactFactory
+
+TOKEN = "the-token-of-prometheus"
+
+
+@pytest.fixture
+def scrape(client, settings, db):
+    settings.METRICS_TOKEN = TOKEN
+
+    def get():
+        response = client.get("/metrics", headers={"authorization": f"Bearer {TOKEN}"})
+        assert response.status_code == 200
+        families = text_string_to_metric_families(response.text)
+        return {
+            (sample.name, tuple(sorted(sample.labels.items()))): sample.value for f in families for sample in f.samples
+        }
+
+    return get
+
+
+def value(samples, metric, /, **labels):
+    return samples.get((f"surveycalls_{metric}", tuple(sorted(labels.items()))))
+
+
+def show_a_scheduler(seconds=60):
+    now = timezone.now()
+    ProviderConfig.objects.update(scheduler_seen_at=now, scheduler_expected_by=now + timedelta(seconds=seconds))
+
+
+@contextmanager
+def broken_database(monkeypatch):
+    def fail(*_arguments, **_names):
+        raise OperationalError('connection to server at "10.9.8.7", user "postgres" failed')
+
+    with monkeypatch.context() as patched:
+        patched.setattr(connection, "cursor", fail)
+        patched.setattr(facts.transaction, "atomic", fail)
+        yield
+
+
+def test_healthz_asks_nobody(client):
+    response = client.get("/healthz")  # the database is barred in a test that does not ask for it
+    assert (response.status_code, response.text) == (200, "The process answers.\n")
+
+
+@pytest.mark.django_db
+def test_readyz_is_content_with_a_database_and_a_live_scheduler(client):
+    show_a_scheduler()
+    assert client.get("/readyz").status_code == 200
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("seconds", [None, -1])
+def test_readyz_says_that_no_scheduler_lives(client, seconds):
+    if seconds:
+        show_a_scheduler(seconds)
+    response = client.get("/readyz")
+    assert (response.status_code, response.text) == (503, "No scheduler has given a sign of life in time.\n")
+
+
+@pytest.mark.django_db
+def test_readyz_says_that_migrations_are_missing(client):
+    show_a_scheduler()
+    MigrationRecorder.Migration.objects.filter(app="calls").latest("id").delete()
+    response = client.get("/readyz")
+    assert response.status_code == 503
+    assert response.text == "Migrations are not applied: 1 of them. Run manage.py migrate.\n"
+
+
+@pytest.mark.django_db
+def test_readyz_says_that_the_database_is_away_and_nothing_about_it(client, monkeypatch):
+    with broken_database(monkeypatch):
+        response = client.get("/readyz")
+    assert (response.status_code, response.text) == (503, "The database cannot be reached.\n")
+
+
+@pytest.mark.parametrize("path, status", [("/healthz", 200), ("/metrics", 403), ("/admin/", 400)])
+def test_probes_come_over_http_with_any_host_and_other_pages_do_not(client, settings, path, status):
+    settings.SECURE_SSL_REDIRECT = True
+    settings.ALLOWED_HOSTS = ["calls.example.org"]
+    assert client.get(path, headers={"host": "10.1.2.3:8000"}).status_code == status
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+def test_probes_are_only_read(client, path):
+    assert client.post(path).status_code == 405
+
+
+@pytest.mark.parametrize("path", ["/healthz/", "/metricsx", "/readyz/x"])
+def test_nothing_else_is_a_probe(client, path):
+    assert client.get(path).status_code == 404
+
+
+def test_metrics_are_refused_to_everybody_without_a_token_in_the_settings(client, settings):
+    settings.METRICS_TOKEN = ""
+    for header in ({}, {"authorization": "Bearer "}):
+        assert client.get("/metrics", headers=header).status_code == 403
+
+
+@pytest.mark.parametrize("sent", ["", "Bearer", "Bearer wrong", f"Basic {TOKEN}", TOKEN, "Bearer \u20ac"])
+def test_metrics_are_refused_without_the_token(client, settings, sent):
+    settings.METRICS_TOKEN = TOKEN
+    assert client.get("/metrics", headers={"authorization": sent}).status_code == 401
+
+
+def test_a_scrape_shows_lines_campaigns_and_who_is_due(scrape):
+    show_a_scheduler()
+    ProviderConfig.objects.update(max_concurrent_calls=7, calls_per_second=3)
+    campaign = CampaignFactory(name='"Città"\n{x}', status=CampaignStatus.RUNNING)
+    ContactFactory.create_batch(3, campaign=campaign, next_attempt_at=timezone.now() - timedelta(minutes=5))
+    ContactFactory(campaign=campaign, next_attempt_at=timezone.now() + timedelta(minutes=5))
+    busy = ContactFactory(campaign=campaign, state=ContactState.IN_PROGRESS, next_attempt_at=None)
+    CallAttemptFactory(ringing=True, contact=busy)
+    Campaign.objects.filter(pk=campaign.pk).update(allowed_call_start=None, allowed_call_end=None)
+    samples, pk = scrape(), str(campaign.pk)
+    assert value(samples, "calls_allowed") == 7
+    assert value(samples, "calls_per_second_allowed") == 3
+    assert value(samples, "calls_open", status="ringing") == 1
+    assert value(samples, "calls_open", status="queued") == 0
+    assert value(samples, "campaign_info", campaign=pk, name='"Città"\n{x}', status="running") == 1
+    due = [value(samples, "contacts_due", campaign=pk, hours=hours) for hours in ("open", "closed")]
+    assert sum(due) == 3
+    if due[0]:
+        assert 299 < value(samples, "oldest_due_contact_age_seconds", campaign=pk) < 400
+    assert value(samples, "scheduler_alive") == 1
+    assert value(samples, "dialling_enabled") == 1
+    assert value(samples, "breaker_open") == 0
+
+
+def test_large_numbers_of_due_contacts_are_counted_up_to_a_limit(scrape, monkeypatch):
+    monkeypatch.setattr(facts, "COUNTED_CONTACTS", 4)
+    campaign = CampaignFactory(status=CampaignStatus.RUNNING)
+    ContactFactory.create_batch(6, campaign=campaign, calling_zone="Europe/Rome")
+    due_since = timezone.now() - timedelta(minutes=5)
+    Contact.objects.update(next_attempt_at=due_since)
+    samples = scrape()
+    due = [value(samples, "contacts_due", campaign=str(campaign.pk), hours=hours) for hours in ("open", "closed")]
+    assert sum(due) == 4
+
+
+def test_a_campaign_is_shown_for_an_hour_after_its_end(scrape):
+    campaign = CampaignFactory(status=CampaignStatus.COMPLETED)
+    counting.attempts_ended.labels(str(campaign.pk), "busy").inc()
+    assert value(scrape(), "attempts_ended_total", campaign=str(campaign.pk), outcome="busy") == 1
+    Campaign.objects.update(updated_at=timezone.now() - timedelta(hours=2))
+    assert not any(str(campaign.pk) in str(labels) for _, labels in scrape())
+
+
+def test_a_campaign_that_is_not_there_is_not_shown(scrape):
+    unknown = str(uuid4())
+    counting.attempts_ended.labels(unknown, "busy").inc()
+    assert not any(unknown in str(labels) for _, labels in scrape())
+
+
+def test_a_scrape_asks_as_many_questions_however_many_there_are(scrape):
+    CampaignFactory(status=CampaignStatus.RUNNING)
+    with CaptureQueriesContext(connection) as for_none:
+        scrape()
+    for _ in range(3):
+        ContactFactory.create_batch(5, campaign=CampaignFactory(status=CampaignStatus.RUNNING))
+    with CaptureQueriesContext(connection) as for_many:
+        scrape()
+    assert len(for_many) <= len(for_none) + 1  # lanes are asked for who is due when there are any
+
+
+def test_a_scrape_holds_no_phone_number(scrape):
+    contact = ContactFactory(phone_number="+12025550147", external_contact_id="Maria Rossi")
+    CallAttemptFactory(ringing=True, contact=contact)
+    ProviderConfig.objects.update(outbound_number="+12025550199", last_error="a call to +12025550147 failed")
+    text = str(scrape())
+    for secret in ("2025550147", "2025550199", "Maria"):
+        assert secret not in text
+
+
+def test_without_the_database_a_scrape_says_so_and_shows_what_was_counted(scrape, monkeypatch):
+    with broken_database(monkeypatch):
+        samples = scrape()
+    assert value(samples, "database_up") == 0
+    assert value(samples, "calls_started_total") is not None
+    assert value(samples, "calls_allowed") is None
