@@ -8,12 +8,14 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, OuterRef, Subquery
+from django.db.models import F
 
 from calls import breaker, pacing
 from calls.clock import Clock
-from calls.lanes import Lane, find_lanes, find_next_change, longest_way, read_heads
+from calls.lanes import Openings, find_next_change, longest_way
+from calls.metrics import counting
 from calls.models import CallAttempt, ProviderConfig
+from calls.roster import Roster
 from calls.sharing import Demand, share_lines
 from campaigns.models import Campaign, CampaignStatus
 from contacts.exclusion import exclude_contacts, numbers_on_do_not_call
@@ -44,7 +46,11 @@ class Reason(StrEnum):
 
 @dataclass(kw_only=True)
 class Claim:
-    """``attempts`` in the order of their start; ``look_again_at`` is when the answer may be another."""
+    """``attempts`` in the order of their start; ``look_again_at`` is when the answer may be another.
+
+    ``reasons`` are given by claims that have read the roster anew, and by those that could claim nobody.
+    ``is_thorough``: it has read the roster anew.
+    """
 
     now: datetime
     provider: ProviderConfig | None
@@ -53,14 +59,34 @@ class Claim:
     reasons: dict[UUID, Reason] = field(default_factory=dict)
     look_again_at: datetime | None = None
     open_calls: int = 0
+    is_thorough: bool = False
 
 
-def claim_calls(*, max_concurrent_calls: int | None, batch_size: int, room: int, clock: Clock) -> Claim:
-    """Claim as many calls as may start within the next second.
+@counting.measure_claim
+def claim_calls(
+    *, max_concurrent_calls: int | None, batch_size: int, room: int, clock: Clock, roster: Roster | None = None
+) -> Claim:
+    """Claim as many calls as may start within the pacing horizon.
 
     Their number is bounded by the free lines (of the provider, and below ``max_concurrent_calls``), the rate,
-    the batch and the ``room``, which is how many the caller can send at once.
+    the batch and the ``room``, which is how many the caller can send at once. ``roster`` is what the caller
+    remembers from its last claim; without it everything is read.
     """
+    roster = roster or Roster()
+    limits = (max_concurrent_calls, batch_size, room)
+    try:
+        claim = _claim(*limits, clock, roster)
+        if not claim.attempts and not claim.blocked and not claim.is_thorough:
+            # Memory must not be the reason why nobody is rung.
+            roster.forget()
+            claim = _claim(*limits, clock, roster)
+    except BaseException:
+        roster.forget()
+        raise
+    return claim
+
+
+def _claim(max_concurrent_calls: int | None, batch_size: int, room: int, clock: Clock, roster: Roster) -> Claim:
     with transaction.atomic():
         # 1. The lock. Whoever holds it is filling the same lines.
         provider = ProviderConfig.objects.select_for_update(skip_locked=True, no_key=True).first()
@@ -72,24 +98,26 @@ def claim_calls(*, max_concurrent_calls: int | None, batch_size: int, room: int,
 
         # 2. What may start. Counted in a later statement than the lock: a count from before it, or of the
         #    same statement, may not see what the last holder of the lock has claimed.
-        open_calls = CallAttempt.objects.count_open_by_campaign()
+        open_calls, newest_starts = roster.count_open(provider.claims, now)
         claim.open_calls = sum(open_calls.values())
         starts = _plan_starts(claim, _lowest(provider.max_concurrent_calls, max_concurrent_calls), batch_size, room)
-        campaigns = _find_campaigns(now)
         if claim.blocked:
-            claim.reasons = dict.fromkeys((campaign.pk for campaign in campaigns), claim.blocked)
-            return claim
-        if not campaigns:
-            claim.blocked = Reason.NO_CAMPAIGN
-            claim.reasons = _explain_outside_dates(campaigns)
+            claim.reasons = _explain_blocked(claim.blocked, now)
             return claim
 
         # 3. Who is due, and whose turn it is.
-        lanes = find_lanes(campaigns, now)
-        read_heads([lane for lane in lanes if lane.is_open], len(starts))
-        demands = [_state_demand(campaign, lanes, open_calls, now) for campaign in campaigns]
+        openings = Openings(now)
+        if not roster.is_current(now):
+            roster.read(openings, now)
+            claim.is_thorough = True
+        if not roster.campaigns:
+            claim.blocked = Reason.NO_CAMPAIGN
+            claim.reasons = _explain_outside_dates(roster)
+            return claim
+        roster.note_served(newest_starts)
+        demands = roster.state_demands(open_calls, len(starts), now)
         chosen = share_lines(demands, len(starts))
-        contacts = _lock_contacts(chosen, now)
+        contacts = _lock_contacts(chosen, open_calls, openings, now)
 
         # 4. Write it down.
         if contacts:
@@ -97,12 +125,28 @@ def claim_calls(*, max_concurrent_calls: int | None, batch_size: int, room: int,
             _store_pacing(provider, claim.attempts[-1].start_at, now)
         elif chosen:
             claim.look_again_at = now + MISSED_RETRY
-        else:
-            claim.look_again_at = find_next_change(lanes, now)
-        claim.reasons = _explain(campaigns, lanes, demands, contacts, now)
-        if not contacts:
-            claim.reasons |= _explain_outside_dates(campaigns)
+        elif claim.is_thorough:
+            claim.look_again_at = find_next_change(roster.all_lanes(), openings, now)
+        if claim.is_thorough:
+            claim.reasons = _explain(roster, demands, contacts, openings, open_calls)
+            if not contacts:
+                claim.reasons |= _explain_outside_dates(roster)
+    _remember(roster, claim, is_complete=len(contacts) == len(chosen))
     return claim
+
+
+def push_back(debt: timedelta, clock: Clock, *, latest: datetime) -> datetime | None:
+    """Move all starts that are not planned yet by so much; returns the instant from which on they stand later.
+
+    None, and nothing has moved, when starts are planned beyond ``latest``. Waits for the provider's row.
+    """
+    with transaction.atomic():
+        provider = ProviderConfig.objects.select_for_update(no_key=True).get()
+        first = max(clock.synchronise(), provider.next_call_at or clock())
+        if first > latest:
+            return None
+        ProviderConfig.objects.update(next_call_at=first + debt)
+    return first
 
 
 def replan_starts(planned: Sequence[datetime], clock: Clock, *, not_before: datetime | None = None) -> list[datetime]:
@@ -114,11 +158,16 @@ def replan_starts(planned: Sequence[datetime], clock: Clock, *, not_before: date
     with transaction.atomic():
         provider = ProviderConfig.objects.select_for_update(no_key=True).get()
         now = clock.synchronise()
-        gap = pacing.gap_between(provider.calls_per_second)
-        claimed_since = provider.next_call_at is not None and provider.next_call_at > planned[-1] + gap
-        first = max(now, not_before or now, provider.next_call_at if claimed_since else now)
-        starts = [first + index * gap for index in range(len(planned))]
-        ProviderConfig.objects.update(next_call_at=starts[-1] + gap)
+        rate = provider.calls_per_second
+        starts = pacing.plan_again(
+            now,
+            planned,
+            next_call_at=provider.next_call_at,
+            calls_per_second=rate,
+            send_deadline=_send_deadline(),
+            not_before=not_before,
+        )
+        ProviderConfig.objects.update(next_call_at=starts[-1] + pacing.gap_between(rate))
     return starts
 
 
@@ -140,65 +189,55 @@ def _plan_starts(claim: Claim, lines: int, batch_size: int, room: int) -> list[d
     if claim.blocked:
         return []
     wanted = min(lines - claim.open_calls, batch_size, room)
+    rate = provider.calls_per_second
+    next_call_at = pacing.believe(provider.next_call_at, now, calls_per_second=rate, send_deadline=_send_deadline())
     starts = pacing.plan_starts(
         now,
-        next_call_at=provider.next_call_at,
-        calls_per_second=provider.calls_per_second,
+        next_call_at=next_call_at,
+        calls_per_second=rate,
         wanted=1 if breaker.is_probing(provider) else wanted,
     )
     if not starts:
         claim.blocked = Reason.RATE_USED_UP
-        claim.look_again_at = provider.next_call_at - pacing.HORIZON
+        claim.look_again_at = next_call_at - pacing.HORIZON
+        if next_call_at != provider.next_call_at:
+            provider.next_call_at = next_call_at
+            provider.save(update_fields=["next_call_at"])
     return starts
 
 
-def _find_campaigns(now: datetime) -> list[Campaign]:
-    """Those that may ring now; the one that was served longest ago comes first."""
-    newest_attempt = CallAttempt.objects.filter(campaign=OuterRef("pk")).order_by("-id").values("id")[:1]
-    served = Campaign.objects.dialling(now).annotate(newest_attempt=Subquery(newest_attempt))
-    return list(served.order_by(F("newest_attempt").asc(nulls_first=True), "id"))
+def _lock_contacts(
+    chosen: Sequence[UUID], open_calls: dict[UUID, int], openings: Openings, now: datetime
+) -> list[Contact]:
+    """Lock the chosen contacts, in their order, less those that may not be called, whatever they were chosen by.
 
-
-def _state_demand(campaign: Campaign, lanes: Sequence[Lane], open_calls: dict[UUID, int], now: datetime) -> Demand:
-    due = sorted(
-        (due_at, contact, number)
-        for lane in lanes
-        if lane.campaign is campaign
-        for contact, number, due_at in lane.heads
-        if due_at <= now
-    )
-    return Demand(
-        campaign=campaign.pk,
-        open_calls=open_calls.get(campaign.pk, 0),
-        limit=campaign.max_concurrent_calls,
-        waiting=[(contact, number) for _, contact, number in due],
-    )
-
-
-def _lock_contacts(chosen: Sequence[UUID], now: datetime) -> list[Contact]:
-    """Lock the chosen contacts, in their order, less those that may not be called any more.
-
-    Those who should not have been waiting at all, because their number is on the do-not-call list or their
-    attempts are used up, are taken out for good, so that the next claim does not meet them again.
+    Campaigns are read with them, as they are now. Those who should not have been waiting at all, because their
+    number is on the do-not-call list or their attempts are used up, are taken out for good, so that the next
+    claim does not meet them again.
     """
     locked = (
         Contact.objects.due(now)
-        .filter(pk__in=chosen)
+        .filter(pk__in=chosen, campaign__in=Campaign.objects.dialling(now))
         .select_related("campaign")
         .select_for_update(skip_locked=True, of=("self",))
     )
     contacts = {contact.pk: contact for contact in locked}
     listed = numbers_on_do_not_call({contact.phone_number for contact in contacts.values()})
-    used_up = [pk for pk, contact in contacts.items() if contact.attempts_count >= contact.campaign.max_attempts]
+    used_up = {pk for pk, contact in contacts.items() if contact.attempts_count >= contact.campaign.max_attempts}
     if listed:
         exclude_contacts(Contact.objects.filter(pk__in=contacts, phone_number__in=listed))
     if used_up:
         Contact.objects.filter(pk__in=used_up).update(next_attempt_at=None)
-    return [
-        contacts[pk]
-        for pk in chosen
-        if pk in contacts and pk not in used_up and contacts[pk].phone_number not in listed
-    ]
+    allowed = []
+    room = dict(open_calls)
+    for contact in (contacts[pk] for pk in chosen if pk in contacts and pk not in used_up):
+        campaign = contact.campaign
+        calls = room.get(campaign.pk, 0)
+        has_room = campaign.max_concurrent_calls is None or calls < campaign.max_concurrent_calls
+        if contact.phone_number not in listed and has_room and openings.is_open(campaign, contact.calling_zone):
+            room[campaign.pk] = calls + 1
+            allowed.append(contact)
+    return allowed
 
 
 def _write_attempts(contacts: Sequence[Contact], starts: Sequence[datetime], now: datetime) -> list[CallAttempt]:
@@ -216,9 +255,13 @@ def _write_attempts(contacts: Sequence[Contact], starts: Sequence[datetime], now
 
 def _send_before(contact: Contact, now: datetime) -> datetime:
     """The send deadline, or sooner when a call that is sent just before it would ring too late."""
-    deadline = now + timedelta(seconds=settings.CALL_SEND_DEADLINE_SECONDS)
+    deadline = now + _send_deadline()
     may_ring = contact.campaign.is_open_for(contact.calling_zone, deadline + longest_way())
     return deadline if may_ring else now + pacing.LAST_CALL
+
+
+def _send_deadline() -> timedelta:
+    return timedelta(seconds=settings.CALL_SEND_DEADLINE_SECONDS)
 
 
 def _store_pacing(provider: ProviderConfig, last_start: datetime, now: datetime) -> None:
@@ -226,39 +269,60 @@ def _store_pacing(provider: ProviderConfig, last_start: datetime, now: datetime)
     if breaker.is_probing(provider):
         # Until the probe has succeeded nobody else is rung.
         provider.paused_until = now + breaker.pause_after(provider.consecutive_failures)
-    provider.save(update_fields=["next_call_at", "paused_until"])
+    provider.claims += 1
+    provider.save(update_fields=["next_call_at", "paused_until", "claims"])
 
 
-def _explain_outside_dates(campaigns: Sequence[Campaign]) -> dict[UUID, Reason]:
+def _remember(roster: Roster, claim: Claim, *, is_complete: bool) -> None:
+    """For the next claim, once this one is committed."""
+    if not is_complete:
+        roster.forget()  # it named people who may not be called
+        return
+    if claim.attempts:
+        roster.note_claimed(claim.attempts, claim.provider.claims)
+    roster.resume_after(
+        {attempt.contact_id for attempt in claim.attempts}, {attempt.campaign_id for attempt in claim.attempts}
+    )
+
+
+def _explain_blocked(blocked: Reason, now: datetime) -> dict[UUID, Reason]:
+    return dict.fromkeys(Campaign.objects.dialling(now).values_list("pk", flat=True), blocked)
+
+
+def _explain_outside_dates(roster: Roster) -> dict[UUID, Reason]:
     """For the campaigns that are running and not among those that may ring."""
-    others = Campaign.objects.filter(status=CampaignStatus.RUNNING).exclude(pk__in=[one.pk for one in campaigns])
-    return dict.fromkeys(others.values_list("pk", flat=True), Reason.OUTSIDE_DATES)
+    running = Campaign.objects.filter(status=CampaignStatus.RUNNING).values_list("pk", flat=True)
+    return dict.fromkeys((pk for pk in running if pk not in roster.campaigns), Reason.OUTSIDE_DATES)
 
 
 def _explain(
-    campaigns: Sequence[Campaign],
-    lanes: Sequence[Lane],
+    roster: Roster,
     demands: Sequence[Demand],
     contacts: Sequence[Contact],
-    now: datetime,
+    openings: Openings,
+    open_calls: dict[UUID, int],
 ) -> dict[UUID, Reason]:
     """For each campaign that got nothing, why."""
     served = {contact.campaign_id for contact in contacts}
+    waiting = {demand.campaign for demand in demands if demand.waiting}
+    unasked = roster.campaigns.keys() - {demand.campaign for demand in demands}
+    waiting |= roster.find_due(unasked, openings.now)
     reasons = {}
-    for campaign, demand in zip(campaigns, demands, strict=True):
-        own = [lane for lane in lanes if lane.campaign is campaign]
-        if campaign.pk in served:
+    for pk, campaign in roster.campaigns.items():
+        own = roster.lanes_of(pk)
+        limit = campaign.max_concurrent_calls
+        if pk in served:
             continue
-        if demand.limit is not None and demand.open_calls >= demand.limit:
-            reasons[campaign.pk] = Reason.CAMPAIGN_LINES_BUSY
-        elif demand.waiting:
-            reasons[campaign.pk] = Reason.OTHERS_FIRST
+        if limit is not None and open_calls.get(pk, 0) >= limit:
+            reasons[pk] = Reason.CAMPAIGN_LINES_BUSY
+        elif pk in waiting:
+            reasons[pk] = Reason.OTHERS_FIRST
         elif not own:
-            reasons[campaign.pk] = Reason.NOBODY_WAITING
+            reasons[pk] = Reason.NOBODY_WAITING
         elif not any(lane.is_open for lane in own):
             # Only a claim that has nothing else to do asks for openings: they take time to find.
-            never = not contacts and not any(campaign.next_opening_for(lane.calling_zone, now) for lane in own)
-            reasons[campaign.pk] = Reason.NEVER_OPEN if never else Reason.ZONES_CLOSED
+            never = not contacts and not any(openings.next_opening(campaign, lane.calling_zone) for lane in own)
+            reasons[pk] = Reason.NEVER_OPEN if never else Reason.ZONES_CLOSED
         else:
-            reasons[campaign.pk] = Reason.NOBODY_DUE
+            reasons[pk] = Reason.NOBODY_DUE
     return reasons

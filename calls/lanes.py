@@ -6,7 +6,7 @@ somebody waiting, not from how many wait in them or how many of them are asleep 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
@@ -14,29 +14,69 @@ from django.db import connection
 
 from calls.pacing import LAST_CALL
 from campaigns.models import Campaign
+from campaigns.windows import CallingHours, is_open, next_opening
+
+# Where a lane begins: before every contact.
+_BEGINNING = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
 
 
 @dataclass(kw_only=True)
 class Lane:
+    """``resume_at`` is the place (due at, contact) of the last one who was claimed with all before him."""
+
     campaign: Campaign
     calling_zone: str
     is_open: bool
     heads: list[tuple[UUID, str, datetime]] = field(default_factory=list)  # (contact, number, due at)
+    resume_at: tuple[datetime, UUID] = _BEGINNING
+
+    def resume_after(self, claimed: set[UUID]) -> None:
+        """Begin to read, next time, behind those who were claimed. Nobody who was not claimed is passed over."""
+        for contact, _, due_at in self.heads:
+            if contact not in claimed:
+                break
+            self.resume_at = (due_at, contact)
 
 
-def find_lanes(campaigns: Sequence[Campaign], now: datetime) -> list[Lane]:
+class Openings:
+    """What is open at one instant, worked out once for all campaigns with the same hours."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+        self._last = now + LAST_CALL + longest_way()
+        self._open: dict[tuple[CallingHours, tuple[str, ...]], bool] = {}
+        self._next: dict[tuple[CallingHours, tuple[str, ...]], datetime | None] = {}
+
+    def is_open(self, campaign: Campaign, calling_zone: str) -> bool:
+        """Now, and still when the last call that is claimed now may reach the provider."""
+        if campaign.ends_at is not None and campaign.ends_at <= self._last:
+            return False
+        key = hours, zones = campaign.hours, tuple(campaign.zones_of(calling_zone))
+        if key not in self._open:
+            self._open[key] = is_open(hours, zones, self.now) and is_open(hours, zones, self._last)
+        return self._open[key]
+
+    def next_opening(self, campaign: Campaign, calling_zone: str) -> datetime | None:
+        key = hours, zones = campaign.hours, tuple(campaign.zones_of(calling_zone))
+        if key not in self._next:
+            self._next[key] = next_opening(hours, zones, self.now)
+        return self._next[key]
+
+
+def find_lanes(campaigns: Sequence[Campaign], openings: Openings) -> list[Lane]:
     """Every lane of the campaigns in which somebody waits.
 
     Goes from one calling zone to the next through the index contact_lane, one probe each, so that it costs the
-    same whether ten or a million contacts wait in a zone.
+    same whether ten or a million contacts wait in a zone. From the last zone to the first: so each is met at its
+    end. At its beginning lie the index entries of all who were claimed, until a vacuum can remove them.
     """
     by_id = {campaign.pk: campaign for campaign in campaigns}
     next_zone = """
-        SELECT min(contact.calling_zone) FROM contacts_contact contact
-        WHERE contact.campaign_id = {campaign} AND contact.next_attempt_at IS NOT NULL {after}
+        SELECT max(contact.calling_zone) FROM contacts_contact contact
+        WHERE contact.campaign_id = {campaign} AND contact.next_attempt_at IS NOT NULL {before}
     """
-    first = next_zone.format(campaign="wanted.campaign_id", after="")
-    following = next_zone.format(campaign="lane.campaign_id", after="AND contact.calling_zone > lane.zone")
+    first = next_zone.format(campaign="wanted.campaign_id", before="")
+    following = next_zone.format(campaign="lane.campaign_id", before="AND contact.calling_zone < lane.zone")
     sql = f"""
         WITH RECURSIVE lane(campaign_id, zone) AS (
             SELECT wanted.campaign_id, ({first}) FROM unnest(%s::uuid[]) AS wanted(campaign_id)
@@ -48,7 +88,7 @@ def find_lanes(campaigns: Sequence[Campaign], now: datetime) -> list[Lane]:
     with connection.cursor() as cursor:
         cursor.execute(sql, [list(by_id)])
         rows = cursor.fetchall()
-    return [Lane(campaign=by_id[pk], calling_zone=zone, is_open=_is_open(by_id[pk], zone, now)) for pk, zone in rows]
+    return [Lane(campaign=by_id[pk], calling_zone=zone, is_open=openings.is_open(by_id[pk], zone)) for pk, zone in rows]
 
 
 def longest_way() -> timedelta:
@@ -56,25 +96,21 @@ def longest_way() -> timedelta:
     return timedelta(seconds=settings.TWILIO_CONNECT_TIMEOUT_SECONDS)
 
 
-def _is_open(campaign: Campaign, calling_zone: str, now: datetime) -> bool:
-    """Now, and still when the last call that is claimed now may reach the provider."""
-    last = now + LAST_CALL + longest_way()
-    return campaign.is_open_for(calling_zone, now) and campaign.is_open_for(calling_zone, last)
-
-
 def read_heads(lanes: Sequence[Lane], wanted: int) -> None:
-    """Fill in the first ``wanted`` contacts of each lane, due or not, whose number is in no call.
+    """Set the first ``wanted`` contacts of each lane, from where it resumes, due or not, whose number is in no call.
 
     The numbers in calls are as few as the lines, so few rows are passed over.
     """
     sql = """
         SELECT lane.position, head.id, head.phone_number, head.next_attempt_at
-        FROM unnest(%s::uuid[], %s::text[]) WITH ORDINALITY AS lane(campaign_id, zone, position)
+        FROM unnest(%s::uuid[], %s::text[], %s::timestamptz[], %s::uuid[])
+            WITH ORDINALITY AS lane(campaign_id, zone, resume_at, resume_id, position)
         CROSS JOIN LATERAL (
             SELECT contact.id, contact.phone_number, contact.next_attempt_at
             FROM contacts_contact contact
             WHERE contact.campaign_id = lane.campaign_id AND contact.calling_zone = lane.zone
               AND contact.next_attempt_at IS NOT NULL
+              AND (contact.next_attempt_at, contact.id) >= (lane.resume_at, lane.resume_id)
               AND NOT EXISTS (
                   SELECT FROM calls_callattempt attempt
                   WHERE attempt.phone_number = contact.phone_number AND NOT attempt.status = 'ended'
@@ -83,14 +119,22 @@ def read_heads(lanes: Sequence[Lane], wanted: int) -> None:
             LIMIT %s
         ) head
     """
+    places = [
+        [lane.campaign.pk for lane in lanes],
+        [lane.calling_zone for lane in lanes],
+        [lane.resume_at[0] for lane in lanes],
+        [lane.resume_at[1] for lane in lanes],
+    ]
+    for lane in lanes:
+        lane.heads = []
     with connection.cursor() as cursor:
-        cursor.execute(sql, [[lane.campaign.pk for lane in lanes], [lane.calling_zone for lane in lanes], wanted])
+        cursor.execute(sql, [*places, wanted])
         for position, *head in cursor.fetchall():
             lanes[position - 1].heads.append(tuple(head))
 
 
-def find_next_change(lanes: Sequence[Lane], now: datetime) -> datetime | None:
+def find_next_change(lanes: Sequence[Lane], openings: Openings, now: datetime) -> datetime | None:
     """The first instant at which somebody becomes due in an open window, or a window opens."""
     due = [lane.heads[0][2] for lane in lanes if lane.heads]
-    openings = [lane.campaign.next_opening_for(lane.calling_zone, now) for lane in lanes if not lane.is_open]
-    return min((instant for instant in due + openings if instant and instant > now), default=None)
+    next_openings = [openings.next_opening(lane.campaign, lane.calling_zone) for lane in lanes if not lane.is_open]
+    return min((instant for instant in due + next_openings if instant and instant > now), default=None)

@@ -39,7 +39,13 @@ class ProviderConfig(models.Model):
 
     halted_reason = models.TextField(blank=True, editable=False)
     next_call_at = models.DateTimeField(null=True, editable=False)
+    # Of those that wrote attempts: a scheduler that finds it unchanged knows that nobody else has claimed.
+    claims = models.PositiveBigIntegerField(default=0, editable=False)
     shift_requested_at = models.DateTimeField(null=True, editable=False)
+    scheduler_seen_at = models.DateTimeField(null=True, editable=False)
+    scheduler_expected_by = models.DateTimeField(
+        null=True, editable=False, help_text="Without a sign of life by then, no scheduler is alive."
+    )
     consecutive_failures = models.PositiveIntegerField(default=0, editable=False)
     paused_until = models.DateTimeField(null=True, editable=False)
     last_error = models.TextField(blank=True, editable=False)

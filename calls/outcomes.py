@@ -4,18 +4,23 @@ Callbacks come twice, late and in any order, and before the answer to the reques
 attempt only moves forward, and its first outcome stands.
 """
 
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
+from uuid import UUID
 
 import structlog
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F
 
+from calls.hooks import announce_ended
 from calls.models import CallAttempt
-from calls.providers.base import CallEvent, CallProgress
-from calls.states import AttemptStatus
+from calls.providers.base import CallEvent, CallProgress, PlacedCall
+from calls.statements import Columns, Statement
+from calls.states import AttemptStatus, statuses_before
 from calls.wakeups import wake_schedulers
+from campaigns.models import Campaign
 from contacts.models import CallOutcome, Contact, ContactState
 from contacts.rearming import next_attempt_of
 
@@ -38,6 +43,34 @@ _STATE_OF_OUTCOME = {
 }
 
 
+LONGEST_MEMORY = 20_000  # reports
+_END = "end"
+_heard: set[tuple[str, str]] = set()
+
+_CONTACT_COLUMNS = Columns(
+    *("id", "campaign_id", "do_not_call", "number_rejected", "calling_zone"),
+    *("state", "attempts_count", "last_attempt_at", "next_attempt_at"),
+)
+_LOCK_CONTACT = Statement(
+    "lock_contact", "uuid", f"SELECT {_CONTACT_COLUMNS} FROM contacts_contact WHERE id = $1 FOR NO KEY UPDATE"
+)
+_SETTLE_CONTACT = Statement(
+    "settle_contact",
+    "uuid, text, timestamptz, boolean, text, timestamptz",
+    """
+    UPDATE contacts_contact
+    SET last_outcome = $2, last_attempt_at = $3, number_rejected = $4, state = $5, next_attempt_at = $6, updated_at = $3
+    WHERE id = $1
+    """,
+)
+# What the rules of the next attempt are made of.
+_CAMPAIGN_COLUMNS = Columns(
+    *("id", "max_attempts", "retry_interval_minutes"),
+    *("allowed_call_start", "allowed_call_end", "weekdays", "time_zone", "ends_at"),
+)
+_READ_CAMPAIGN = Statement("read_campaign", "uuid", f"SELECT {_CAMPAIGN_COLUMNS} FROM campaigns_campaign WHERE id = $1")
+
+
 class Applied(StrEnum):
     YES = "applied"
     STALE = "stale"  # the attempt was already there, or further
@@ -46,25 +79,28 @@ class Applied(StrEnum):
 
 
 def apply_event(event: CallEvent, *, now: datetime) -> Applied:
-    """Move the attempt that the event names by its call_id, and its contact with it."""
-    with transaction.atomic():
-        attempt = _lock_attempt(event)
-        applied = _apply(attempt, event, now) if attempt else Applied.UNKNOWN_CALL
+    """Move the attempt that the event names by its call_id, and its contact with it.
+
+    Reports come by the hundred, and most of a storm are repetitions. So nothing is locked to find out that there is
+    nothing to do: a status, an id and an outcome that were once there never go away again. What moves an attempt
+    states in the very statement from where it may be moved.
+    """
+    status = _STATUS_OF_PROGRESS.get(event.progress)
+    applied = _advance(event, status, now) if status else _end(event, now)
     _log_event("call.event", event, applied)
     return applied
 
 
 def apply_played(event: CallEvent, *, now: datetime) -> Applied:
     """The person has listened to the end of the script of the call that the event is of."""
-    with transaction.atomic():
-        attempt = _lock_attempt(event)
-        applied = _apply_played(attempt, event, now) if attempt else Applied.UNKNOWN_CALL
+    attempt = CallAttempt.objects.read_heard(event.call_id)
+    applied = _why_not(attempt, event)
+    if applied == Applied.STALE:
+        unmarked = CallAttempt.objects.open().filter(pk=attempt.pk, played_at=None)
+        own = unmarked.filter(provider_call_id__in=["", event.provider_call_id])
+        applied = Applied.YES if own.update(played_at=now) or _complete_late(attempt.pk) else Applied.STALE
     _log_event("call.played", event, applied)
     return applied
-
-
-def _lock_attempt(event: CallEvent) -> CallAttempt | None:
-    return CallAttempt.objects.select_for_update(of=("self",)).find_by_call_id(event.call_id)
 
 
 def _log_event(name: str, event: CallEvent, applied: Applied) -> None:
@@ -77,36 +113,90 @@ def _log_event(name: str, event: CallEvent, applied: Applied) -> None:
     )
 
 
-def _apply(attempt: CallAttempt, event: CallEvent, now: datetime) -> Applied:
-    if not _is_same_call(attempt, event):
-        return Applied.FOREIGN
-    fields = {
-        "provider_call_id": event.provider_call_id,
-        "provider_raw_status": event.raw_status,
-        "check_at": now + timedelta(seconds=settings.CALL_SILENCE_SECONDS),
-        "metadata": attempt.metadata | dict(event.details),
-    }
-    if status := _STATUS_OF_PROGRESS.get(event.progress):
-        if status == AttemptStatus.ANSWERED:
-            fields["answered_at"] = now
-        return Applied.YES if CallAttempt.objects.advance(attempt, status, **fields) else Applied.STALE
-    if outcome := _read_outcome(attempt, event.progress):
-        ended = end_attempt(attempt, outcome, now=now, error_code=event.error_code, **fields)
-        return Applied.YES if ended else Applied.STALE
-    return Applied.STALE
+def _advance(event: CallEvent, status: AttemptStatus, now: datetime) -> Applied:
+    if _was_heard_before(event):
+        attempt = CallAttempt.objects.read_heard(event.call_id)
+        if attempt is None or attempt.status not in statuses_before(status):
+            return _why_not(attempt, event)
+    moved = CallAttempt.objects.advance_heard(
+        event.call_id,
+        status,
+        provider_call_id=event.provider_call_id,
+        raw_status=event.raw_status,
+        check_at=_check_at(now),
+        details=event.details,
+        answered_at=now if status == AttemptStatus.ANSWERED else None,
+    )
+    return Applied.YES if moved else _why_not(CallAttempt.objects.read_heard(event.call_id), event)
 
 
-def _apply_played(attempt: CallAttempt, event: CallEvent, now: datetime) -> Applied:
-    if not _is_same_call(attempt, event):
-        return Applied.FOREIGN
-    unmarked = CallAttempt.objects.open().filter(pk=attempt.pk, played_at=None)
-    return Applied.YES if unmarked.update(played_at=now) else Applied.STALE
+def _complete_late(attempt_id: UUID) -> bool:
+    """The end of the call was told before the end of the script, though that came first.
+
+    People hang up as the voice falls silent, and another worker may be faster with that. Who has listened to
+    the end is not rung again; whoever is being rung again already, or has been, is left to that call.
+    """
+    with transaction.atomic():
+        attempt = CallAttempt.objects.select_for_update(of=("self",)).get(pk=attempt_id)
+        if attempt.outcome != CallOutcome.NO_ANSWER or attempt.given_back or attempt.played_at:
+            return False
+        contact = _lock_contact(attempt.contact_id)
+        is_idle = contact.state in (ContactState.NOT_REACHED, ContactState.EXCLUDED)
+        if not is_idle or contact.last_attempt_at != attempt.ended_at:
+            return False
+        CallAttempt.objects.filter(pk=attempt.pk).update(outcome=CallOutcome.COMPLETED, played_at=attempt.ended_at)
+        completed = {"state": ContactState.COMPLETED, "last_outcome": CallOutcome.COMPLETED, "next_attempt_at": None}
+        Contact.objects.filter(pk=contact.pk).update(**completed, updated_at=attempt.ended_at)
+    log.info("call.completed_late", call_id=attempt.call_id)
+    return True
 
 
-def _is_same_call(attempt: CallAttempt, event: CallEvent) -> bool:
-    if attempt.provider_call_id:
-        return attempt.provider_call_id == event.provider_call_id
-    return not CallAttempt.objects.filter(provider_call_id=event.provider_call_id).exists()
+def _was_heard_before(event: CallEvent) -> bool:
+    """Whether this process has lately been told of the call's end, or just this.
+
+    A guess at what is cheaper, and nothing else: to ask first whether there is anything to do, or to do it.
+    """
+    was_heard = (event.call_id, event.progress.value) in _heard or (event.call_id, _END) in _heard
+    if len(_heard) >= LONGEST_MEMORY:
+        _heard.clear()
+    _heard.add((event.call_id, event.progress.value if event.progress in _STATUS_OF_PROGRESS else _END))
+    return was_heard
+
+
+def _end(event: CallEvent, now: datetime) -> Applied:
+    """Whoever is told of the end decides the outcome by what was heard before, so that must still be so."""
+    _was_heard_before(event)  # for the reports that come behind their end
+    while True:
+        attempt = CallAttempt.objects.read_heard(event.call_id)
+        applied = _why_not(attempt, event)
+        outcome = _read_outcome(attempt, event.progress) if attempt else None
+        if applied != Applied.STALE or outcome is None or attempt.status == AttemptStatus.ENDED:
+            return applied
+        with transaction.atomic():
+            ended = end_attempt(
+                attempt,
+                outcome,
+                now=now,
+                was_played=attempt.played_at is not None,
+                provider_call_id=event.provider_call_id,
+                raw_status=event.raw_status,
+                check_at=_check_at(now),
+                error_code=event.error_code,
+                details=event.details,
+            )
+        if ended:
+            return Applied.YES
+
+
+def _check_at(now: datetime) -> datetime:
+    return now + timedelta(seconds=settings.CALL_SILENCE_SECONDS)
+
+
+def _why_not(attempt: CallAttempt | None, event: CallEvent) -> Applied:
+    """Why the event moves nothing; STALE unless it is not the attempt's at all."""
+    if attempt is None:
+        return Applied.UNKNOWN_CALL
+    return Applied.STALE if CallAttempt.objects.is_of_call(attempt, event.provider_call_id) else Applied.FOREIGN
 
 
 def _read_outcome(attempt: CallAttempt, progress: CallProgress) -> CallOutcome | None:
@@ -116,32 +206,39 @@ def _read_outcome(attempt: CallAttempt, progress: CallProgress) -> CallOutcome |
     return _OUTCOME_OF_PROGRESS.get(progress)
 
 
-def start_placing(attempt: CallAttempt, *, now: datetime) -> bool:
-    """The provider is about to be asked. False, and then it must not be, when the attempt may ring no more.
+def start_placing(attempts: Collection[CallAttempt], *, now: datetime) -> set[UUID]:
+    """The provider is about to be asked for these; returns the ids of those for which it may be.
 
-    That is so after its send deadline, when another process has given it back, and when meanwhile its
-    campaign was stopped or its number put on the do-not-call list.
+    It must not be asked after an attempt's send deadline, when another process has given it back, and when
+    meanwhile its campaign was stopped or its number put on the do-not-call list.
     """
+    ids = {attempt.pk for attempt in attempts}
     may_ring = CallAttempt.objects.claimed().filter(send_before__gt=now).for_running_campaigns().callable()
-    return bool(may_ring.filter(pk=attempt.pk).update(status=AttemptStatus.PLACING, started_at=now))
+    placing = {"status": AttemptStatus.PLACING, "started_at": now}
+    with transaction.atomic():
+        if may_ring.filter(pk__in=ids).update(**placing) == len(ids):
+            return ids
+        transaction.set_rollback(True)  # it does not say which, so each is asked by itself
+    return {pk for pk in ids if may_ring.filter(pk=pk).update(**placing)}
 
 
-def record_placed(attempt: CallAttempt, *, provider_call_id: str, raw_status: str, now: datetime) -> bool:
-    """The provider has accepted the call. False when its callbacks were faster, which is normal.
+def record_placed(placed: Sequence[tuple[CallAttempt, PlacedCall]], *, now: datetime) -> int:
+    """The provider has accepted the calls. Returns how many changed: not those whose callbacks were faster.
 
-    An id that belongs to another attempt leaves this one for reconciliation: something is wrong, and the
-    line stays taken until it is known what.
+    An id that belongs to another attempt leaves its own for reconciliation: something is wrong, and the line
+    stays taken until it is known what.
     """
     check_at = now + timedelta(seconds=settings.CALL_SILENCE_SECONDS)
+    accepted = [(attempt.pk, call.provider_call_id, call.raw_status) for attempt, call in placed]
     try:
         with transaction.atomic():
-            CallAttempt.objects.filter(pk=attempt.pk, provider_call_id="").update(provider_call_id=provider_call_id)
-            return CallAttempt.objects.advance(
-                attempt, AttemptStatus.QUEUED, provider_raw_status=raw_status, check_at=check_at
-            )
+            return CallAttempt.objects.record_accepted(accepted, check_at=check_at)
     except IntegrityError:
-        log.error("call.id_used_twice", call_id=attempt.call_id, provider_call_id=provider_call_id)
-        return record_unknown(attempt, message="The provider gave an id that another call has.", now=now)
+        if len(placed) > 1:
+            return sum(record_placed([one], now=now) for one in placed)
+    ((attempt, call),) = placed
+    log.error("call.id_used_twice", call_id=attempt.call_id, provider_call_id=call.provider_call_id)
+    return record_unknown(attempt, message="The provider gave an id that another call has.", now=now)
 
 
 def record_unknown(attempt: CallAttempt, *, message: str, now: datetime) -> bool:
@@ -170,10 +267,9 @@ def end_attempt(
     A contact that was not reached is due again after the retry interval, unless its attempts are used up or
     ``number_rejected`` says that trying again is useless.
     """
-    if not CallAttempt.objects.record_outcome(attempt, outcome, ended_at=now, **fields):
+    if not CallAttempt.objects.end_open(attempt, outcome, ended_at=now, **fields):
         return False
-    contact = _lock_contact(attempt)
-    contact.last_outcome = outcome
+    contact = _lock_contact(attempt.contact_id)
     contact.last_attempt_at = now
     contact.number_rejected = number_rejected
     contact.state = _STATE_OF_OUTCOME.get(outcome, ContactState.NOT_REACHED)
@@ -182,18 +278,12 @@ def end_attempt(
         if contact.do_not_call:
             contact.state = ContactState.EXCLUDED
         else:
-            contact.next_attempt_at = next_attempt_of(contact.campaign, contact, now)
-    contact.save(
-        update_fields=[
-            "last_outcome",
-            "last_attempt_at",
-            "number_rejected",
-            "state",
-            "next_attempt_at",
-            "updated_at",
-        ]
+            contact.next_attempt_at = next_attempt_of(_read_campaign(contact.campaign_id), contact, now)
+    _SETTLE_CONTACT.count(
+        contact.pk, outcome.value, now, number_rejected, ContactState(contact.state).value, contact.next_attempt_at
     )
     log.info("call.ended", call_id=attempt.call_id, outcome=outcome.value, contact_state=contact.state)
+    announce_ended(attempt, outcome)
     wake_schedulers()
     return True
 
@@ -207,20 +297,27 @@ def give_back(attempt: CallAttempt, *, code: str, message: str, now: datetime, d
         fields = {"given_back": True, "error_code": code, "error_message": message}
         if not CallAttempt.objects.record_outcome(attempt, CallOutcome.FAILED, ended_at=now, **fields):
             return False
-        contact = _lock_contact(attempt)
-        contact.attempts_count = F("attempts_count") - 1
-        contact.state = ContactState.EXCLUDED if contact.do_not_call else ContactState.PENDING
-        contact.next_attempt_at = None if contact.do_not_call else now + delay
-        contact.save(update_fields=["attempts_count", "state", "next_attempt_at", "updated_at"])
+        contact = _lock_contact(attempt.contact_id)
+        Contact.objects.filter(pk=contact.pk).update(
+            attempts_count=F("attempts_count") - 1,
+            state=ContactState.EXCLUDED if contact.do_not_call else ContactState.PENDING,
+            next_attempt_at=None if contact.do_not_call else now + delay,
+            updated_at=now,
+        )
         log.info("call.given_back", call_id=attempt.call_id, reason=code, message=message)
+        announce_ended(attempt, CallOutcome.FAILED, given_back=True)
         wake_schedulers()
     return True
 
 
-def _lock_contact(attempt: CallAttempt) -> Contact:
-    """The contact as it is now, and its campaign.
+def _lock_contact(contact_id: UUID) -> Contact:
+    return _CONTACT_COLUMNS.make(Contact, _LOCK_CONTACT.fetch(contact_id))
 
-    The campaign is read in a later statement: one that waits for the contact's lock would bring the campaign
-    as it was before the wait, and whoever was waited for may be the edit of its rules.
+
+def _read_campaign(campaign_id: UUID) -> Campaign:
+    """With the rules as they are now, in a later statement than the contact's lock.
+
+    One that waits for the lock would bring the campaign as it was before the wait, and whoever was waited for may
+    be the edit of its rules.
     """
-    return Contact.objects.select_for_update(of=("self",)).get(pk=attempt.contact_id)
+    return _CAMPAIGN_COLUMNS.make(Campaign, _READ_CAMPAIGN.fetch(campaign_id))

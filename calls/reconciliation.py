@@ -15,6 +15,7 @@ from django.db import transaction
 
 from calls import breaker, outcomes
 from calls.clock import Clock
+from calls.metrics import counting
 from calls.models import CallAttempt, ProviderConfig
 from calls.providers.base import CallEvent, CallProgress, ProviderError, TelephonyProvider
 from calls.states import AttemptStatus, statuses_before
@@ -104,11 +105,13 @@ def _settle_by_answer(attempt: CallAttempt, provider: TelephonyProvider, clock: 
 
 def _ask(attempt: CallAttempt, provider: TelephonyProvider) -> CallEvent | None:
     if attempt.provider_call_id:
-        return provider.fetch_call(attempt.provider_call_id)
+        with counting.asking_provider("look_up"):
+            return provider.fetch_call(attempt.provider_call_id)
     same_number = CallAttempt.objects.filter(phone_number=attempt.phone_number).exclude(provider_call_id="")
     known = set(same_number.values_list("provider_call_id", flat=True))
     caller = attempt.campaign.caller_id or ProviderConfig.objects.values_list("outbound_number", flat=True).get()
-    return provider.find_call(attempt.phone_number, since=attempt.started_at, known=known, from_=caller)
+    with counting.asking_provider("look_up"):
+        return provider.find_call(attempt.phone_number, since=attempt.started_at, known=known, from_=caller)
 
 
 def _should_be_over(attempt: CallAttempt, progress: CallProgress, now: datetime) -> bool:

@@ -1,11 +1,13 @@
 """CallScheduler: rings everybody who should be rung, over as many lines as are allowed.
 
-One pass: claim calls (calls/claiming.py), place them at the instants that pacing gave them, record what the
-provider answered. All database work is done by the thread that runs the scheduler, with no transaction open
-around a request; the pool's threads only wait for the provider.
+One pass: record what the provider has answered, claim calls (calls/claiming.py) while those claimed before are on
+their way, and place those whose instants have come. All database work is done by the thread that runs the scheduler,
+for several calls at a time where several wait for it, and with no transaction open around a request; the pool's
+threads only wait for the provider.
 """
 
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -16,10 +18,11 @@ import structlog
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
-from calls import breaker, outcomes, pacing
+from calls import breaker, heartbeat, hooks, outcomes, pacing
 from calls.callback_urls import answer_url, events_url
-from calls.claiming import Claim, Reason, claim_calls, replan_starts
+from calls.claiming import Claim, Reason, claim_calls, push_back, replan_starts
 from calls.clock import Clock, DatabaseClock
+from calls.metrics import counting
 from calls.models import CallAttempt, ProviderConfig
 from calls.providers import get_provider
 from calls.providers.base import (
@@ -32,21 +35,28 @@ from calls.providers.base import (
     TelephonyProvider,
 )
 from calls.reconciliation import reconcile_calls
+from calls.roster import Roster
 from calls.wakeups import WakeupListener
 from campaigns import lifecycle
 
 log = structlog.get_logger(__name__)
 
-SENDERS = 16
+SENDERS = 64
+# With more than half of the senders busy, calls are claimed this often and not for each answer: a claim costs the same
+# for one call as for many.
+CLAIM_EVERY = timedelta(milliseconds=50)
+# So long before the last claimed call starts the next ones are claimed; sooner would serve nobody sooner.
+CLAIM_AHEAD = timedelta(milliseconds=250)
 RECONCILE_EVERY = timedelta(seconds=5)
-# Before its instant a call is looked at once more, and marked as being placed; so long may that take.
-PLACING_LEAD = timedelta(milliseconds=20)
+# So long before its instant a call is looked at once more, and marked as being placed, with those right behind it.
+PLACING_LEAD = timedelta(milliseconds=50)
 LOCKED_RETRY = timedelta(milliseconds=200)
 DATABASE_RETRY_SECONDS = 1.0
 
 # Why a call was given back that the provider was never asked for: error_code and error_message of its attempt.
 STOPPED = ("stopped", "The scheduler was stopped before it placed the call.")
 LATE = ("send_deadline", "The call would have been placed too late.")
+CLOCK_SET_BACK = ("clock_set_back", "The database's clock was set back after the call was claimed.")
 WITHDRAWN = ("withdrawn", "The campaign stopped calling, or the number was put on the do-not-call list.")
 
 
@@ -90,6 +100,15 @@ class SendDeadlinePassed(Exception):
     """The process was held up between claiming the call and sending it."""
 
 
+@dataclass(kw_only=True)
+class Waiting:
+    """A claimed call that waits for its instant, and the account that it goes over."""
+
+    attempt: CallAttempt
+    account: ProviderConfig
+    start_at: datetime
+
+
 class CallScheduler:
     def __init__(
         self,
@@ -106,18 +125,27 @@ class CallScheduler:
         self._sleep = sleep
         self._senders = ThreadPoolExecutor(SENDERS, thread_name_prefix="sender")
         self._reconciler = ThreadPoolExecutor(1, thread_name_prefix="reconciler")
+        self._roster = Roster()
         self._departures = pacing.Departures()
+        self._waiting: deque[Waiting] = deque()  # in the order of their starts
         self._in_flight: dict[Future[PlacedCall], CallAttempt] = {}
         self._reconciling: Future[None] | None = None
         self._reconcile_at: datetime | None = None
+        self._claimed_at: datetime | None = None
+        self._pushed: tuple[datetime, timedelta] | None = None  # from when on, and by how much
         self._wakeups: WakeupListener | None = None
 
     def run_once(self) -> SchedulerReport:
         """One pass: claim what may be rung now, place it, wait for every answer, and settle silent calls."""
         lifecycle.start_scheduled(self._clock.synchronise())
         reconcile_calls(self._provider or get_provider(), clock=self._clock)
+        self._roster.forget()
         report = SchedulerReport()
-        self._claim_and_place(report)
+        self._claim(report)
+        while self._waiting and not self.stopping:
+            self._sleep_until(self._waiting[0].start_at - PLACING_LEAD)
+            self._place_due(report)
+        self._give_back_waiting(report)
         self._record_answers(report, wait_for_all=True)
         return report
 
@@ -125,18 +153,17 @@ class CallScheduler:
         """Pass after pass, until ``stop`` or the instant; returns the last one's report.
 
         Looks again when a call has ended, when the next contact is due, and at the latest after the interval.
-        Outlives the database's restarts.
+        Claims nothing after the instant, but places what was claimed before. Outlives the database's restarts.
         """
         self._wakeups = wakeups
         report = SchedulerReport()
         try:
-            while not self.stopping and (until is None or self._clock() < until):
+            while not self.stopping and (self._waiting or until is None or self._clock() < until):
                 try:
-                    report = self._run_pass()
-                    if not report.claimed:
-                        wakeups.wait(self._seconds_to_wait(report, until))
+                    report = self._run_pass(report, until)
+                    wakeups.wait(self._seconds_to_wait(report, until))
                 except (DatabaseError, InterfaceError) as error:
-                    # What was claimed and not sent is given back by reconciliation.
+                    # What waits is placed when the database is back, or given back after its send deadline.
                     log.warning("database.failed", error=str(error).strip())
                     connection.close()
                     self._sleep(DATABASE_RETRY_SECONDS)
@@ -151,12 +178,13 @@ class CallScheduler:
             self._wakeups.wake()
 
     def close(self) -> None:
-        """Wait for the provider's answers that are still out, and record them.
+        """Give back what was not sent, wait for the provider's answers that are still out, and record them.
 
         Those that cannot be recorded, because the database is away, are left to reconciliation.
         """
         self.stopping = True  # for the reconciler
         try:
+            self._give_back_waiting(SchedulerReport())
             self._record_answers(SchedulerReport(), wait_for_all=True)
         except (DatabaseError, InterfaceError) as error:
             log.warning("database.failed", error=str(error).strip())
@@ -164,21 +192,43 @@ class CallScheduler:
             self._senders.shutdown()
             self._reconciler.shutdown()
 
-    def _run_pass(self) -> SchedulerReport:
-        report = SchedulerReport()
-        self._record_answers(report)
+    def _run_pass(self, last: SchedulerReport, until: datetime | None) -> SchedulerReport:
+        """The report of this pass's claim, or the last one's when it is not yet time for the next."""
+        self._record_answers(last)
+        self._place_due(last)
         self._reconcile_in_background()
-        lifecycle.start_scheduled(self._clock())
-        self._claim_and_place(report)
+        claim_at, now = self._find_claim_instant(), self._clock()
+        if claim_at is None or now < claim_at or (until and now >= until):
+            return last
+        report = SchedulerReport()
+        lifecycle.start_scheduled(now)
+        self._claim(report)
+        self._place_due(report)
         return report
 
-    def _claim_and_place(self, report: SchedulerReport) -> None:
+    def _find_room(self) -> int:
+        return SENDERS - len(self._in_flight) - len(self._waiting)
+
+    def _find_claim_instant(self) -> datetime | None:
+        """When the next claim makes sense; None: not before a sender is free."""
+        room, instants = self._find_room(), [self._clock()]
+        if room < 1:
+            return None
+        if self._waiting:
+            instants.append(self._waiting[-1].start_at - CLAIM_AHEAD)
+        if self._claimed_at and room < SENDERS / 2:
+            instants.append(self._claimed_at + CLAIM_EVERY)
+        return max(instants)
+
+    def _claim(self, report: SchedulerReport) -> None:
         claim = claim_calls(
             max_concurrent_calls=self.config.max_concurrent_calls,
             batch_size=self.config.batch_size,
-            room=SENDERS - len(self._in_flight),
+            room=self._find_room(),
             clock=self._clock,
+            roster=self._roster,
         )
+        self._claimed_at = claim.now
         report.claimed = len(claim.attempts)
         report.blocked = claim.blocked
         report.reasons = claim.reasons
@@ -186,8 +236,10 @@ class CallScheduler:
         report.look_again_at = claim.look_again_at
         for attempt in claim.attempts:
             log.info("call.claimed", call_id=attempt.call_id, attempt_number=attempt.attempt_number)
+            hooks.announce_claimed(attempt)
+            self._waiting.append(Waiting(attempt=attempt, account=claim.provider, start_at=attempt.start_at))
         self._complete_campaigns(claim)
-        self._place(claim, report)
+        heartbeat.beat(claim.provider, now=claim.now, interval_seconds=self.config.interval_seconds)
 
     def _complete_campaigns(self, claim: Claim) -> None:
         idle = {Reason.NOBODY_WAITING, Reason.NEVER_OPEN}
@@ -195,25 +247,76 @@ class CallScheduler:
         for campaign_id in [*done, *lifecycle.find_overdue(claim.now)]:
             lifecycle.complete_if_done(campaign_id, claim.now)
 
-    def _place(self, claim: Claim, report: SchedulerReport) -> None:
-        """Hand each call to a sender at its instant; no two of them ever nearer than planned."""
-        starts = [attempt.start_at for attempt in claim.attempts]
-        for index, attempt in enumerate(claim.attempts):
-            if self.stopping:
-                report.given_back += self._give_back(attempt, *STOPPED)
+    def _place_due(self, report: SchedulerReport) -> None:
+        """Hand those whose instant has come, or is about to, to a sender each; no two ever nearer than planned.
+
+        Each stays in the queue until it is sent or given back: what an error of the database leaves there was
+        certainly not sent.
+        """
+        if not self._is_next_due() or self._move_starts():
+            return
+        now = self._clock.synchronise()
+        if pacing.was_set_back(self._waiting[0].attempt.claimed_at, now):
+            # By the clock as it is now its instant is nobody knows how far away, and so is its send deadline.
+            self._give_back_waiting(report, CLOCK_SET_BACK)
+            return
+        due = [waiting.attempt for waiting in self._waiting if waiting.start_at <= now + PLACING_LEAD]
+        may_ring = outcomes.start_placing(due, now=now)
+        refused = []
+        for attempt in due:
+            if attempt.pk not in may_ring:
+                refused.append(self._waiting.popleft().attempt)
                 continue
-            self._sleep_until(starts[index] - PLACING_LEAD)
-            now = self._clock.synchronise()
-            if not outcomes.start_placing(attempt, now=now):
-                reason = LATE if now >= attempt.send_before else WITHDRAWN
-                report.given_back += self._give_back(attempt, *reason)
-                continue
-            self._sleep_until(starts[index])
-            earliest = self._departures.earliest_next(claim.provider.calls_per_second) or starts[index]
-            if earliest > starts[index] or self._clock() > starts[index] + pacing.TOLERANCE:
-                starts[index:] = replan_starts(starts[index:], self._clock, not_before=earliest)
-                self._sleep_until(starts[index])
-            self._send(attempt, claim.provider)
+            self._sleep_until(self._find_instant())
+            if self._move_starts():
+                self._sleep_until(self._find_instant())
+            self._send(attempt, self._waiting.popleft().account)
+        for attempt in refused:
+            reason = LATE if now >= attempt.send_before else WITHDRAWN
+            report.given_back += self._give_back(attempt, *reason)
+
+    def _is_next_due(self) -> bool:
+        return bool(self._waiting) and self._clock() >= self._waiting[0].start_at - PLACING_LEAD
+
+    def _find_instant(self) -> datetime:
+        """When the next one may be sent: as planned, or when an earlier request that was slow lets it."""
+        planned, account = self._waiting[0].start_at, self._waiting[0].account
+        return max(planned, self._departures.earliest_next(account.calls_per_second, self._clock()) or planned)
+
+    def _move_starts(self) -> bool:
+        """If the next one cannot be sent at about its instant, see that starts behind it make up for that.
+
+        True when all that wait have new instants instead, and the next one's is still to come.
+        """
+        first, instant = self._waiting[0], self._find_instant()
+        rate, now = first.account.calls_per_second, max(self._clock(), instant)
+        late = now - first.start_at
+        if not pacing.is_too_late(late, len(self._waiting), rate) or self._have_others_moved(late, now):
+            return False
+        self._replan(not_before=instant)
+        return not self._is_next_due()
+
+    def _replan(self, *, not_before: datetime) -> None:
+        planned = [waiting.start_at for waiting in self._waiting]
+        for waiting, start in zip(
+            self._waiting, replan_starts(planned, self._clock, not_before=not_before), strict=True
+        ):
+            waiting.start_at = start
+
+    def _have_others_moved(self, late: timedelta, now: datetime) -> bool:
+        """Starts that are still to be planned stand later by what the late ones need; False: it is too late for that.
+
+        One push covers all that were planned before it.
+        """
+        first = self._waiting[0]
+        rate = first.account.calls_per_second
+        debt = pacing.find_debt(late, sum(waiting.start_at <= now for waiting in self._waiting), rate)
+        if self._pushed and first.start_at < self._pushed[0] < now + pacing.LAST_CALL and debt <= self._pushed[1]:
+            return True
+        pushed_from = push_back(debt, self._clock, latest=pacing.latest_push(first.start_at, rate))
+        if pushed_from:
+            self._pushed = pushed_from, debt
+        return pushed_from is not None
 
     def _send(self, attempt: CallAttempt, account: ProviderConfig) -> None:
         provider = self._provider or get_provider(account.adapter)
@@ -243,21 +346,46 @@ class CallScheduler:
         if self._clock() >= send_before:
             raise SendDeadlinePassed
         try:
-            return provider.initiate_call(request)
+            with counting.asking_provider("place"):
+                return provider.initiate_call(request)
         finally:
             departure.answered_at = self._clock()
 
     def _record_answers(self, report: SchedulerReport, *, wait_for_all: bool = False) -> None:
+        """In the order of the requests; the calls that were placed between two failures in one transaction.
+
+        An answer that an error of the database kept from being recorded is recorded later.
+        """
         if wait_for_all:
             wait(self._in_flight)
+        placed: list[Future[PlacedCall]] = []
         for future in [future for future in self._in_flight if future.done()]:
-            self._record_answer(self._in_flight[future], future, report)
+            if future.exception() is None:
+                placed.append(future)
+                continue
+            self._record_placed(placed, report)
+            placed = []
+            self._record_failure(self._in_flight[future], future.exception(), report)
             del self._in_flight[future]
+        self._record_placed(placed, report)
 
-    def _record_answer(self, attempt: CallAttempt, future: Future[PlacedCall], report: SchedulerReport) -> None:
+    def _record_placed(self, futures: list[Future[PlacedCall]], report: SchedulerReport) -> None:
+        if not futures:
+            return
+        placed = [(self._in_flight[future], future.result()) for future in futures]
+        breaker.note_success()
+        outcomes.record_placed(placed, now=self._clock())
+        for attempt, call in placed:
+            log.info("call.placed", call_id=attempt.call_id, provider_call_id=call.provider_call_id)
+            hooks.announce_placed(attempt, call.provider_call_id)
+        for future in futures:
+            del self._in_flight[future]
+        report.placed += len(futures)
+
+    def _record_failure(self, attempt: CallAttempt, failure: BaseException, report: SchedulerReport) -> None:
         now = self._clock()
         try:
-            placed = future.result()
+            raise failure
         except SendDeadlinePassed:
             report.given_back += self._give_back(attempt, *LATE)
         except CallRejected as error:
@@ -278,13 +406,11 @@ class CallScheduler:
             report.unknown += 1
             breaker.note_failure(error, now)
             outcomes.record_unknown(attempt, message=str(error), now=now)
-        else:
-            report.placed += 1
-            log.info("call.placed", call_id=attempt.call_id, provider_call_id=placed.provider_call_id)
-            breaker.note_success()
-            outcomes.record_placed(
-                attempt, provider_call_id=placed.provider_call_id, raw_status=placed.raw_status, now=now
-            )
+
+    def _give_back_waiting(self, report: SchedulerReport, reason: tuple[str, str] = STOPPED) -> None:
+        while self._waiting:
+            report.given_back += self._give_back(self._waiting[0].attempt, *reason)
+            self._waiting.popleft()
 
     def _give_back(self, attempt: CallAttempt, code: str, message: str, delay: timedelta = timedelta(0)) -> int:
         return int(outcomes.give_back(attempt, code=code, message=message, now=self._clock(), delay=delay))
@@ -292,7 +418,8 @@ class CallScheduler:
     def _reconcile_in_background(self) -> None:
         """In a thread and with a database connection of its own, because the provider may be slow."""
         now = self._clock()
-        if self._reconcile_at and now < self._reconcile_at:
+        # Not before the last one either: the database's clock may have been put back since.
+        if self._reconcile_at and self._reconcile_at - RECONCILE_EVERY <= now < self._reconcile_at:
             return
         self._reconcile_at = now + RECONCILE_EVERY
         if self._reconciling and not self._reconciling.done():
@@ -312,10 +439,20 @@ class CallScheduler:
         self._sleep(max(0.0, (instant - self._clock()).total_seconds()))
 
     def _seconds_to_wait(self, report: SchedulerReport, until: datetime | None) -> float:
-        now = self._clock()
-        looks = [now + timedelta(seconds=self.config.interval_seconds), report.look_again_at, until]
-        if report.blocked == Reason.LOCKED:
-            looks.append(now + LOCKED_RETRY)
+        """Until something is to be done again; answers and wake-ups end the wait."""
+        claim_at, now = self._find_claim_instant(), self._clock()
+        looks = [now + timedelta(seconds=self.config.interval_seconds)]
+        if self._waiting:
+            looks.append(self._waiting[0].start_at - PLACING_LEAD)
         if report.open_calls:
             looks.append(self._reconcile_at)
+        if claim_at and not (until and now >= until):
+            if claim_at > now:
+                looks.append(claim_at)
+            elif report.claimed:
+                return 0.0
+            else:
+                looks += [report.look_again_at, until]
+            if report.blocked == Reason.LOCKED:
+                looks.append(now + LOCKED_RETRY)
         return max(0.0, (min(filter(None, looks)) - now).total_seconds())

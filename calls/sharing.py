@@ -7,12 +7,34 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Demand:
-    """What one campaign has on the lines and would like to add, the most urgent first."""
+    """What one campaign has on the lines and would like to add, the most urgent first.
+
+    ``may_have_more``: not all who wait are known.
+    """
 
     campaign: Hashable
     open_calls: int
     limit: int | None
-    waiting: Sequence[tuple[Hashable, str]]  # (contact, phone number)
+    waiting: Sequence[tuple[Hashable, str]] = ()  # (contact, phone number)
+    may_have_more: bool = True
+
+
+def allot_lines(demands: Sequence[Demand], lines: int) -> dict[int, int]:
+    """How many lines each would get, by its position, if those who may have more waiting had plenty of them."""
+    allotted: dict[int, int] = {}
+    queue = [(demand.open_calls, order) for order, demand in enumerate(demands)]
+    heapq.heapify(queue)
+    for _ in range(lines):
+        while queue:
+            open_calls, order = queue[0]
+            demand = demands[order]
+            has_room = demand.limit is None or open_calls < demand.limit
+            if has_room and (demand.may_have_more or allotted.get(order, 0) < len(demand.waiting)):
+                allotted[order] = allotted.get(order, 0) + 1
+                heapq.heapreplace(queue, (open_calls + 1, order))
+                break
+            heapq.heappop(queue)
+    return allotted
 
 
 def share_lines(demands: Sequence[Demand], lines: int) -> list[Hashable]:

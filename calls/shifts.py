@@ -50,6 +50,16 @@ def request_shift() -> None:
             raise
 
 
+def run_scheduled_shift() -> str:
+    """The one that comes round every minute. It does not wait for a request that should have been met by now.
+
+    A Redis that begins anew has lost it. One that only stands in a long queue is made a second time, which costs a
+    look and no more.
+    """
+    ProviderConfig.objects.filter(shift_requested_at__lt=DatabaseClock()() - 2 * SHIFT).update(shift_requested_at=None)
+    return run_shift()
+
+
 def run_requested_shift() -> str:
     ProviderConfig.objects.update(shift_requested_at=None)
     return run_shift()

@@ -3,11 +3,11 @@
 from calls.clock import DatabaseClock
 from calls.providers import get_provider
 from calls.reconciliation import reconcile_calls
-from calls.shifts import run_requested_shift, run_shift
+from calls.shifts import run_requested_shift, run_scheduled_shift
 
 
 def run_scheduler() -> str:
-    return run_shift()
+    return run_scheduled_shift()
 
 
 def run_requested_scheduler() -> str:

@@ -6,16 +6,16 @@ from functools import wraps
 
 import structlog
 from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection
 from django.http import HttpRequest, HttpResponse, QueryDict
-from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 from twilio.twiml.voice_response import VoiceResponse
 
 from calls import outcomes
-from calls.callback_urls import (
-    played_url,
-)
+from calls.callback_urls import played_url
+from calls.clock import shared_clock
+from calls.metrics.counting import count_callback
 from calls.models import CallAttempt
 from calls.outcomes import Applied
 from calls.providers import get_provider
@@ -50,14 +50,29 @@ def _from_provider(handler: Handler) -> Callable[[HttpRequest], HttpResponse]:
             )
         except InvalidSignature:
             log.warning("webhook.forged", address=_shorten_address(request))
+            count_callback("forged")
             return HttpResponse("The signature is not the provider's.", status=403, content_type="text/plain")
         except MalformedEvent as error:
             log.warning("webhook.malformed", address=_shorten_address(request), error=str(error))
+            count_callback("malformed")
             return HttpResponse(str(error), status=400, content_type="text/plain")
         with structlog.contextvars.bound_contextvars(call_id=event.call_id):
-            return handler(event)
+            return _handle(handler, event)
 
     return view
+
+
+def _handle(handler: Handler, event: CallEvent) -> HttpResponse:
+    """A report may be applied twice, so a connection is not tried out before each: one that was lost is replaced."""
+    connection.health_check_done = True
+    try:
+        return handler(event)
+    except (OperationalError, InterfaceError) as error:
+        if connection.in_atomic_block:
+            raise
+        log.warning("database.failed", error=str(error).strip())
+        connection.close()
+        return handler(event)
 
 
 def _shorten_address(request: HttpRequest) -> str:
@@ -73,14 +88,15 @@ def _read_form(request: HttpRequest) -> QueryDict:
 @_from_provider
 def receive_event(event: CallEvent) -> HttpResponse:
     """Calls that we do not know are no error to the provider, who would only send them again."""
-    outcomes.apply_event(event, now=timezone.now())
+    count_callback(outcomes.apply_event(event, now=shared_clock()))
     return HttpResponse(status=200)
 
 
 @_from_provider
 def answer_call(event: CallEvent) -> HttpResponse:
     """The script; when it has been played to its end the provider asks `finish_call` what comes next."""
-    applied = outcomes.apply_event(event, now=timezone.now())
+    applied = outcomes.apply_event(event, now=shared_clock())
+    count_callback(applied)
     attempts = CallAttempt.objects.open().select_related("contact", "campaign")
     attempt = attempts.find_by_call_id(event.call_id)
     speech = VoiceResponse()
@@ -93,7 +109,7 @@ def answer_call(event: CallEvent) -> HttpResponse:
 
 @_from_provider
 def finish_call(event: CallEvent) -> HttpResponse:
-    outcomes.apply_played(event, now=timezone.now())
+    count_callback(outcomes.apply_played(event, now=shared_clock()))
     return _speak(VoiceResponse())
 
 

@@ -44,16 +44,26 @@ class ChildProcesses:
 
     def __exit__(self, *exc_info: object) -> None:
         while self._children:
-            _stop(self._children.pop())
+            self.stop(self._children[-1])
 
     def start(
-        self, name: str, arguments: Sequence[str], environment: Mapping[str, str], *, pass_fds: Sequence[int] = ()
+        self,
+        name: str,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        pass_fds: Sequence[int] = (),
+        python: str = sys.executable,
+        prefix: Sequence[str] = (),
     ) -> Child:
-        """Run Python with these arguments; what it prints goes to a file that is named after it."""
+        """Run Python with these arguments; what it prints goes to a file that is named after it.
+
+        ``prefix`` is a command that runs another one in its own place, such as ``ip netns exec NAME``.
+        """
         log = self._log_dir / f"{name}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, *arguments],
+                [*prefix, python, *arguments],
                 env={**os.environ, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -65,6 +75,19 @@ class ChildProcesses:
         child = Child(name=name, process=process, log=log)
         self._children.append(child)
         return child
+
+    def stop(self, child: Child) -> None:
+        """Ask it to end, and see that neither it nor a child of its own lives on."""
+        self._children.remove(child)
+        child.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.process.wait(STOP_SECONDS)
+        _kill_group(child)
+
+    def kill(self, child: Child) -> None:
+        """End it and its children at once, as a machine does that loses its power."""
+        self._children.remove(child)
+        _kill_group(child)
 
     def check(self) -> None:
         """Raises ChildError when one of them has ended."""
@@ -91,10 +114,7 @@ def _end_with_parent() -> None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _stop(child: Child) -> None:
-    child.process.terminate()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        child.process.wait(STOP_SECONDS)
+def _kill_group(child: Child) -> None:
     with contextlib.suppress(ProcessLookupError):  # nobody is left: as it should be
         os.killpg(child.process.pid, signal.SIGKILL)
     child.process.wait()

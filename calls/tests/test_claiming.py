@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from calls.claiming import Reason, claim_calls, replan_starts
 from calls.models import CallAttempt, ProviderConfig
-from calls.pacing import gap_between
+from calls.pacing import HORIZON, gap_between
 from calls.tests.conftest import NOON
 from campaigns.models import CampaignStatus
 from campaigns.tests.factories import CampaignFactory
@@ -300,11 +300,11 @@ def test_within_a_campaign_who_has_been_due_longest_comes_first(claim):
 
 
 def test_starts_are_spaced_by_the_rate_and_go_on_where_the_last_claim_ended(claim, clock):
-    ProviderConfig.objects.update(calls_per_second=4)
+    ProviderConfig.objects.update(calls_per_second=8)
     ContactFactory.create_batch(9, campaign=CampaignFactory())
     first = [attempt.start_at for attempt in claim(batch_size=2).attempts]
     second = [attempt.start_at for attempt in claim(batch_size=2).attempts]
-    assert first + second == [NOON + index * gap_between(4) for index in range(4)]
+    assert first + second == [NOON + index * gap_between(8) for index in range(4)]
 
 
 def test_a_rate_that_is_used_up_says_when_to_look_again(claim):
@@ -313,7 +313,7 @@ def test_a_rate_that_is_used_up_says_when_to_look_again(claim):
     claim()
     result = claim()
     assert result.blocked == Reason.RATE_USED_UP
-    assert result.look_again_at == NOON + gap_between(1) - timedelta(seconds=1)
+    assert result.look_again_at == NOON + gap_between(1) - HORIZON
 
 
 def test_late_calls_move_back_together_when_nobody_has_claimed_since(claim, clock):

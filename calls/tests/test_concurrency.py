@@ -6,10 +6,10 @@ from contextlib import contextmanager
 import pytest
 from django.db import connection, transaction
 
-from calls import claiming
 from calls.claiming import Reason, claim_calls
 from calls.clock import DatabaseClock
 from calls.models import CallAttempt, ProviderConfig
+from calls.roster import Roster
 from campaigns.tests.factories import CampaignFactory
 from contacts.models import Contact
 from contacts.tests.factories import ContactFactory
@@ -50,15 +50,15 @@ def in_thread(work):
 def claim_held_open(monkeypatch):
     """Another scheduler that has counted the free lines and not yet committed what it claims."""
     counted, go_on = threading.Event(), threading.Event()
-    find_campaigns = claiming._find_campaigns
+    read = Roster.read
 
-    def wait_and_find(now):
+    def wait_and_read(roster, openings, now):
         if threading.current_thread() is not threading.main_thread():
             counted.set()
             go_on.wait(timeout=20)
-        return find_campaigns(now)
+        return read(roster, openings, now)
 
-    monkeypatch.setattr(claiming, "_find_campaigns", wait_and_find)
+    monkeypatch.setattr(Roster, "read", wait_and_read)
     result = in_thread(claim)
     assert counted.wait(timeout=20)
     try:

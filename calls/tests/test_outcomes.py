@@ -8,10 +8,10 @@ import pytest
 from django.db import connection, transaction
 from structlog.testing import capture_logs
 
-from calls import outcomes
+from calls import outcomes, wakeups
 from calls.models import CallAttempt
 from calls.outcomes import Applied, apply_event, apply_played
-from calls.providers.base import CallEvent, CallProgress
+from calls.providers.base import CallEvent, CallProgress, PlacedCall
 from calls.states import AttemptStatus
 from campaigns.models import CampaignStatus
 from campaigns.tests.factories import CampaignFactory
@@ -383,20 +383,21 @@ def claimed_attempt(**values):
 
 def test_a_claimed_attempt_may_be_placed():
     attempt = claimed_attempt()
-    assert outcomes.start_placing(attempt, now=NOON)
+    assert outcomes.start_placing([attempt], now=NOON)
     assert (fresh(attempt).status, fresh(attempt).started_at) == (AttemptStatus.PLACING, NOON)
 
 
 @pytest.mark.parametrize(("seconds", "may_ring"), [(0, True), (4.999, True), (5, False), (3600, False)])
 def test_an_attempt_is_not_placed_after_its_deadline(seconds, may_ring):
-    assert outcomes.start_placing(claimed_attempt(), now=NOON + timedelta(seconds=seconds)) is may_ring
+    started = outcomes.start_placing([claimed_attempt()], now=NOON + timedelta(seconds=seconds))
+    assert bool(started) is may_ring
 
 
 @pytest.mark.parametrize("status", [status for status in CampaignStatus if status != CampaignStatus.RUNNING])
 def test_an_attempt_is_not_placed_when_its_campaign_does_not_run_any_more(status):
     attempt = claimed_attempt()
     type(attempt.campaign).objects.update(status=status)
-    assert not outcomes.start_placing(attempt, now=NOON)
+    assert not outcomes.start_placing([attempt], now=NOON)
 
 
 def put_on_the_list(attempt):
@@ -415,15 +416,15 @@ def mark_contact_alone(attempt):
 def test_an_attempt_is_not_placed_when_its_number_is_not_to_be_called_any_more(exclude):
     attempt = claimed_attempt()
     exclude(attempt)
-    assert not outcomes.start_placing(attempt, now=NOON)
+    assert not outcomes.start_placing([attempt], now=NOON)
     assert fresh(attempt).status == AttemptStatus.CLAIMED
 
 
-@pytest.mark.parametrize("do", [give_back, lambda attempt: outcomes.start_placing(attempt, now=NOON)])
+@pytest.mark.parametrize("do", [give_back, lambda attempt: outcomes.start_placing([attempt], now=NOON)])
 def test_an_attempt_is_not_placed_when_somebody_has_given_it_back_or_is_placing_it(do):
     attempt = claimed_attempt()
     do(attempt)
-    assert not outcomes.start_placing(attempt, now=NOON)
+    assert not outcomes.start_placing([attempt], now=NOON)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -432,7 +433,7 @@ def test_an_attempt_that_is_just_being_given_back_is_waited_for_and_not_placed()
 
     def place():
         try:
-            answers.append(outcomes.start_placing(attempt, now=NOON))
+            answers.append(outcomes.start_placing([attempt], now=NOON))
         finally:
             connection.close()
 
@@ -442,7 +443,7 @@ def test_an_attempt_that_is_just_being_given_back_is_waited_for_and_not_placed()
         placing.start()
         wait_until(is_somebody_waiting_for_a_lock)
     placing.join(timeout=10)
-    assert answers == [False]
+    assert answers == [set()]
     assert (fresh(attempt).status, fresh(attempt).given_back) == (AttemptStatus.ENDED, True)
 
 
@@ -453,11 +454,103 @@ def is_somebody_waiting_for_a_lock():
         return cursor.fetchone()
 
 
+def test_of_several_attempts_those_are_placed_that_may_be():
+    first, paused, last = (claimed_attempt() for _ in range(3))
+    type(paused.campaign).objects.filter(pk=paused.campaign_id).update(status=CampaignStatus.PAUSED)
+    assert outcomes.start_placing([first, paused, last], now=NOON) == {first.pk, last.pk}
+    assert [fresh(attempt).status for attempt in (first, paused, last)] == ["placing", "claimed", "placing"]
+
+
+# Many reports at once
+
+
+def hold_lock(attempt, do):
+    """Do it while somebody else holds the attempt's row."""
+    held, may_end = threading.Event(), threading.Event()
+
+    def hold():
+        with transaction.atomic():
+            CallAttempt.objects.select_for_update().get(pk=attempt.pk)
+            held.set()
+            may_end.wait(10)
+        connection.close()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait(10)
+    try:
+        return do()
+    finally:
+        may_end.set()
+        holder.join(timeout=10)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("progress", [*STORY, *TERMINAL])
+def test_a_report_that_tells_nothing_new_waits_for_nobody(progress):
+    attempt = make_attempt()
+    tell(attempt, CallProgress.BUSY)
+    assert hold_lock(attempt, lambda: [tell(attempt, progress) for _ in range(3)]) == [Applied.STALE] * 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_reports_of_an_end_at_once_one_counts():
+    attempt, answers = make_attempt(), []
+
+    def report(progress):
+        answers.append(tell(attempt, progress))
+        connection.close()
+
+    reports = [threading.Thread(target=report, args=[progress]) for progress in TERMINAL * 2]
+    for one in reports:
+        one.start()
+    for one in reports:
+        one.join(timeout=10)
+    assert sorted(answers) == sorted([Applied.YES] + [Applied.STALE] * (len(reports) - 1))
+    assert fresh(attempt.contact).state == ContactState.NOT_REACHED
+
+
+def test_an_end_that_overtakes_the_end_of_the_script_is_judged_again(monkeypatch):
+    attempt = make_attempt(AttemptStatus.ANSWERED)
+    before = CallAttempt.objects.read_heard(attempt.call_id)
+    tell_played(attempt)
+    now = CallAttempt.objects.read_heard(attempt.call_id)
+    readings = iter([before, now])
+    monkeypatch.setattr(type(CallAttempt.objects), "read_heard", lambda *_: next(readings))
+    assert tell(attempt, CallProgress.HUNG_UP) == Applied.YES
+    assert fresh(attempt).outcome == CallOutcome.COMPLETED
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_is_put_on_the_list_while_the_end_of_the_call_is_told_is_excluded():
+    attempt, answers = make_attempt(), []
+
+    def report():
+        answers.append(tell(attempt, CallProgress.BUSY))
+        connection.close()
+
+    with transaction.atomic():
+        add_to_do_not_call(attempt.phone_number)
+        reporting = threading.Thread(target=report)
+        reporting.start()
+        wait_until(is_somebody_waiting_for_a_lock)
+    reporting.join(timeout=10)
+    assert answers == [Applied.YES]
+    assert (fresh(attempt.contact).state, fresh(attempt.contact).next_attempt_at) == (ContactState.EXCLUDED, None)
+
+
+def test_what_was_heard_before_is_remembered_only_so_long(monkeypatch):
+    monkeypatch.setattr(outcomes, "LONGEST_MEMORY", 10)
+    for _ in range(11):
+        tell(make_attempt(), CallProgress.RINGING, sid="CA1")
+    assert len(outcomes._heard) <= 10
+
+
 # What the provider answered
 
 
 def record_placed(attempt, sid=SID, now=NOON):
-    return outcomes.record_placed(attempt, provider_call_id=sid, raw_status="queued", now=now)
+    return outcomes.record_placed([(attempt, PlacedCall(provider_call_id=sid, raw_status="queued"))], now=now)
 
 
 def test_a_placed_call_waits_in_the_providers_queue(settings):
@@ -490,6 +583,32 @@ def test_an_unknown_word_before_the_answer_does_not_hide_the_answer():
     tell(attempt, CallProgress.OTHER)
     assert record_placed(attempt)
     assert fresh(attempt).provider_call_id == SID
+
+
+def test_several_answers_are_recorded_together_each_by_its_own_condition():
+    first, ringing, last = (make_attempt() for _ in range(3))
+    tell(ringing, CallProgress.RINGING)
+    ids = {attempt: f"CA{number}" for number, attempt in enumerate((first, ringing, last))}
+    answers = [(attempt, PlacedCall(provider_call_id=sid, raw_status="queued")) for attempt, sid in ids.items()]
+    assert outcomes.record_placed(answers, now=NOON) == 2
+    assert [(fresh(attempt).status, fresh(attempt).provider_call_id) for attempt in ids] == [
+        ("queued", "CA0"),
+        ("ringing", SID),
+        ("queued", "CA2"),
+    ]
+
+
+def test_of_several_answers_one_with_an_id_that_another_call_has_spoils_no_other():
+    first, second, third = (make_attempt() for _ in range(3))
+    sids = [SID, SID, "CA2"]
+    answers = [
+        (attempt, PlacedCall(provider_call_id=sid, raw_status="queued"))
+        for attempt, sid in zip((first, second, third), sids, strict=True)
+    ]
+    with capture_logs() as logs:
+        outcomes.record_placed(answers, now=NOON)
+    assert [line["event"] for line in logs] == ["call.id_used_twice"]
+    assert [fresh(attempt).status for attempt in (first, second, third)] == ["queued", "unknown", "queued"]
 
 
 def test_an_id_that_another_call_has_leaves_the_attempt_unknown_and_both_on_record():
@@ -562,7 +681,7 @@ def test_schedulers_are_woken_once_after_the_commit_when_a_line_is_free(finish, 
     with django_capture_on_commit_callbacks() as callbacks:
         finish(attempt)
         finish(attempt)
-    assert len(callbacks) == 1
+    assert [callback.args for callback in callbacks if callback.func is wakeups._notify] == [(wakeups.SCHEDULERS,)]
 
 
 def test_nobody_is_woken_while_the_line_is_in_use(django_capture_on_commit_callbacks):

@@ -467,9 +467,7 @@ def place(attempt, provider):
 
 def place_and_record(attempt, provider):
     placed = place(attempt, provider)
-    outcomes.record_placed(
-        attempt, provider_call_id=placed.provider_call_id, raw_status=placed.raw_status, now=timezone.now()
-    )
+    outcomes.record_placed([(attempt, placed)], now=timezone.now())
 
 
 def placing_attempt(number):

@@ -2,6 +2,7 @@
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from django.db import connection, transaction
@@ -85,9 +86,9 @@ def test_no_transaction_is_open_while_the_provider_is_asked(make_scheduler, prov
 
 def test_calls_start_at_their_instants(make_scheduler, provider):
     ProviderConfig.objects.update(calls_per_second=5)
-    ContactFactory.create_batch(4, campaign=CampaignFactory())
+    ContactFactory.create_batch(3, campaign=CampaignFactory())
     make_scheduler().run_once()
-    assert provider.started_at == [NOON + index * gap_between(5) for index in range(4)]
+    assert provider.started_at == [NOON + index * gap_between(5) for index in range(3)]
 
 
 def test_a_report_says_per_campaign_why_it_got_nothing(scheduler):
@@ -208,10 +209,10 @@ def after_the_claim(monkeypatch, action):
     start_placing = outcomes.start_placing
     pending = [action]
 
-    def act_and_start(attempt, *, now):
+    def act_and_start(attempts, *, now):
         while pending:
             pending.pop()()
-        return start_placing(attempt, now=now)
+        return start_placing(attempts, now=now)
 
     monkeypatch.setattr(outcomes, "start_placing", act_and_start)
 
@@ -233,20 +234,40 @@ def test_a_number_put_on_the_do_not_call_list_after_the_claim_is_not_rung(schedu
 
 
 def test_a_scheduler_that_is_stopped_gives_back_what_it_has_not_sent(scheduler, provider, monkeypatch):
+    ProviderConfig.objects.update(calls_per_second=5)
     ContactFactory.create_batch(3, campaign=CampaignFactory())
     after_the_claim(monkeypatch, scheduler.stop)
     report = scheduler.run_once()
     assert (report.claimed, report.placed, report.given_back) == (3, 1, 2)
 
 
-def test_a_late_start_moves_the_starts_after_it(scheduler, provider, clock):
+def test_late_starts_have_those_moved_that_are_not_planned_yet_by_a_place_each(scheduler, provider, clock):
     ProviderConfig.objects.update(calls_per_second=5)
     ContactFactory.create_batch(3, campaign=CampaignFactory())
     hold_up(scheduler, clock, 0, 0, 0, 0.5)
     scheduler.run_once()
     first, second, third = provider.started_at
-    assert second - first == gap_between(5) + timedelta(seconds=0.5)
+    assert second - first == third - first == gap_between(5) + timedelta(seconds=0.5)
+    assert ProviderConfig.objects.get().next_call_at == third + 2 * gap_between(5)
+
+
+def test_a_start_that_is_more_than_a_second_late_moves_the_starts_after_it(scheduler, provider, clock):
+    ProviderConfig.objects.update(calls_per_second=5)
+    ContactFactory.create_batch(3, campaign=CampaignFactory())
+    hold_up(scheduler, clock, 0, 0, 0, 1.5)
+    scheduler.run_once()
+    first, second, third = provider.started_at
+    assert second - first == gap_between(5) + timedelta(seconds=1.5)
     assert third - second == gap_between(5)
+
+
+def test_one_push_makes_up_for_all_late_starts_that_were_planned_before_it(scheduler, provider, clock):
+    ProviderConfig.objects.update(calls_per_second=10)
+    ContactFactory.create_batch(4, campaign=CampaignFactory())
+    hold_up(scheduler, clock, 0, 0.03, 0, 0.02, 0, 0.02)
+    scheduler.run_once()
+    assert len(provider.started_at) == 4
+    assert ProviderConfig.objects.get().next_call_at == NOON + 4 * gap_between(10) + timedelta(seconds=0.03)
 
 
 def test_a_call_that_may_have_reached_the_provider_late_holds_back_the_one_a_second_behind_it(
@@ -354,3 +375,29 @@ def test_the_loop_does_not_spin_while_the_provider_is_slow_to_be_asked_about_sil
     CallAttemptFactory(ringing=True, contact__state=ContactState.IN_PROGRESS, contact__next_attempt_at=None)
     scheduler.run(wakeups, until=clock() + timedelta(seconds=20))
     assert len(wakeups.waits) <= 5
+
+
+def test_a_clock_that_is_set_back_by_an_hour_neither_silences_a_scheduler_nor_bunches_its_calls(
+    scheduler, provider, clock, monkeypatch
+):
+    ProviderConfig.objects.update(calls_per_second=4)
+    ContactFactory.create_batch(4, campaign=CampaignFactory())
+    steady, set_back, claims = [], [], []
+
+    def synchronise():
+        # Between two looks at the database's clock it goes on as before.
+        if claims and not set_back:
+            set_back.append(timedelta(hours=1))
+            clock.now -= set_back[0]
+        return clock.now
+
+    monkeypatch.setattr(clock, "synchronise", synchronise)
+    after_the_claim(monkeypatch, lambda: claims.append(1))
+    provider.on_call = lambda _: steady.append(clock.now + sum(set_back, timedelta(0)))
+    for _ in range(6):
+        scheduler.run_once()
+        clock.sleep(4)
+    # What the clock left behind was given back, and is rung as soon as the pace allows by the clock as it is now.
+    assert len(steady) == 4
+    assert steady[-1] - NOON < timedelta(seconds=30)
+    assert all(later - earlier >= timedelta(seconds=0.25) for earlier, later in pairwise(steady))

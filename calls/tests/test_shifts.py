@@ -5,7 +5,7 @@ from django.core.management import call_command
 from django.utils import timezone
 from django_q.models import OrmQ, Schedule
 
-from calls import shifts
+from calls import shifts, tasks
 from calls.models import ProviderConfig
 from calls.schedules import SCHEDULES
 from calls.tests.factories import CallAttemptFactory
@@ -90,6 +90,24 @@ def test_a_request_that_was_lost_is_made_again():
     ProviderConfig.objects.update(shift_requested_at=timezone.now() - timedelta(minutes=11))
     shifts.request_shift()
     assert len(queued_tasks()) == 2
+
+
+def test_the_schedule_does_not_wait_for_a_request_that_was_lost_with_its_queue():
+    contact = ContactFactory(state=ContactState.IN_PROGRESS, next_attempt_at=None, attempts_count=1)
+    CallAttemptFactory(contact=contact, ringing=True, check_at=timezone.now() + timedelta(hours=1))
+    shifts.request_shift()
+    OrmQ.objects.all().delete()
+    ProviderConfig.objects.update(shift_requested_at=timezone.now() - timedelta(seconds=30))
+    tasks.run_scheduler()
+    assert queued_tasks() == ["calls.tasks.run_requested_scheduler"]
+
+
+def test_the_schedule_waits_for_a_request_that_was_made_just_now():
+    contact = ContactFactory(state=ContactState.IN_PROGRESS, next_attempt_at=None, attempts_count=1)
+    CallAttemptFactory(contact=contact, ringing=True, check_at=timezone.now() + timedelta(hours=1))
+    shifts.request_shift()
+    tasks.run_scheduler()
+    assert len(queued_tasks()) == 1
 
 
 def test_a_request_that_the_queue_did_not_take_is_made_again(monkeypatch):

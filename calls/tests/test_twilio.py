@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import struct
 import threading
 import time
 from contextlib import contextmanager
@@ -269,7 +270,7 @@ def test_a_wrong_certificate_is_found_before_anything_is_sent_and_other_troubles
         raise requests.exceptions.SSLError(MaxRetryError(None, "/", SSLError(trouble)))
 
     provider = provider_at("https://127.0.0.1")
-    monkeypatch.setattr(provider._session, "request", fail)
+    monkeypatch.setattr(provider._session, "send", fail)
     with pytest.raises(error):
         place(provider)
 
@@ -759,3 +760,15 @@ def test_every_word_of_the_providers_means_one_thing_and_unknown_ones_nothing(st
 )
 def test_the_code_of_an_error_can_be_stored(code, kept):
     assert parse(form=RINGING | {"ErrorCode": code}).error_code == kept
+
+
+def test_no_request_is_left_behind_that_may_arrive_after_it_was_given_up(network):
+    provider = provider_at(network.base_url, connect_timeout=2.5)
+    provider.fetch_call("CA" + "0" * 32)
+    pools = provider._session.get_adapter(network.base_url).poolmanager.pools
+    (host,) = pools.keys()
+    kept = pools[host].pool.get().sock
+    assert kept.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8) == struct.pack("ii", 1, 0)
+    assert kept.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        assert kept.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 2500

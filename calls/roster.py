@@ -1,0 +1,134 @@
+"""The roster: which campaigns may ring and in which lanes somebody waits, kept by a scheduler between its claims.
+
+Reading it takes as long as there are running campaigns and zones; a claim should not. It says where to look and
+in what order, never who may be rung: of whoever is chosen by it everything is checked again under the lock. So an
+old roster can make somebody wait, and no more; and a claim that gets nobody has read a new one before it says so.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from django.db.models import OuterRef, Subquery
+
+from calls.lanes import Lane, Openings, find_lanes, read_heads
+from calls.models import CallAttempt
+from calls.sharing import Demand, allot_lines
+from campaigns.models import Campaign
+
+# So long may a new lane, or somebody who became due before others that were claimed already, stay unseen
+# while there are others to ring.
+READ_AGAIN = timedelta(seconds=2)
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+class Roster:
+    def __init__(self) -> None:
+        self.read_at: datetime | None = None
+        self.campaigns: dict[UUID, Campaign] = {}
+        self._lanes: dict[UUID, list[Lane]] = {}
+        self._open: dict[UUID, list[Lane]] = {}  # of the campaigns that have any
+        self._served: dict[UUID, datetime] = {}
+        self._claims: int | None = None
+        self._known: list[UUID] = []  # the attempts that were open at that claim
+
+    def is_current(self, now: datetime) -> bool:
+        return self.read_at is not None and timedelta(0) <= now - self.read_at < READ_AGAIN
+
+    def forget(self) -> None:
+        self.read_at = self._claims = None
+
+    def count_open(self, claims: int, now: datetime) -> tuple[dict[UUID, int], dict[UUID, datetime]]:
+        """The open calls of each campaign, and the latest start among them. Exact; under the provider's lock.
+
+        ``claims`` is the provider's count of them. While it is the one that this scheduler's last claim left,
+        nobody else has claimed, so whatever is open is among the attempts that were open then: only those are
+        looked up. A look through all open attempts also passes the dead index entries of those that have ended,
+        which are many when an old transaction keeps vacuum from them.
+        """
+        if self._claims == claims and self.is_current(now):
+            return CallAttempt.objects.filter(pk__in=self._known).count_open_by_campaign()
+        attempts = CallAttempt.objects.open().order_by("start_at").values_list("pk", "campaign", "start_at")
+        self._known, self._claims = [pk for pk, _, _ in attempts], claims
+        return Counter(campaign for _, campaign, _ in attempts), {campaign: start for _, campaign, start in attempts}
+
+    def note_claimed(self, attempts: Sequence[CallAttempt], claims: int) -> None:
+        self._known += [attempt.pk for attempt in attempts]
+        self._claims = claims
+        self.note_served({attempt.campaign_id: attempt.start_at for attempt in attempts})
+
+    def read(self, openings: Openings, now: datetime) -> None:
+        newest = CallAttempt.objects.filter(campaign=OuterRef("pk")).order_by("-id").values("start_at")[:1]
+        campaigns = Campaign.objects.dialling(now).order_by("id").annotate(newest_start=Subquery(newest))
+        self.campaigns = {campaign.pk: campaign for campaign in campaigns}
+        self._served = {pk: campaign.newest_start or _NEVER for pk, campaign in self.campaigns.items()}
+        self._lanes = {pk: [] for pk in self.campaigns}
+        self._open = {}
+        for lane in find_lanes(list(self.campaigns.values()), openings):
+            self._lanes[lane.campaign.pk].append(lane)
+            if lane.is_open:
+                self._open.setdefault(lane.campaign.pk, []).append(lane)
+        self.read_at = now
+
+    def note_served(self, starts: dict[UUID, datetime]) -> None:
+        """The latest start of each campaign that is known of; schedulers beside this one have served some."""
+        for campaign, start in starts.items():
+            if start > self._served.get(campaign, start):
+                self._served[campaign] = start
+
+    def lanes_of(self, campaign: UUID) -> list[Lane]:
+        return self._lanes[campaign]
+
+    def all_lanes(self) -> list[Lane]:
+        return [lane for lanes in self._lanes.values() for lane in lanes]
+
+    def state_demands(self, open_calls: dict[UUID, int], lines: int, now: datetime) -> list[Demand]:
+        """Who is due, of as many campaigns as it takes to fill the lines, whose turn it is first.
+
+        Lines are allotted as if everybody who was not asked yet had plenty of contacts due. Who gets any is asked,
+        and it is done again, until no answer is missing. Each time more are asked at once.
+        """
+        order = sorted(self._open, key=lambda pk: (open_calls.get(pk, 0), self._served[pk]))
+        turns = [
+            Demand(campaign=pk, open_calls=open_calls.get(pk, 0), limit=self.campaigns[pk].max_concurrent_calls)
+            for pk in order
+        ]
+        asked = [0] * len(turns)
+        reach = lines
+        while _find_unasked(turns, asked, lines, lines):
+            unasked = _find_unasked(turns, asked, reach, lines)
+            depth = max(unasked.values())
+            read_heads([lane for place in unasked for lane in self._open[order[place]]], depth)
+            for place in unasked:
+                asked[place] = depth
+                due = _first_due(self._open[order[place]], depth, now)
+                is_all = len(due) < depth or depth == lines
+                turns[place] = replace(turns[place], waiting=due, may_have_more=not is_all)
+            reach *= 4
+        return [turn for turn, depth in zip(turns, asked, strict=True) if depth]
+
+    def find_due(self, campaigns: Iterable[UUID], now: datetime) -> set[UUID]:
+        """Those of the campaigns that have somebody due in an open lane."""
+        lanes = [lane for pk in campaigns for lane in self._open.get(pk, [])]
+        if lanes:
+            read_heads(lanes, 1)
+        return {lane.campaign.pk for lane in lanes if lane.heads and lane.heads[0][2] <= now}
+
+    def resume_after(self, claimed: set[UUID], campaigns: set[UUID]) -> None:
+        for pk in campaigns:
+            for lane in self._open.get(pk, []):
+                lane.resume_after(claimed)
+
+
+def _find_unasked(turns: list[Demand], asked: list[int], reach: int, lines: int) -> dict[int, int]:
+    """Whom to ask for how many, by their places, when so many lines were to be filled."""
+    wanted = {place: min(count, lines) for place, count in allot_lines(turns, reach).items()}
+    return {place: count for place, count in wanted.items() if count > asked[place] and turns[place].may_have_more}
+
+
+def _first_due(lanes: list[Lane], wanted: int, now: datetime) -> list[tuple[UUID, str]]:
+    due = sorted((due_at, contact, number) for lane in lanes for contact, number, due_at in lane.heads if due_at <= now)
+    return [(contact, number) for _, contact, number in due[:wanted]]

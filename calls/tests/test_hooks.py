@@ -1,0 +1,185 @@
+import re
+import subprocess
+import sys
+import threading
+
+import pytest
+from django.db import transaction
+
+from calls import hooks, outcomes, signals
+from calls.hooks import Messenger
+from calls.metrics import counting
+from calls.models import CallAttempt
+from calls.tests.conftest import NOON
+from calls.tests.test_counting import end, make_attempt, value_of
+from contacts.models import Contact
+from contacts.tests.factories import ContactFactory
+from surveycalls.tests.processes import ROOT, make_environment
+
+
+@pytest.fixture
+def messenger(monkeypatch):
+    messenger = Messenger(waiting=3)
+    monkeypatch.setattr(hooks, "_messenger", messenger)
+    return messenger
+
+
+@pytest.fixture
+def listen():
+    connected = []
+
+    def connect(signal, receiver):
+        signal.connect(receiver, weak=False)
+        connected.append((signal, receiver))
+
+    yield connect
+    for signal, receiver in connected:
+        signal.disconnect(receiver)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_call_is_announced_from_its_claim_to_its_end(messenger, listen, make_scheduler):
+    heard = []
+    for name in ("attempt_claimed", "attempt_placed", "attempt_ended"):
+        listen(getattr(signals, name), lambda name=name, **facts: heard.append((name, facts)))
+    contact = ContactFactory()
+    make_scheduler().run_once()
+    attempt = CallAttempt.objects.get()
+    end(attempt)
+    assert messenger.drain()
+    assert [name for name, _ in heard] == ["attempt_claimed", "attempt_placed", "attempt_ended"]
+    for _, facts in heard:
+        assert facts["sender"] is CallAttempt
+        assert facts["attempt_id"] == attempt.pk
+        assert facts["call_id"] == attempt.call_id
+        assert facts["attempt_number"] == 1
+        assert facts["contact_id"] == contact.pk
+        assert facts["campaign_id"] == contact.campaign_id
+        assert contact.phone_number not in str(facts)
+    assert heard[1][1]["provider_call_id"] == attempt.provider_call_id
+    assert (heard[2][1]["outcome"], heard[2][1]["given_back"]) == ("busy", False)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_rolled_back_is_not_announced(messenger, listen):
+    heard, attempt = [], make_attempt()
+    listen(signals.attempt_ended, lambda **facts: heard.append(facts))
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        outcomes.give_back(attempt, code="x", message="x", now=NOON)
+        raise ZeroDivisionError
+    assert messenger.drain()
+    assert heard == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_receiver_that_hangs_holds_up_no_call_and_what_it_misses_is_counted(messenger, listen):
+    go_on, before = threading.Event(), value_of(counting.hooks_dropped)
+    listen(signals.attempt_ended, lambda **_: go_on.wait(20))
+    for _ in range(6):  # one is with the receiver, three wait
+        end(make_attempt())
+    assert CallAttempt.objects.open().count() == 0
+    assert value_of(counting.hooks_dropped) - before in (2, 3)
+    assert not messenger.drain(0.05)
+    go_on.set()
+    assert messenger.drain()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("error", [ValueError("no"), SystemExit(3)])
+def test_a_receiver_that_fails_keeps_nobody_from_hearing_the_next_news(messenger, listen, error):
+    heard = []
+
+    def fail_once(**facts):
+        heard.append(facts)
+        if len(heard) == 1:
+            raise error
+
+    listen(signals.attempt_ended, fail_once)
+    for _ in range(2):
+        end(make_attempt())
+    assert messenger.drain()
+    assert len(heard) == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_a_receiver_leaves_open_in_the_database_is_closed(messenger, listen):
+    attempt = make_attempt()
+
+    def lock_and_forget(**_):
+        transaction.set_autocommit(False)
+        Contact.objects.select_for_update().get(pk=attempt.contact_id)
+
+    listen(signals.attempt_ended, lock_and_forget)
+    end(attempt)
+    assert messenger.drain()
+    with transaction.atomic():
+        assert Contact.objects.select_for_update(nowait=True).get(pk=attempt.contact_id)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_receivers_there_is_no_thread(messenger):
+    end(make_attempt())
+    assert messenger._thread is None
+
+
+END_WITH_NEWS = """
+import os, sys, time
+import django
+django.setup()
+from calls import hooks
+from django.dispatch import Signal
+signal = Signal()
+def tell(number, **_):
+    time.sleep(float(sys.argv[1]))
+    print("heard", number, flush=True)
+signal.connect(tell)
+def end():
+    for number in range(3):
+        hooks._messenger.tell(signal, {"number": number})
+if sys.argv[2] == "fork":
+    hooks._messenger.tell(signal, {"number": "in the parent"})
+    import multiprocessing
+    child = multiprocessing.get_context("fork").Process(target=end)
+    child.start(); child.join()
+else:
+    end()
+"""
+
+
+@pytest.mark.parametrize("how", ["alone", "fork"])
+def test_a_process_that_ends_lets_its_receivers_hear_what_waits(how):
+    output = run_to_the_end("0.05", how)
+    assert output.stdout.count("heard") == (4 if how == "fork" else 3), output.stderr
+
+
+def test_a_process_ends_though_a_receiver_hangs():
+    assert run_to_the_end("60", "alone").returncode == 0
+
+
+def run_to_the_end(*arguments):
+    return subprocess.run(
+        [sys.executable, "-c", END_WITH_NEWS, *arguments],
+        cwd=ROOT,
+        env=make_environment(DJANGO_SETTINGS_MODULE="surveycalls.settings"),
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_example_in_the_documentation_works(messenger, monkeypatch):
+    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/hooks.md").read_text(), re.DOTALL)
+    posted = []
+    monkeypatch.setattr("requests.post", lambda url, **arguments: posted.append((url, arguments)))
+    names = {"__name__": "crm.receivers"}
+    exec(example, names)
+    attempt = make_attempt()
+    try:
+        end(attempt)
+        assert messenger.drain()
+    finally:
+        signals.attempt_ended.disconnect(names["tell_crm"])
+    ((_, arguments),) = posted
+    assert arguments["json"] == {"contact": attempt.contact.external_contact_id, "outcome": "busy"}
+    assert arguments["timeout"]
