@@ -1,0 +1,146 @@
+"""The product under seeded faults, judged by what the phone network saw."""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from bench.faults.arena import Arena, ArenaError
+from bench.faults.judge import judge
+from bench.faults.plan import make_plan
+from bench.faults.violations import Kind
+from bench.postgres import BINARIES
+from bench.world import DATABASE, ROOT
+
+DIRECTORY = ROOT / ".data" / "faults"
+TABLES = (
+    "campaigns_campaign",
+    "contacts_contact",
+    "contacts_donotcallentry",
+    "calls_callattempt",
+    "calls_providerconfig",
+)
+
+
+def main() -> int:
+    options = _read_options()
+    results = []
+    with Arena(options.directory / "arena") as arena:
+        for number, seed in enumerate(options.seeds, start=1):
+            result = _run(arena, seed, options.directory)
+            results.append(result)
+            _show(result, number, len(options.seeds))
+            if options.stop_at.intersection(violation.kind for violation in result["violations"]):
+                break
+            if options.stop and not result["clean"]:
+                break
+        summary = sum_up(results) | {"traps": _count_traps(arena)}
+    print(json.dumps(summary))
+    return 0 if all(result["clean"] for result in results) else 1
+
+
+def _count_traps(arena: Arena) -> dict[str, Any]:
+    """A point that is often set and never reached is no test of anything."""
+    return {
+        "set": arena.traps_set.total(),
+        "sprung": arena.traps_sprung.total(),
+        "never_reached": sorted(arena.traps_set.keys() - arena.traps_sprung.keys()),
+    }
+
+
+def _read_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make faults", description=__doc__)
+    parser.add_argument("--runs", type=int, default=20, help="how many, each with the next seed (%(default)s)")
+    parser.add_argument("--seed", type=int, nargs="+", default=[1], help="of the first run (1); or one for each run")
+    parser.add_argument("--stop", action="store_true", help="at the first run that is not clean")
+    parser.add_argument(
+        "--stop-at", action="append", default=[], choices=list(Kind), help="at the first run with such a violation"
+    )
+    parser.add_argument("--directory", type=Path, default=DIRECTORY, help="for logs and evidence")
+    options = parser.parse_args()
+    options.stop_at = set(options.stop_at)
+    first, *more = options.seed
+    options.seeds = options.seed if more else range(first, first + options.runs)
+    return options
+
+
+def _run(arena: Arena, seed: int, directory: Path) -> dict[str, Any]:
+    """What became of one run; the evidence of one that is not clean is kept."""
+    from bench.faults.run import carry_out  # needs the models, and they the arena's database
+
+    began = time.monotonic()
+    result: dict[str, Any] = {"seed": seed, "violations": [], "figures": {}, "error": ""}
+    try:
+        evidence = carry_out(make_plan(seed), arena)
+        verdict = judge(evidence)
+        result |= {"violations": verdict.violations, "figures": verdict.figures}
+        result["recovery"] = arena.measure_recovery(evidence.witness.calls)
+    except ArenaError as error:
+        result["error"] = str(error)
+    result["seconds"] = time.monotonic() - began
+    result["clean"] = not result["violations"] and not result["error"]
+    if not result["clean"]:
+        _keep_evidence(arena, result, directory / f"seed-{seed}")
+    return result
+
+
+def _keep_evidence(arena: Arena, result: dict[str, Any], directory: Path) -> None:
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    for name in ("ledger.run.jsonl", "operators.jsonl"):
+        shutil.copy(arena.directory / name, directory)
+    shutil.copytree(arena.directory / "logs", directory / "logs")
+    tables = [f"--table={table}" for table in TABLES]
+    dump = [BINARIES / "pg_dump", "--data-only", "--column-inserts", *tables, arena.world.postgres.url(DATABASE)]
+    with (directory / "tables.sql").open("wb") as output:
+        subprocess.run(dump, stdout=output, stderr=subprocess.STDOUT, check=False)
+    lines = [str(plan_event) for plan_event in make_plan(result["seed"]).events]
+    lines += [f"{violation.kind}: {violation.text}" for violation in result["violations"]] + [result["error"]]
+    (directory / "report.txt").write_text("\n".join(lines) + "\n")
+
+
+def _show(result: dict[str, Any], number: int, runs: int) -> None:
+    calls = result["figures"].get("calls", 0)
+    print(
+        f"run {number} of {runs}, seed {result['seed']}: {calls} calls, "
+        f"{'clean' if result['clean'] else 'NOT CLEAN'}, {result['seconds']:.1f} s",
+        flush=True,
+    )
+    for violation in result["violations"][:20]:
+        print(f"  {violation.kind}: {violation.text}")
+    if result["error"]:
+        print(f"  {result['error']}")
+    if not result["clean"]:
+        print(f'  again: make faults ARGS="--seed {result["seed"]} --runs 1"', flush=True)
+
+
+def sum_up(results: list[dict[str, Any]]) -> dict[str, Any]:
+    violations = Counter(violation.kind.value for result in results for violation in result["violations"])
+    recoveries = [seconds for result in results for seconds in result.get("recovery", [])]
+    return {
+        "runs": len(results),
+        "clean": sum(result["clean"] for result in results),
+        "first_seed": results[0]["seed"],
+        "calls": sum(result["figures"].get("calls", 0) for result in results),
+        "violations": dict(sorted(violations.items())),
+        "lost": violations["lost"],
+        "stuck": violations["stuck"],
+        "errors": sum(bool(result["error"]) for result in results),
+        "failing_seeds": [result["seed"] for result in results if not result["clean"]],
+        "recovery_seconds": {
+            "faults": len(recoveries),
+            "median": round(median(recoveries), 2) if recoveries else None,
+            "longest": round(max(recoveries), 2) if recoveries else None,
+        },
+        "seconds": round(sum(result["seconds"] for result in results), 1),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

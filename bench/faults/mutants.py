@@ -1,0 +1,229 @@
+"""The suite of faults without one of the product's guards: it has to notice, and for the right reason.
+
+    python -m bench.faults.mutants [--only NAME]
+
+Each mutant is a copy of the repository with one guard taken out, in which the suite runs until it has found a
+violation of the kind that the guard prevents. A mutant that survives is a hole in the suite.
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.faults.violations import Kind
+from bench.world import ROOT
+
+ROUNDS = 2
+LEFT_OUT = (".git", ".venv", ".venv-peers", ".data", "__pycache__", ".pytest_cache", ".ruff_cache", "staticfiles")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edit:
+    """``old`` stands in the file exactly once."""
+
+    file: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mutant:
+    """``caught_as``: any one of these is the right reason. ``seeds``: plans that put the guard to the test."""
+
+    name: str
+    edits: Sequence[Edit]
+    caught_as: Sequence[Kind]
+    seeds: Sequence[int]
+
+
+MUTANTS = (
+    Mutant(
+        name="row_lock",
+        edits=[
+            Edit(
+                file="calls/claiming.py",
+                old="ProviderConfig.objects.select_for_update(skip_locked=True, no_key=True).first()",
+                new="ProviderConfig.objects.first()",
+            )
+        ],
+        caught_as=[Kind.TOO_MANY_LINES, Kind.TOO_MANY_STARTS],
+        seeds=(1, 2, 3, 4, 5),
+    ),
+    Mutant(
+        name="count_after_lock",
+        edits=[
+            Edit(
+                file="calls/claiming.py",
+                old="    with transaction.atomic():\n        # 1. The lock.",
+                new="    with transaction.atomic():\n"
+                "        counted = roster.count_open(-1, clock.synchronise())\n"
+                "        # 1. The lock.",
+            ),
+            Edit(
+                file="calls/claiming.py",
+                old="open_calls, newest_starts = roster.count_open(provider.claims, now)",
+                new="open_calls, newest_starts = counted",
+            ),
+        ],
+        caught_as=[Kind.TOO_MANY_LINES],
+        seeds=(2, 71, 107, 140, 186, 212, 264, 299, 367),
+    ),
+    Mutant(
+        name="unique_index",
+        edits=[
+            # With the row's own id in it, each is unique.
+            Edit(
+                file="calls/migrations/0001_initial.py",
+                old="fields=('contact',), name='attempt_one_open_per_contact'",
+                new="fields=('contact', 'id'), name='attempt_one_open_per_contact'",
+            ),
+            Edit(
+                file="calls/migrations/0001_initial.py",
+                old="fields=('phone_number',), name='attempt_one_open_per_phone_number'",
+                new="fields=('phone_number', 'id'), name='attempt_one_open_per_phone_number'",
+            ),
+        ],
+        caught_as=[Kind.RUNG_TWICE_AT_ONCE],
+        seeds=(15, 109, 122, 133, 144, 147, 162, 181),
+    ),
+    Mutant(
+        name="send_deadline",
+        edits=[
+            Edit(file="calls/outcomes.py", old=".claimed().filter(send_before__gt=now)", new=".claimed()"),
+            Edit(file="calls/scheduler.py", old="if self._clock() >= send_before:", new="if False:"),
+        ],
+        caught_as=[Kind.LATE, Kind.NOT_RUNNING, Kind.DO_NOT_CALL, Kind.OUTSIDE_WINDOW],
+        seeds=(45, 95, 165, 210, 342),
+    ),
+    Mutant(
+        name="signature",
+        edits=[
+            Edit(
+                file="calls/providers/twilio.py",
+                old="if not self._is_configured or not self._validator.validate(url, parameters, signature):",
+                new="if not self._is_configured:",
+            )
+        ],
+        caught_as=[Kind.WRONG_OUTCOME],
+        seeds=(2, 22, 120, 127, 196, 228),
+    ),
+    Mutant(
+        name="terminal_wins",
+        edits=[
+            Edit(
+                file="calls/repository.py",
+                old="WHERE id = $2 AND status <> 'ended' AND ($10",
+                new="WHERE id = $2 AND ($10",
+            ),
+            Edit(
+                file="calls/outcomes.py",
+                old="or outcome is None or attempt.status == AttemptStatus.ENDED:",
+                new="or outcome is None:",
+            ),
+        ],
+        caught_as=[Kind.WRONG_OUTCOME, Kind.WRONG_CONTACT_STATE],
+        seeds=(13, 86, 117, 165, 171, 215),
+    ),
+    Mutant(
+        name="do_not_call_check",
+        edits=[
+            Edit(
+                file="calls/claiming.py",
+                old="listed = numbers_on_do_not_call({contact.phone_number for contact in contacts.values()})",
+                new="listed = set()",
+            ),
+            Edit(file="calls/outcomes.py", old=".for_running_campaigns().callable()", new=".for_running_campaigns()"),
+        ],
+        caught_as=[Kind.DO_NOT_CALL],
+        seeds=(33, 48, 116, 159, 163, 204),
+    ),
+    Mutant(
+        name="window_check",
+        edits=[
+            Edit(
+                file="calls/lanes.py",
+                old="self._open[key] = is_open(hours, zones, self.now) and is_open(hours, zones, self._last)",
+                new="self._open[key] = True",
+            )
+        ],
+        caught_as=[Kind.OUTSIDE_WINDOW],
+        seeds=(1, 2, 3, 4, 5, 6, 7, 8),
+    ),
+    Mutant(
+        name="deadline_of_reconciliation",
+        edits=[
+            Edit(
+                file="calls/reconciliation.py",
+                old="    if clock() > attempt.started_at + longest_call():\n        _give_up(attempt, clock())",
+                new="    pass",
+            )
+        ],
+        caught_as=[Kind.STUCK],
+        seeds=(4, 9, 11, 21, 76, 78, 122, 130, 145),
+    ),
+)
+
+
+class MutantError(Exception):
+    """The guard is not where the mutant looks for it."""
+
+
+def main() -> int:
+    options = _read_options()
+    chosen = [mutant for mutant in MUTANTS if options.only in (None, mutant.name)]
+    results = {mutant.name: _try_mutant(mutant) for mutant in chosen}
+    print(json.dumps(results))
+    return 0 if results and all(result["caught"] for result in results.values()) else 1
+
+
+def _read_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make faults-mutants", description="The suite must notice a missing guard.")
+    parser.add_argument("--only", choices=[mutant.name for mutant in MUTANTS], help="one of them")
+    return parser.parse_args()
+
+
+def _try_mutant(mutant: Mutant) -> dict[str, object]:
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="mutant-") as directory:
+        copy = Path(directory) / "repository"
+        shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*LEFT_OUT))
+        for edit in mutant.edits:
+            _apply(edit, copy)
+        stop_at = [f"--stop-at={kind}" for kind in mutant.caught_as]
+        suite = [sys.executable, "-m", "bench.faults", *stop_at, "--seed", *map(str, mutant.seeds * ROUNDS)]
+        output = subprocess.run(suite, cwd=copy, capture_output=True, text=True, check=False)
+    return _read_result(mutant, output, time.monotonic() - began)
+
+
+def _apply(edit: Edit, copy: Path) -> None:
+    path = copy / edit.file
+    text = path.read_text()
+    if text.count(edit.old) != 1:
+        raise MutantError(f"{edit.file} has {edit.old!r} {text.count(edit.old)} times, not once: mend the mutant.")
+    path.write_text(text.replace(edit.old, edit.new))
+
+
+def _read_result(mutant: Mutant, output: subprocess.CompletedProcess[str], seconds: float) -> dict[str, object]:
+    """Raises MutantError when the suite said nothing that can be read."""
+    try:
+        summary = json.loads(output.stdout.splitlines()[-1])
+    except (IndexError, ValueError) as exc:
+        raise MutantError(f"the suite broke off without {mutant.name}: {output.stderr[-2000:]}") from exc
+    caught = sorted(set(summary["violations"]) & set(mutant.caught_as))
+    print(
+        f"{mutant.name}: {'caught' if caught else 'SURVIVED'} after {summary['runs']} runs, "
+        f"{summary['violations']}, {seconds:.0f} s",
+        flush=True,
+    )
+    return {"caught": bool(caught), "runs": summary["runs"], "violations": summary["violations"]}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
