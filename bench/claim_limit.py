@@ -1,0 +1,162 @@
+"""How many contacts a second our claim loop takes, against pgbench with the same statements and nothing around them."""
+
+import multiprocessing
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+from bench.claim_data import ClaimDatabases, set_up_django, vacuum
+from bench.figures import Figure, compare
+from bench.postgres import BINARIES
+
+BATCH = 50
+PROCESSES = (1, 2, 3, 4)
+CLIENTS = (1, 2)
+
+# The statements of a claim from a roster (calls/claiming.py), the ids kept in a variable in between, and the end of
+# the calls as in bench.claims.end_calls. A client that does not get the lock tries again, as our processes do.
+_SCRIPT = f"""
+BEGIN;
+SELECT count(*) AS locked
+  FROM (SELECT * FROM calls_providerconfig ORDER BY id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED) provider \\gset
+\\if :locked
+SELECT clock_timestamp();
+SELECT campaign_id, count(id), max(start_at) FROM calls_callattempt WHERE NOT status = 'ended' GROUP BY campaign_id;
+SELECT quote_literal(array_agg(id)::text) AS ids FROM (
+    SELECT head.id, head.phone_number, head.next_attempt_at
+    FROM (SELECT DISTINCT campaign_id, zone FROM bench_lane) AS lane
+    CROSS JOIN LATERAL (
+        SELECT contact.id, contact.phone_number, contact.next_attempt_at FROM contacts_contact contact
+        WHERE contact.campaign_id = lane.campaign_id AND contact.calling_zone = lane.zone
+          AND contact.next_attempt_at IS NOT NULL
+          AND NOT EXISTS (SELECT FROM calls_callattempt attempt
+                          WHERE attempt.phone_number = contact.phone_number AND NOT attempt.status = 'ended')
+        ORDER BY contact.next_attempt_at, contact.id LIMIT {BATCH}
+    ) head ORDER BY head.next_attempt_at, head.id LIMIT {BATCH}
+) chosen \\gset
+SELECT contact.*, campaign.* FROM contacts_contact contact JOIN campaigns_campaign campaign
+  ON campaign.id = contact.campaign_id
+  WHERE contact.id = ANY(:ids::uuid[]) AND next_attempt_at <= clock_timestamp() AND campaign.status = 'running'
+  FOR UPDATE OF contact SKIP LOCKED;
+SELECT phone_number FROM contacts_donotcallentry
+  WHERE phone_number IN (SELECT phone_number FROM contacts_contact WHERE id = ANY(:ids::uuid[]));
+UPDATE contacts_contact SET state = 'in_progress', attempts_count = attempts_count + 1, next_attempt_at = NULL,
+  updated_at = clock_timestamp() WHERE id = ANY(:ids::uuid[]);
+INSERT INTO calls_callattempt (
+    id, contact_id, campaign_id, phone_number, attempt_number, call_id, status, outcome, given_back, claimed_at,
+    start_at, send_before, check_at, provider_call_id, provider_raw_status, error_code, error_message, metadata)
+  SELECT gen_random_uuid(), id, campaign_id, phone_number, attempts_count,
+         replace(gen_random_uuid()::text, '-', ''), 'claimed', '', false, clock_timestamp(), clock_timestamp(),
+         clock_timestamp() + interval '5 seconds', clock_timestamp() + interval '5 seconds', '', '', '', '', '{{}}'
+  FROM contacts_contact WHERE id = ANY(:ids::uuid[]);
+UPDATE calls_providerconfig SET next_call_at = clock_timestamp(), paused_until = NULL, claims = claims + 1;
+\\endif
+COMMIT;
+\\if :locked
+BEGIN;
+UPDATE calls_callattempt SET status = 'ended', outcome = 'failed', given_back = true, ended_at = clock_timestamp()
+  WHERE contact_id = ANY(:ids::uuid[]) AND NOT status = 'ended' RETURNING contact_id;
+UPDATE contacts_contact SET state = 'pending', attempts_count = attempts_count - 1, next_attempt_at = clock_timestamp()
+  WHERE id = ANY(:ids::uuid[]);
+COMMIT;
+\\endif
+"""
+
+
+def measure(databases: ClaimDatabases, *, seconds: float, rounds: int) -> Iterator[Figure]:
+    """Our processes and pgbench's clients in turn, round by round, over one database."""
+    url = databases.server.url("claim_limit")
+    databases.server.execute(
+        "CREATE TABLE bench_lane AS SELECT DISTINCT campaign_id, calling_zone AS zone FROM contacts_contact",
+        "claim_limit",
+    )
+    ours: dict[int, list[float]] = {count: [] for count in PROCESSES}
+    theirs: dict[int, list[float]] = {count: [] for count in CLIENTS}
+    databases.use("claim_limit")
+    for _ in range(rounds):
+        vacuum("contacts_contact", "calls_callattempt", "calls_providerconfig")
+        for count in PROCESSES:
+            ours[count].append(_run_schedulers(url, count, seconds))
+        for count in CLIENTS:
+            theirs[count].append(_run_pgbench(url, count, seconds))
+    best = max(ours.values(), key=median)
+    limit = max(theirs.values(), key=median)
+    said = ", ".join(f"{count}: {median(rates):,.0f}" for count, rates in ours.items())
+    yield compare(
+        "claim_limit",
+        best,
+        limit,
+        goal=">= 0.5",
+        detail=f"contacts claimed a second in batches of {BATCH}, calls ended at once; processes {said}; b is pgbench "
+        f"with the same statements, the best of {' and '.join(map(str, CLIENTS))} clients",
+    )
+    yield compare(
+        "claim_limit_4_processes",
+        ours[4],
+        ours[1],
+        goal=">= 1.0",
+        detail="contacts claimed a second by 4 processes / by one",
+    )
+
+
+def _run_schedulers(url: str, processes: int, seconds: float) -> float:
+    spawn = multiprocessing.get_context("spawn")
+    with tempfile.TemporaryDirectory() as directory, spawn.Manager() as manager:
+        start = manager.Barrier(processes)
+        with ProcessPoolExecutor(processes, mp_context=spawn) as pool:
+            counts = [pool.submit(_claim_for, url, directory, start, seconds) for _ in range(processes)]
+            return sum(count.result() for count in counts)
+
+
+def _claim_for(url: str, directory: str, start: "multiprocessing.synchronize.Barrier", seconds: float) -> float:
+    """One scheduler's claims; returns its contacts a second."""
+    set_up_django(url, Path(directory))
+    from bench.claims import end_calls
+    from calls.claiming import claim_calls
+    from calls.clock import DatabaseClock
+    from calls.roster import Roster
+
+    clock, roster = DatabaseClock(), Roster()
+
+    def claim() -> int:
+        attempts = claim_calls(
+            max_concurrent_calls=None, batch_size=BATCH, room=BATCH, clock=clock, roster=roster
+        ).attempts
+        if attempts:
+            end_calls([attempt.pk for attempt in attempts])
+        return len(attempts)
+
+    claim()
+    start.wait(60)
+    began = perf_counter()
+    claimed = 0
+    while perf_counter() - began < seconds:
+        claimed += claim()
+    return claimed / (perf_counter() - began)
+
+
+def _run_pgbench(url: str, clients: int, seconds: float) -> float:
+    with tempfile.TemporaryDirectory() as directory:
+        script = Path(directory) / "claim.sql"
+        script.write_text(_SCRIPT)
+        arguments = ["--no-vacuum", f"--file={script}", f"--client={clients}", f"--jobs={clients}"]
+        counted = "SELECT claims FROM calls_providerconfig"
+        before = _ask(url, counted)
+        began = perf_counter()
+        subprocess.run(
+            [BINARIES / "pgbench", *arguments, f"--time={max(1, round(seconds))}", url],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        return (_ask(url, counted) - before) * BATCH / (perf_counter() - began)
+
+
+def _ask(url: str, query: str) -> int:
+    answer = subprocess.run([BINARIES / "psql", "-At", "-c", query, url], check=True, capture_output=True, text=True)
+    return int(re.sub(r"\D", "", answer.stdout))

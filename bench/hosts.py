@@ -1,0 +1,357 @@
+"""Two hosts over one database: one after the other is cut off from the database, from the provider, and from both.
+
+    python -m bench.hosts --seconds 120 --seed 1
+
+Each host is a network namespace with a run_scheduler, the second one with a qcluster beside it; the database, the
+provider and the web server are here. Nothing is refused: packets vanish. The last line is one JSON object; the exit
+code is 1 when a promise was broken, and 3 when this machine has no network namespaces for us.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from bench.netns import HostNetwork, NotPermitted
+from bench.world import DATABASE, ROOT, SHORT_CALLS, World
+from calls.demo.processes import Child
+from calls.simulator import ledger
+from calls.simulator.ledger import LedgerCall
+
+LINES = 12
+CALLS_PER_SECOND = 10
+MAX_ATTEMPTS = 2
+SPEED = 60.0
+HOSTS = (1, 2)
+DIRECTORY = "surveycalls-hosts-"  # below the temporary one, with the process's id behind
+
+# To listen to the script; the short calls' two seconds, at this speed, hang up on everybody.
+LONG_ENOUGH = {"CALL_TIME_LIMIT_SECONDS": "20", "CALL_RING_TIMEOUT_SECONDS": "15"}
+
+# From the send deadline to the provider: what a connection may take to open, and a busy machine.
+WAY = timedelta(seconds=float(SHORT_CALLS["TWILIO_CONNECT_TIMEOUT_SECONDS"]) + 0.5)
+
+# The ledger counts arrivals; requests of several processes may arrive closer than they were sent.
+JITTER = 1
+
+# One after the other. A blip is over before anybody has noticed it: what was sent arrives late.
+SCENES = ("blip", "database", "provider", "both")
+BLIP_SECONDS = 4
+PATIENCE_SECONDS = 60
+
+# libpq's and the server's own, for comparison.
+DEFAULT_TIME_OUTS = {
+    "connect_timeout": "0",
+    "tcp_user_timeout": "0",
+    "keepalives_idle": "7200",
+    "keepalives_interval": "75",
+    "keepalives_count": "9",
+    "options": "-c idle_in_transaction_session_timeout=10000",
+}
+
+# As a host does that is cut off in the middle of a claim: it has the lock, and never speaks again.
+HOLD_THE_LOCK = """
+import time, django
+django.setup()
+from django.db import transaction
+from calls.models import ProviderConfig
+with transaction.atomic():
+    ProviderConfig.objects.select_for_update(no_key=True).get()
+    print("locked", flush=True)
+    time.sleep(600)
+"""
+
+
+class Campaign:
+    """Hundreds of short calls, rung by both hosts; knows from their logs who claimed which call."""
+
+    def __init__(self, world: World, network: HostNetwork, time_outs: Mapping[str, str]) -> None:
+        self.world = world
+        self.network = network
+        self._schedulers: dict[int, list[Child]] = {host: [] for host in HOSTS}
+        query = "&".join(f"{name}={quote(value)}" for name, value in time_outs.items())
+        self._environment = {
+            "DATABASE_URL": f"{world.postgres.url(DATABASE, network.database)}?{query}",
+            "LOG_LEVEL": "INFO",
+            "LOG_FORMAT": "json",
+        }
+
+    def start(self, contacts: int) -> None:
+        from campaigns.tests.factories import CampaignFactory
+        from contacts.tests.factories import ContactFactory
+
+        campaign = CampaignFactory(retry_interval_minutes=0, max_attempts=MAX_ATTEMPTS)
+        ContactFactory.create_batch(contacts, campaign=campaign)
+        self.world.set_limits(lines=LINES, calls_per_second=CALLS_PER_SECOND)
+        for host in HOSTS:
+            self._schedulers[host].append(self.start_on(host, f"scheduler{host}", "run_scheduler"))
+        self._schedulers[2].append(self.start_on(2, "cluster2", "qcluster"))
+
+    def start_on(self, host: int, name: str, *command: str) -> Child:
+        arguments = list(command) if command[0] == "-c" else [str(ROOT / "manage.py"), *command]
+        return self.world.start(name, arguments, self._environment, prefix=self.network.prefix(host))
+
+    def calls_of(self, host: int) -> list[LedgerCall]:
+        claimed = {call_id for child in self._schedulers[host] for call_id in _read_claims(child.log)}
+        return [call for call in self.world.calls() if call.call_id in claimed]
+
+    def count_sessions(self, host: int) -> int:
+        """How many connections of the host the server believes in."""
+        connection = self.world.postgres.connect()
+        try:
+            with connection.cursor() as cursor:
+                address = self.network.address(host)
+                cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE client_addr = %s::inet", [address])
+                return cursor.fetchone()[0]
+        finally:
+            connection.close()
+
+    @contextmanager
+    def cut(self, host: int, *others: str) -> Iterator[datetime]:
+        for other in others:
+            self.network.cut(host, other)
+        yield datetime.now(UTC)
+        for other in others:
+            self.network.mend(host, other)
+
+
+def find_violations(calls: list[LedgerCall]) -> list[str]:
+    """What must not be, in sentences, from the ledger and from the database after quiet."""
+    from calls.models import CallAttempt
+    from contacts.models import Contact
+
+    rung: dict[str, int] = {}
+    for call in calls:
+        rung[call.to] = rung.get(call.to, 0) + 1
+    attempts = dict(CallAttempt.objects.values_list("call_id", "send_before"))
+    placed = set(CallAttempt.objects.exclude(provider_call_id="").values_list("call_id", flat=True))
+    found = {call.call_id for call in calls}
+    late = [call for call in calls if call.call_id in attempts and call.started_at > attempts[call.call_id] + WAY]
+    lines, starts = ledger.peak_concurrent(calls), ledger.peak_starts_per_second(calls)
+    wrong = {
+        f"{len(ledger.find_duplicates(calls))} calls were made twice": ledger.find_duplicates(calls),
+        f"{lines} calls at once over {LINES} lines": lines > LINES,
+        f"{starts} starts in a second, and {CALLS_PER_SECOND} are allowed": starts > CALLS_PER_SECOND + JITTER,
+        f"{len(found - attempts.keys())} calls have no attempt": found - attempts.keys(),
+        f"{len(placed - found)} attempts have a call that the provider does not know": placed - found,
+        f"{len(late)} calls began later than they may be on their way, {_describe(late, attempts)}": late,
+        "somebody was rung more often than the campaign allows": max(rung.values(), default=0) > MAX_ATTEMPTS,
+        "attempts are open": CallAttempt.objects.open().exists(),
+        "contacts are unfinished": Contact.objects.unfinished().exists(),
+    }
+    return [sentence for sentence, is_wrong in wrong.items() if is_wrong]
+
+
+def _describe(late: list[LedgerCall], deadlines: Mapping[str, datetime]) -> str:
+    """By how many seconds after the send deadline."""
+    return str(sorted(_seconds(call.started_at - deadlines[call.call_id]) for call in late))
+
+
+def run(*, seconds: float, seed: int, time_outs: Mapping[str, str], scenes: Sequence[str] = SCENES) -> dict[str, Any]:
+    """One campaign with its cuts; returns the figures. Raises NotPermitted."""
+    _remove_leftovers()
+    with (
+        HostNetwork(len(HOSTS)) as network,
+        tempfile.TemporaryDirectory(prefix=f"{DIRECTORY}{os.getpid()}-") as directory,
+    ):
+        world = World(
+            Path(directory),
+            environment={**SHORT_CALLS, **LONG_ENOUGH},
+            postgres_options={"listen_addresses": f"127.0.0.1,{network.database}"},
+            networks=[str(network.network)],
+        )
+        with world:
+            world.start_network(speed=SPEED, seed=seed, host=network.provider)
+            world.start_web()
+            campaign = Campaign(world, network, time_outs)
+            campaign.start(contacts=int(seconds * CALLS_PER_SECOND * 0.6))
+            return _play(campaign, seconds, scenes)
+
+
+def _remove_leftovers() -> None:
+    """The servers and data of runs that were killed with no chance to clear up."""
+    for directory in Path(tempfile.gettempdir()).glob(f"{DIRECTORY}*"):
+        owner = directory.name.removeprefix(DIRECTORY).split("-")[0]
+        if not owner.isdigit() or Path(f"/proc/{owner}").exists():
+            continue
+        pid_file = directory / "postgres" / "postmaster.pid"
+        if pid_file.exists():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid_file.read_text().split()[0]), signal.SIGQUIT)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _play(campaign: Campaign, seconds: float, scenes: Sequence[str]) -> dict[str, Any]:
+    for host in HOSTS:
+        _wait_until(lambda host=host: len(campaign.calls_of(host)) > 2, f"host {host} to ring")
+    say("both hosts ring")
+    figures: dict[str, Any] = {}
+    for scene in scenes:
+        # Half of its share cut off, half to come back.
+        figures |= {
+            f"{scene}_{key}": value for key, value in _cut_off(campaign, scene, seconds / len(scenes) / 2).items()
+        }
+    say("all is mended; waiting until everybody has been rung")
+    is_quiet = _wait_for_quiet(campaign)
+    calls = campaign.world.calls()
+    violations = find_violations(calls)
+    for sentence in violations:
+        say(f"VIOLATION: {sentence}")
+    by_host = {f"calls_of_host_{host}": len(campaign.calls_of(host)) for host in HOSTS}
+    return {
+        "calls": len(calls),
+        "completed": sum(call.heard_to_end for call in calls),
+        "violations": len(violations),
+        **by_host,
+        **_count_attempts(),
+        "quiet": is_quiet,
+        **figures,
+    }
+
+
+def _cut_off(campaign: Campaign, scene: str, share: float) -> dict[str, Any]:
+    """A host is cut off for a while, from the database in the middle of a claim; seconds of what followed."""
+    network = campaign.network
+    host = 1 if scene in ("blip", "database") else 2
+    others = {"provider": (network.provider,), "both": (network.database, network.provider)}
+    seconds = min(share, BLIP_SECONDS) if scene == "blip" else share
+    holder = None
+    if scene == "database":
+        holder = campaign.start_on(host, "claim", "-c", HOLD_THE_LOCK)
+        campaign.world.children.wait_for_line(holder, "locked")
+    say(f"host {host} is cut off for {seconds:.0f} s ({scene})")
+    forgotten_after = None
+    with campaign.cut(host, *others.get(scene, (network.database,))) as cut_at:
+        while (passed := datetime.now(UTC) - cut_at) < timedelta(seconds=seconds):
+            if forgotten_after is None and not campaign.count_sessions(host):
+                forgotten_after = _seconds(passed)
+            time.sleep(0.1)
+    mended_at = datetime.now(UTC)
+    if holder:
+        campaign.world.children.kill(holder)
+    time.sleep(share)
+    other = campaign.calls_of(3 - host)
+    figures = {
+        "other_host_held_up": _longest_pause(other, cut_at, datetime.now(UTC)),
+        "other_host_calls_per_second": round(sum(cut_at < call.started_at < mended_at for call in other) / seconds, 2),
+        "first_call_after": _wait_until(
+            lambda: _first_call_after(campaign.calls_of(host), mended_at), f"host {host} to ring again"
+        ),
+        "sessions_forgotten_after": forgotten_after,
+    }
+    say(", ".join(f"{key.replace('_', ' ')} {value}" for key, value in figures.items()))
+    return figures
+
+
+def _first_call_after(calls: list[LedgerCall], instant: datetime) -> float | None:
+    return next((_seconds(call.started_at - instant) for call in calls if call.started_at > instant), None)
+
+
+def _longest_pause(calls: list[LedgerCall], start: datetime, end: datetime) -> float:
+    """The longest time between two starts of calls, from the instant to the end."""
+    instants = [start, *(call.started_at for call in calls if start < call.started_at < end), end]
+    return _seconds(max(later - earlier for earlier, later in pairwise(instants)))
+
+
+def _seconds(duration: timedelta) -> float:
+    return round(duration.total_seconds(), 2)
+
+
+def _read_claims(log: Path) -> Iterator[str]:
+    for line in log.read_text(errors="replace").splitlines():
+        if '"call.claimed"' in line:
+            yield json.loads(line)["call_id"]
+
+
+def _count_attempts() -> dict[str, int]:
+    from calls.models import CallAttempt
+
+    attempts = CallAttempt.objects
+    return {
+        "attempts": attempts.count(),
+        "given_back": attempts.filter(given_back=True).count(),
+        "never_heard_of": attempts.filter(error_code="lost").count(),
+    }
+
+
+def _wait_for_quiet(campaign: Campaign) -> bool:
+    """Until everybody has been rung and nothing is open; false when nothing moves any more before that."""
+    from calls.models import CallAttempt
+    from contacts.models import Contact
+
+    rung, moved_at = 0, time.monotonic()
+    while Contact.objects.unfinished().exists() or CallAttempt.objects.open().exists():
+        time.sleep(0.5)
+        if rung != (rung := len(campaign.world.calls())):
+            moved_at = time.monotonic()
+        if time.monotonic() > moved_at + PATIENCE_SECONDS:
+            return False
+    return True
+
+
+def _wait_until(ask: Callable[[], Any], what: str) -> Any:
+    """The first answer that is not None or false. Raises TimeoutError."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not (answer := ask()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited {PATIENCE_SECONDS} s for {what}")
+        time.sleep(0.1)
+    return answer
+
+
+def _shorten_time_outs(seconds: float | None) -> dict[str, str]:
+    from surveycalls.database import SESSION_OPTIONS, SILENCE_MILLISECONDS
+
+    if seconds is None:
+        return {}
+    milliseconds = str(round(seconds * 1000))
+    return {
+        "tcp_user_timeout": milliseconds,
+        "options": SESSION_OPTIONS.replace(str(SILENCE_MILLISECONDS), milliseconds),
+    }
+
+
+def say(text: str) -> None:
+    print(f"{datetime.now():%H:%M:%S} {text}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.hosts", description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--seconds", type=float, default=120, help="from the first cut to the last return, over all scenes"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="who answers, who is busy, who hangs up")
+    parser.add_argument("--scenes", nargs="+", choices=SCENES, default=SCENES, help="which, in their order")
+    parser.add_argument(
+        "--default-time-outs", action="store_true", help="libpq's own instead of ours: what they are there for"
+    )
+    parser.add_argument("--silence", type=float, help="our time-outs, but of so many seconds instead of ten")
+    options = parser.parse_args()
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "surveycalls.settings")
+    # So that everything is removed: a signal would otherwise end us on the spot.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(130))
+    try:
+        time_outs = DEFAULT_TIME_OUTS if options.default_time_outs else _shorten_time_outs(options.silence)
+        figures = run(seconds=options.seconds, seed=options.seed, time_outs=time_outs, scenes=options.scenes)
+    except NotPermitted as error:
+        print(error, file=sys.stderr)
+        sys.exit(3)
+    print(json.dumps(figures), flush=True)
+    sys.exit(1 if figures["violations"] else 0)
+
+
+if __name__ == "__main__":
+    main()
