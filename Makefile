@@ -3,15 +3,20 @@ ARGS ?=
 RUN := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format clean
+.PHONY: help demo test faults faults-mutants bench hosts cost lint format clean
 
 help:
 	@echo 'make demo     call the contacts of a demo campaign over a simulated phone network'
 	@echo '              ARGS="--until-done --contacts 60" ends by itself with a report; ARGS=--help tells more'
 	@echo 'make test     check style, migrations and behaviour; ARGS goes to pytest'
+	@echo 'make bench    measure how fast it is; ARGS="--only claims --scale 0.01" a part of it, and smaller'
+	@echo 'make faults   kill, freeze and mislead the real processes, and judge the calls; ARGS="--runs 200 --seed 7"'
+	@echo 'make faults-mutants   see that the suite of faults notices when a guard is missing'
+	@echo 'make hosts    two hosts, as network namespaces (root only), cut off from the database and the provider'
+	@echo 'make cost     what a call costs the database: rows, transactions, statements, bytes of WAL'
 	@echo 'make lint     check style only'
 	@echo 'make format   put the code into style'
-	@echo 'make clean    remove .venv and .data, with the database in it'
+	@echo 'make clean    remove .venv, .venv-peers and .data, with the database in it'
 	@echo 'All need Python 3.11 or newer with venv; PYTHON=python3.12 names another one than python3.'
 
 # The copy is written last, so an installation that broke off begins anew.
@@ -37,10 +42,34 @@ test: lint
 		exit 1; }
 	@exec $(RUN) -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
+faults: .venv/requirements.txt
+	@exec $(RUN) -m bench.faults $(ARGS)
+
+faults-mutants: .venv/requirements.txt
+	@exec $(RUN) -m bench.faults.mutants $(ARGS)
+
+hosts: .venv/requirements.txt
+	@exec $(RUN) -m bench.hosts $(ARGS)
+
+cost: .venv/requirements.txt
+	@exec $(RUN) -m bench.cost $(ARGS)
+
+# The peers that it is compared with, and what draws the chart, have an environment of their own: Django would
+# take the peers' psycopg 3 for itself.
+.venv-peers/requirements.txt: bench/requirements.txt
+	@echo 'Building .venv-peers ...'
+	@$(PYTHON) -m venv .venv-peers
+	@.venv-peers/bin/python -m pip install --quiet --quiet --disable-pip-version-check \
+		--requirement requirements.txt --requirement bench/requirements.txt
+	@cp bench/requirements.txt $@
+
+bench: .venv/requirements.txt .venv-peers/requirements.txt
+	@exec $(RUN) -m bench $(ARGS)
+
 format: .venv/requirements.txt
 	@$(RUN) -m ruff check --fix --quiet .
 	@$(RUN) -m ruff format --quiet .
 
 clean:
-	rm -rf .venv .data staticfiles .pytest_cache .ruff_cache
+	rm -rf .venv .venv-peers .data staticfiles .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
