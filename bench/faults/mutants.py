@@ -9,6 +9,7 @@ violation of the kind that the guard prevents. A mutant that survives is a hole 
 import argparse
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -176,6 +177,7 @@ class MutantError(Exception):
 
 
 def main() -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options = _read_options()
     chosen = [mutant for mutant in MUTANTS if options.only in (None, mutant.name)]
     results = {mutant.name: _try_mutant(mutant) for mutant in chosen}
@@ -198,8 +200,19 @@ def _try_mutant(mutant: Mutant) -> dict[str, object]:
             _apply(edit, copy)
         stop_at = [f"--stop-at={kind}" for kind in mutant.caught_as]
         suite = [sys.executable, "-m", "bench.faults", *stop_at, "--seed", *map(str, mutant.seeds * ROUNDS)]
-        output = subprocess.run(suite, cwd=copy, capture_output=True, text=True, check=False)
-    return _read_result(mutant, output, time.monotonic() - began)
+        output, errors = _run(suite, copy)
+    return _read_result(mutant, output, errors, time.monotonic() - began)
+
+
+def _run(suite: Sequence[str], copy: Path) -> tuple[str, str]:
+    """Its output and errors. Whoever ends this ends the suite, which then stops its own processes."""
+    process = subprocess.Popen(suite, cwd=copy, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        return process.communicate()
+    except BaseException:
+        process.terminate()
+        process.communicate()
+        raise
 
 
 def _apply(edit: Edit, copy: Path) -> None:
@@ -210,12 +223,12 @@ def _apply(edit: Edit, copy: Path) -> None:
     path.write_text(text.replace(edit.old, edit.new))
 
 
-def _read_result(mutant: Mutant, output: subprocess.CompletedProcess[str], seconds: float) -> dict[str, object]:
+def _read_result(mutant: Mutant, output: str, errors: str, seconds: float) -> dict[str, object]:
     """Raises MutantError when the suite said nothing that can be read."""
     try:
-        summary = json.loads(output.stdout.splitlines()[-1])
+        summary = json.loads(output.splitlines()[-1])
     except (IndexError, ValueError) as exc:
-        raise MutantError(f"the suite broke off without {mutant.name}: {output.stderr[-2000:]}") from exc
+        raise MutantError(f"the suite broke off without {mutant.name}: {errors[-2000:]}") from exc
     caught = sorted(set(summary["violations"]) & set(mutant.caught_as))
     print(
         f"{mutant.name}: {'caught' if caught else 'SURVIVED'} after {summary['runs']} runs, "
