@@ -135,25 +135,11 @@ def _claim(max_concurrent_calls: int | None, batch_size: int, room: int, clock: 
     return claim
 
 
-def push_back(debt: timedelta, clock: Clock, *, latest: datetime) -> datetime | None:
-    """Move all starts that are not planned yet by so much; returns the instant from which on they stand later.
+def replan_starts(attempts: Sequence[CallAttempt], clock: Clock, *, not_before: datetime) -> None:
+    """New ``start_at`` for claimed calls that could not be sent at theirs; the first one's not before the instant.
 
-    None, and nothing has moved, when starts are planned beyond ``latest``. Waits for the provider's row.
-    """
-    with transaction.atomic():
-        provider = ProviderConfig.objects.select_for_update(no_key=True).get()
-        first = max(clock.synchronise(), provider.next_call_at or clock())
-        if first > latest:
-            return None
-        ProviderConfig.objects.update(next_call_at=first + debt)
-    return first
-
-
-def replan_starts(planned: Sequence[datetime], clock: Clock, *, not_before: datetime | None = None) -> list[datetime]:
-    """New instants for the calls of a claim that were not sent at their planned ones, first one now if possible.
-
-    The late calls move back together when nobody has claimed since; otherwise they queue up behind those who
-    have. Waits for the provider's row.
+    They move back together when nobody has claimed since; otherwise they queue up behind those who have. Waits for
+    the provider's row.
     """
     with transaction.atomic():
         provider = ProviderConfig.objects.select_for_update(no_key=True).get()
@@ -161,14 +147,16 @@ def replan_starts(planned: Sequence[datetime], clock: Clock, *, not_before: date
         rate = provider.calls_per_second
         starts = pacing.plan_again(
             now,
-            planned,
+            [attempt.start_at for attempt in attempts],
             next_call_at=provider.next_call_at,
             calls_per_second=rate,
             send_deadline=_send_deadline(),
-            not_before=not_before,
+            not_before=max(not_before, now + pacing.HEADROOM),
         )
         ProviderConfig.objects.update(next_call_at=starts[-1] + pacing.gap_between(rate))
-    return starts
+        CallAttempt.objects.move_starts([attempt.pk for attempt in attempts], starts)
+    for attempt, start in zip(attempts, starts, strict=True):
+        attempt.start_at = start
 
 
 def _lowest(limit: int, other: int | None) -> int:
@@ -193,7 +181,7 @@ def _plan_starts(claim: Claim, lines: int, batch_size: int, room: int) -> list[d
     next_call_at = pacing.believe(provider.next_call_at, now, calls_per_second=rate, send_deadline=_send_deadline())
     starts = pacing.plan_starts(
         now,
-        next_call_at=next_call_at,
+        next_call_at=max(next_call_at or now, now + pacing.HEADROOM),
         calls_per_second=rate,
         wanted=1 if breaker.is_probing(provider) else wanted,
     )

@@ -18,6 +18,9 @@ class Clock(Protocol):
     def synchronise(self) -> datetime:
         """Now, UTC, after asking whoever keeps the time."""
 
+    def steady(self) -> float:
+        """Seconds since whenever; nobody can set them, so differences are true."""
+
 
 class DatabaseClock:
     """The database's time, read when asked for and carried on by this machine's steady clock in between.
@@ -34,14 +37,20 @@ class DatabaseClock:
         if self._read is None:
             return self.synchronise()
         then, steady_then = self._read
-        return then + timedelta(seconds=_steady_seconds() - steady_then)
+        return then + timedelta(seconds=self.steady() - steady_then)
+
+    def steady(self) -> float:
+        """Goes on while the machine is suspended, so that a process that slept knows that it is late."""
+        if hasattr(time, "CLOCK_BOOTTIME"):
+            return time.clock_gettime(time.CLOCK_BOOTTIME)
+        return time.monotonic()
 
     def synchronise(self) -> datetime:
         readings = []
         for _ in range(READINGS):
-            asked_at = _steady_seconds()
+            asked_at = self.steady()
             now = self._ask()
-            answered_at = _steady_seconds()
+            answered_at = self.steady()
             readings.append((answered_at - asked_at, now, answered_at))
             if answered_at - asked_at < SLOW_SECONDS:
                 break
@@ -78,14 +87,7 @@ class SharedClock(DatabaseClock):
         return super().__call__()
 
     def _is_fresh(self) -> bool:
-        return self._read is not None and _steady_seconds() - self._read[1] <= self.OLDEST_READING_SECONDS
+        return self._read is not None and self.steady() - self._read[1] <= self.OLDEST_READING_SECONDS
 
 
 shared_clock = SharedClock()
-
-
-def _steady_seconds() -> float:
-    """Goes on while the machine is suspended, so that a process that slept knows that it is late."""
-    if hasattr(time, "CLOCK_BOOTTIME"):
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.monotonic()

@@ -22,17 +22,19 @@ LAST_CALL = timedelta(seconds=2)
 # makes up for the different times that the requests of two schedulers take to the provider, who counts arrivals.
 SLACK_SECONDS = 0.025
 
-# A start that is later than this after its instant has eaten up the slack and needs a new instant.
+# So long before its start a call is claimed, or gets another start, at the least: what it takes to commit that and to
+# mark the call as being placed.
+HEADROOM = timedelta(milliseconds=25)
+
+# A start that is later than this has eaten up its share of the slack; the rest is for the ways to the provider.
 TOLERANCE = timedelta(milliseconds=8)
+
+# With so many calls a second the slack alone is worth more calls than ten schedulers have in hand, so that however
+# late those are no second has too many.
+ENDLESS_RATE = 30_000
 
 # How quick a request can be is read from so many of the latest ones.
 SAMPLES = 100
-
-# So many schedulers may share the slack that late starts take up (see is_too_late).
-MOST_SCHEDULERS = 10
-
-# A request that seems to have taken longer than this was under way while the clock was set.
-LONGEST_ANSWER = timedelta(minutes=1)
 
 
 def gap_between(calls_per_second: float) -> timedelta:
@@ -72,28 +74,9 @@ def plan_starts(
     return [first + index * gap for index in range(min(wanted, room))]
 
 
-def is_too_late(late: timedelta, waiting: int, calls_per_second: float) -> bool:
-    """Whether a start, with all that wait behind it, has to take a new instant.
-
-    However late they are, no more starts than wait can come into a second that they were not planned in. Where
-    the slack is worth as many calls, from every scheduler, that exceeds no rate.
-    """
-    slack = calls_per_second * SLACK_SECONDS / (1 + SLACK_SECONDS)
-    return late > TOLERANCE and waiting * MOST_SCHEDULERS > slack
-
-
-def find_debt(late: timedelta, overdue: int, calls_per_second: float) -> timedelta:
-    """By how much starts that are planned from now on must stand later, for so many late ones to be sent now.
-
-    The second that a late start comes into has one start too many, unless the starts behind it move by a place each,
-    or by as much as it is late itself, if that is less.
-    """
-    return min(overdue * gap_between(calls_per_second), late)
-
-
-def latest_push(start: datetime, calls_per_second: float) -> datetime:
-    """Where the starts must move at the latest that make up for a late one: as many behind it as fit in a second."""
-    return start + max(1, math.floor(calls_per_second)) * gap_between(calls_per_second)
+def tolerance_at(calls_per_second: float) -> float:
+    """How many seconds after its instant a call may leave without coming together with too many others."""
+    return TOLERANCE.total_seconds() if calls_per_second < ENDLESS_RATE else math.inf
 
 
 def count_together(calls_per_second: float) -> tuple[int, timedelta]:
@@ -114,15 +97,15 @@ def plan_again(
     next_call_at: datetime | None,
     calls_per_second: float,
     send_deadline: timedelta,
-    not_before: datetime | None = None,
+    not_before: datetime,
 ) -> list[datetime]:
-    """New instants for calls that were not sent at the ``planned`` ones, first one now if possible.
+    """New instants for calls that were not sent at the ``planned`` ones, the first not before the instant.
 
     They move back together when they are the last that were planned, with nobody else's in between; otherwise they
     queue up behind the others. To be stored like a plan.
     """
     gap = gap_between(calls_per_second)
-    first = max(now, not_before or now)
+    first = max(now, not_before)
     is_tail = [planned[0] + index * gap for index in range(len(planned) + 1)] == [*planned, next_call_at]
     if next_call_at and not is_tail:
         others = believe(next_call_at, now, calls_per_second=calls_per_second, send_deadline=send_deadline)
@@ -130,12 +113,19 @@ def plan_again(
     return [first + index * gap for index in range(len(planned))]
 
 
-@dataclass
+@dataclass(eq=False)
 class Departure:
-    """A request for a call; it reached the provider some time between the two instants."""
+    """A request for a call: when it leaves, the latest that it may, and when it was answered.
 
-    sent_at: datetime
-    answered_at: datetime | None = None
+    In seconds by a clock that is never set.
+    """
+
+    leaves_at: float
+    latest: float
+    answered_at: float | None = None
+
+    def is_too_late(self, now: float) -> bool:
+        return max(now, self.leaves_at) > self.latest
 
 
 class Departures:
@@ -148,35 +138,30 @@ class Departures:
     def __init__(self) -> None:
         self._latest: deque[Departure] = deque(maxlen=1000)
 
-    def note(self, sent_at: datetime) -> Departure:
-        """To be told of its answer by setting ``answered_at``, in whatever thread."""
-        departure = Departure(sent_at)
-        self._latest.append(departure)
-        return departure
+    def plan(self, start: float, calls_per_second: float, *, ahead: int = 0) -> Departure:
+        """For the next request, or the one so many behind it: at its start, or as much later as those before it ask.
 
-    def earliest_next(self, calls_per_second: float, now: datetime) -> datetime | None:
-        """Sooner, the next request could arrive together with more others than the rate allows.
-
-        Requests that left later than now did so before the clock was set back; how long ago, it does not tell.
+        To be noted when it is handed over. Whoever sends it writes down when it really left and was answered, in
+        whatever thread.
         """
-        while self._latest and self._latest[-1].sent_at > now:
-            self._latest.pop()
+        leaves_at = max(start, self._earliest(calls_per_second, ahead))
+        return Departure(leaves_at, latest=start + tolerance_at(calls_per_second))
+
+    def note(self, departure: Departure) -> None:
+        self._latest.append(departure)
+
+    def _earliest(self, calls_per_second: float, ahead: int) -> float:
+        """Sooner, that request could arrive together with more others than the rate allows."""
         number, span = count_together(calls_per_second)
-        if len(self._latest) < number:
-            return None
-        counted = self._latest[-number]
-        took = _measure(counted)  # first: a sender's thread may be writing it
-        delay = timedelta(0) if took is None else took - self._find_quickest()
-        return counted.sent_at + span + delay
+        if ahead >= number:
+            return math.inf
+        if len(self._latest) < number - ahead:
+            return -math.inf
+        counted = self._latest[ahead - number]
+        answered_at = counted.answered_at  # once: a sender's thread may be writing it
+        delay = 0.0 if answered_at is None else answered_at - counted.leaves_at - self._find_quickest()
+        return counted.leaves_at + span.total_seconds() + max(delay, 0.0)
 
-    def _find_quickest(self) -> timedelta:
-        times = (time for departure in reversed(self._latest) if (time := _measure(departure)) is not None)
-        return min(islice(times, SAMPLES))
-
-
-def _measure(departure: Departure) -> timedelta | None:
-    """How long the answer took, None without one; bounded, because the clock may have been set meanwhile."""
-    answered_at = departure.answered_at
-    if answered_at is None:
-        return None
-    return min(max(answered_at - departure.sent_at, timedelta(0)), LONGEST_ANSWER)
+    def _find_quickest(self) -> float:
+        answered = ((one.answered_at, one.leaves_at) for one in reversed(self._latest))
+        return min(islice((end - start for end, start in answered if end is not None), SAMPLES), default=0.0)

@@ -136,6 +136,18 @@ class CallAttemptRepository(models.Manager.from_queryset(CallAttemptQuerySet)):
     def find(self, attempt_id: UUID) -> CallAttempt | None:
         return self.filter(pk=attempt_id).first()
 
+    def move_starts(self, attempts: Sequence[UUID], starts: Sequence[datetime]) -> None:
+        """Give each attempt the start beside it."""
+        table = connection.ops.quote_name(self.model._meta.db_table)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"""
+                UPDATE {table} AS attempt SET start_at = moved.start
+                FROM unnest(%s::uuid[], %s::timestamptz[]) AS moved (id, start) WHERE attempt.id = moved.id
+                """,
+                [list(attempts), list(starts)],
+            )
+
     def record_outcome(self, attempt: CallAttempt, outcome: CallOutcome, *, ended_at: datetime, **fields: Any) -> bool:
         """End the attempt; False when it has ended before, because the first outcome stands."""
         return self.advance(attempt, AttemptStatus.ENDED, outcome=outcome, ended_at=ended_at, **fields)

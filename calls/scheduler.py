@@ -1,28 +1,26 @@
 """CallScheduler: rings everybody who should be rung, over as many lines as are allowed.
 
 One pass: record what the provider has answered, claim calls (calls/claiming.py) while those claimed before are on
-their way, and place those whose instants have come. All database work is done by the thread that runs the scheduler,
-for several calls at a time where several wait for it, and with no transaction open around a request; the pool's
-threads only wait for the provider.
+their way, and hand those whose instants are near to senders (calls/senders.py). The thread that runs the scheduler does
+the database work, for several calls at a time where several wait for it, and with no transaction open around a request.
 """
 
 import time
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError, connection, transaction
 
 from calls import breaker, heartbeat, hooks, outcomes, pacing
 from calls.callback_urls import answer_url, events_url
-from calls.claiming import Claim, Reason, claim_calls, push_back, replan_starts
+from calls.claiming import Claim, Reason, claim_calls, replan_starts
 from calls.clock import Clock, DatabaseClock
-from calls.metrics import counting
 from calls.models import CallAttempt, ProviderConfig
 from calls.providers import get_provider
 from calls.providers.base import (
@@ -36,12 +34,12 @@ from calls.providers.base import (
 )
 from calls.reconciliation import reconcile_calls
 from calls.roster import Roster
+from calls.senders import MOST_AT_ONCE, SendDeadlinePassed, Senders, StartMissed
 from calls.wakeups import WakeupListener
 from campaigns import lifecycle
 
 log = structlog.get_logger(__name__)
 
-SENDERS = 64
 # With more than half of the senders busy, calls are claimed this often and not for each answer: a claim costs the same
 # for one call as for many.
 CLAIM_EVERY = timedelta(milliseconds=50)
@@ -49,6 +47,7 @@ CLAIM_EVERY = timedelta(milliseconds=50)
 CLAIM_AHEAD = timedelta(milliseconds=250)
 RECONCILE_EVERY = timedelta(seconds=5)
 # So long before its instant a call is looked at once more, and marked as being placed, with those right behind it.
+# It is also how long anything else may take without making a call late.
 PLACING_LEAD = timedelta(milliseconds=50)
 LOCKED_RETRY = timedelta(milliseconds=200)
 DATABASE_RETRY_SECONDS = 1.0
@@ -56,8 +55,13 @@ DATABASE_RETRY_SECONDS = 1.0
 # Why a call was given back that the provider was never asked for: error_code and error_message of its attempt.
 STOPPED = ("stopped", "The scheduler was stopped before it placed the call.")
 LATE = ("send_deadline", "The call would have been placed too late.")
+MISSED = ("start_missed", "The call was not placed at its instant, and others may be placed at any other.")
 CLOCK_SET_BACK = ("clock_set_back", "The database's clock was set back after the call was claimed.")
-WITHDRAWN = ("withdrawn", "The campaign stopped calling, or the number was put on the do-not-call list.")
+WITHDRAWN = (
+    "withdrawn",
+    "Just before it was to be placed the campaign stopped calling, the number was put on the do-not-call list, "
+    "or the database failed.",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,17 +100,7 @@ class SchedulerReport:
     look_again_at: datetime | None = None
 
 
-class SendDeadlinePassed(Exception):
-    """The process was held up between claiming the call and sending it."""
-
-
-@dataclass(kw_only=True)
-class Waiting:
-    """A claimed call that waits for its instant, and the account that it goes over."""
-
-    attempt: CallAttempt
-    account: ProviderConfig
-    start_at: datetime
+Answer = tuple[Future[PlacedCall], CallAttempt]
 
 
 class CallScheduler:
@@ -123,16 +117,13 @@ class CallScheduler:
         self._provider = provider
         self._clock = clock or DatabaseClock()
         self._sleep = sleep
-        self._senders = ThreadPoolExecutor(SENDERS, thread_name_prefix="sender")
+        self._senders = Senders(self._clock, sleep)
         self._reconciler = ThreadPoolExecutor(1, thread_name_prefix="reconciler")
         self._roster = Roster()
-        self._departures = pacing.Departures()
-        self._waiting: deque[Waiting] = deque()  # in the order of their starts
-        self._in_flight: dict[Future[PlacedCall], CallAttempt] = {}
+        self._account: ProviderConfig | None = None  # as the last claim has read it
+        self._waiting: deque[CallAttempt] = deque()  # in the order of their starts
         self._reconciling: Future[None] | None = None
-        self._reconcile_at: datetime | None = None
-        self._claimed_at: datetime | None = None
-        self._pushed: tuple[datetime, timedelta] | None = None  # from when on, and by how much
+        self._reconcile_after = self._claim_after = self._clock.steady()
         self._wakeups: WakeupListener | None = None
 
     def run_once(self) -> SchedulerReport:
@@ -146,7 +137,8 @@ class CallScheduler:
             self._sleep_until(self._waiting[0].start_at - PLACING_LEAD)
             self._place_due(report)
         self._give_back_waiting(report)
-        self._record_answers(report, wait_for_all=True)
+        self._senders.wait_for_all()
+        self._record_answers(report)
         return report
 
     def run(self, wakeups: WakeupListener, *, until: datetime | None = None) -> SchedulerReport:
@@ -156,6 +148,7 @@ class CallScheduler:
         Claims nothing after the instant, but places what was claimed before. Outlives the database's restarts.
         """
         self._wakeups = wakeups
+        self._senders.on_answer = wakeups.wake
         report = SchedulerReport()
         try:
             while not self.stopping and (self._waiting or until is None or self._clock() < until):
@@ -185,11 +178,12 @@ class CallScheduler:
         self.stopping = True  # for the reconciler
         try:
             self._give_back_waiting(SchedulerReport())
-            self._record_answers(SchedulerReport(), wait_for_all=True)
+            self._senders.wait_for_all()
+            self._record_answers(SchedulerReport())
         except (DatabaseError, InterfaceError) as error:
             log.warning("database.failed", error=str(error).strip())
         finally:
-            self._senders.shutdown()
+            self._senders.close()
             self._reconciler.shutdown()
 
     def _run_pass(self, last: SchedulerReport, until: datetime | None) -> SchedulerReport:
@@ -207,7 +201,7 @@ class CallScheduler:
         return report
 
     def _find_room(self) -> int:
-        return SENDERS - len(self._in_flight) - len(self._waiting)
+        return self._senders.count_free() - len(self._waiting)
 
     def _find_claim_instant(self) -> datetime | None:
         """When the next claim makes sense; None: not before a sender is free."""
@@ -216,8 +210,8 @@ class CallScheduler:
             return None
         if self._waiting:
             instants.append(self._waiting[-1].start_at - CLAIM_AHEAD)
-        if self._claimed_at and room < SENDERS / 2:
-            instants.append(self._claimed_at + CLAIM_EVERY)
+        if room < MOST_AT_ONCE / 2:
+            instants.append(instants[0] + timedelta(seconds=self._claim_after - self._clock.steady()))
         return max(instants)
 
     def _claim(self, report: SchedulerReport) -> None:
@@ -228,7 +222,8 @@ class CallScheduler:
             clock=self._clock,
             roster=self._roster,
         )
-        self._claimed_at = claim.now
+        self._claim_after = self._clock.steady() + CLAIM_EVERY.total_seconds()
+        self._account = claim.provider or self._account
         report.claimed = len(claim.attempts)
         report.blocked = claim.blocked
         report.reasons = claim.reasons
@@ -237,7 +232,7 @@ class CallScheduler:
         for attempt in claim.attempts:
             log.info("call.claimed", call_id=attempt.call_id, attempt_number=attempt.attempt_number)
             hooks.announce_claimed(attempt)
-            self._waiting.append(Waiting(attempt=attempt, account=claim.provider, start_at=attempt.start_at))
+        self._waiting += claim.attempts
         self._complete_campaigns(claim)
         heartbeat.beat(claim.provider, now=claim.now, interval_seconds=self.config.interval_seconds)
 
@@ -248,78 +243,52 @@ class CallScheduler:
             lifecycle.complete_if_done(campaign_id, claim.now)
 
     def _place_due(self, report: SchedulerReport) -> None:
-        """Hand those whose instant has come, or is about to, to a sender each; no two ever nearer than planned.
+        """Hand those whose instants are near to a sender each, and give back who may not be rung any more.
 
-        Each stays in the queue until it is sent or given back: what an error of the database leaves there was
-        certainly not sent.
+        What an error of the database leaves in the queue was certainly not sent.
         """
-        if not self._is_next_due() or self._move_starts():
+        if not self._is_next_due():
             return
         now = self._clock.synchronise()
-        if pacing.was_set_back(self._waiting[0].attempt.claimed_at, now):
+        if pacing.was_set_back(self._waiting[0].claimed_at, now):
             # By the clock as it is now its instant is nobody knows how far away, and so is its send deadline.
             self._give_back_waiting(report, CLOCK_SET_BACK)
             return
-        due = [waiting.attempt for waiting in self._waiting if waiting.start_at <= now + PLACING_LEAD]
+        due = self._find_due(now)
+        if not due:
+            self._move_starts(now)
+            return
         may_ring = outcomes.start_placing(due, now=now)
-        refused = []
+        for attempt in due:
+            self._waiting.popleft()
+            if attempt.pk in may_ring:
+                self._send(attempt)
         for attempt in due:
             if attempt.pk not in may_ring:
-                refused.append(self._waiting.popleft().attempt)
-                continue
-            self._sleep_until(self._find_instant())
-            if self._move_starts():
-                self._sleep_until(self._find_instant())
-            self._send(attempt, self._waiting.popleft().account)
-        for attempt in refused:
-            reason = LATE if now >= attempt.send_before else WITHDRAWN
-            report.given_back += self._give_back(attempt, *reason)
+                reason = LATE if now >= attempt.send_before else WITHDRAWN
+                report.given_back += self._give_back(attempt, *reason)
 
     def _is_next_due(self) -> bool:
         return bool(self._waiting) and self._clock() >= self._waiting[0].start_at - PLACING_LEAD
 
-    def _find_instant(self) -> datetime:
-        """When the next one may be sent: as planned, or when an earlier request that was slow lets it."""
-        planned, account = self._waiting[0].start_at, self._waiting[0].account
-        return max(planned, self._departures.earliest_next(account.calls_per_second, self._clock()) or planned)
+    def _find_due(self, now: datetime) -> list[CallAttempt]:
+        """The next ones, up to the first that is not due yet, or that is too late for its instant."""
+        due: list[CallAttempt] = []
+        for attempt in self._waiting:
+            departure = self._senders.plan(attempt.start_at, self._account.calls_per_second, ahead=len(due))
+            if attempt.start_at > now + PLACING_LEAD or self._senders.is_too_late(departure):
+                break
+            due.append(attempt)
+        return due
 
-    def _move_starts(self) -> bool:
-        """If the next one cannot be sent at about its instant, see that starts behind it make up for that.
-
-        True when all that wait have new instants instead, and the next one's is still to come.
-        """
-        first, instant = self._waiting[0], self._find_instant()
-        rate, now = first.account.calls_per_second, max(self._clock(), instant)
-        late = now - first.start_at
-        if not pacing.is_too_late(late, len(self._waiting), rate) or self._have_others_moved(late, now):
-            return False
-        self._replan(not_before=instant)
-        return not self._is_next_due()
-
-    def _replan(self, *, not_before: datetime) -> None:
-        planned = [waiting.start_at for waiting in self._waiting]
-        for waiting, start in zip(
-            self._waiting, replan_starts(planned, self._clock, not_before=not_before), strict=True
-        ):
-            waiting.start_at = start
-
-    def _have_others_moved(self, late: timedelta, now: datetime) -> bool:
-        """Starts that are still to be planned stand later by what the late ones need; False: it is too late for that.
-
-        One push covers all that were planned before it.
-        """
+    def _move_starts(self, now: datetime) -> None:
+        """All that wait get new instants, because the next one is too late for its own."""
         first = self._waiting[0]
-        rate = first.account.calls_per_second
-        debt = pacing.find_debt(late, sum(waiting.start_at <= now for waiting in self._waiting), rate)
-        if self._pushed and first.start_at < self._pushed[0] < now + pacing.LAST_CALL and debt <= self._pushed[1]:
-            return True
-        pushed_from = push_back(debt, self._clock, latest=pacing.latest_push(first.start_at, rate))
-        if pushed_from:
-            self._pushed = pushed_from, debt
-        return pushed_from is not None
+        hold = self._senders.plan(first.start_at, self._account.calls_per_second).leaves_at - self._clock.steady()
+        replan_starts(self._waiting, self._clock, not_before=now + timedelta(seconds=hold))
 
-    def _send(self, attempt: CallAttempt, account: ProviderConfig) -> None:
-        provider = self._provider or get_provider(account.adapter)
+    def _send(self, attempt: CallAttempt) -> None:
+        account = self._account
         request = CallRequest(
             call_id=attempt.call_id,
             to=attempt.phone_number,
@@ -329,65 +298,49 @@ class CallScheduler:
             ring_timeout=settings.CALL_RING_TIMEOUT_SECONDS,
             time_limit=settings.CALL_TIME_LIMIT_SECONDS,
         )
-        departure = self._departures.note(self._clock())
-        future = self._senders.submit(self._ask_provider, provider, request, attempt.send_before, departure)
-        self._in_flight[future] = attempt
-        if self._wakeups:
-            future.add_done_callback(lambda _: self._wakeups.wake())
+        departure = self._senders.plan(attempt.start_at, account.calls_per_second)
+        self._senders.send(attempt, request, self._provider or get_provider(account.adapter), departure)
 
-    def _ask_provider(
-        self,
-        provider: TelephonyProvider,
-        request: CallRequest,
-        send_before: datetime,
-        departure: pacing.Departure,
-    ) -> PlacedCall:
-        """Runs in a sender's thread; touches no database."""
-        if self._clock() >= send_before:
-            raise SendDeadlinePassed
-        try:
-            with counting.asking_provider("place"):
-                return provider.initiate_call(request)
-        finally:
-            departure.answered_at = self._clock()
-
-    def _record_answers(self, report: SchedulerReport, *, wait_for_all: bool = False) -> None:
+    def _record_answers(self, report: SchedulerReport) -> None:
         """In the order of the requests; the calls that were placed between two failures in one transaction.
 
         An answer that an error of the database kept from being recorded is recorded later.
         """
-        if wait_for_all:
-            wait(self._in_flight)
-        placed: list[Future[PlacedCall]] = []
-        for future in [future for future in self._in_flight if future.done()]:
+        placed: list[Answer] = []
+        for answer in self._senders.list_answered():
+            future, attempt = answer
             if future.exception() is None:
-                placed.append(future)
+                placed.append(answer)
                 continue
             self._record_placed(placed, report)
             placed = []
-            self._record_failure(self._in_flight[future], future.exception(), report)
-            del self._in_flight[future]
+            self._record_failure(attempt, future.exception(), report)
+            self._senders.forget(future)
         self._record_placed(placed, report)
 
-    def _record_placed(self, futures: list[Future[PlacedCall]], report: SchedulerReport) -> None:
-        if not futures:
+    def _record_placed(self, answers: Sequence[Answer], report: SchedulerReport) -> None:
+        if not answers:
             return
-        placed = [(self._in_flight[future], future.result()) for future in futures]
+        placed = [(attempt, future.result()) for future, attempt in answers]
         breaker.note_success()
         outcomes.record_placed(placed, now=self._clock())
         for attempt, call in placed:
             log.info("call.placed", call_id=attempt.call_id, provider_call_id=call.provider_call_id)
             hooks.announce_placed(attempt, call.provider_call_id)
-        for future in futures:
-            del self._in_flight[future]
-        report.placed += len(futures)
+        for future, _ in answers:
+            self._senders.forget(future)
+        report.placed += len(answers)
 
+    @transaction.atomic
     def _record_failure(self, attempt: CallAttempt, failure: BaseException, report: SchedulerReport) -> None:
+        """In one transaction, so that the breaker counts no failure twice whose record the database refused."""
         now = self._clock()
         try:
             raise failure
         except SendDeadlinePassed:
             report.given_back += self._give_back(attempt, *LATE)
+        except StartMissed:
+            report.given_back += self._give_back(attempt, *MISSED)
         except CallRejected as error:
             report.rejected += 1
             outcomes.reject(attempt, code=error.code, message=str(error), now=now)
@@ -409,7 +362,7 @@ class CallScheduler:
 
     def _give_back_waiting(self, report: SchedulerReport, reason: tuple[str, str] = STOPPED) -> None:
         while self._waiting:
-            report.given_back += self._give_back(self._waiting[0].attempt, *reason)
+            report.given_back += self._give_back(self._waiting[0], *reason)
             self._waiting.popleft()
 
     def _give_back(self, attempt: CallAttempt, code: str, message: str, delay: timedelta = timedelta(0)) -> int:
@@ -417,11 +370,9 @@ class CallScheduler:
 
     def _reconcile_in_background(self) -> None:
         """In a thread and with a database connection of its own, because the provider may be slow."""
-        now = self._clock()
-        # Not before the last one either: the database's clock may have been put back since.
-        if self._reconcile_at and self._reconcile_at - RECONCILE_EVERY <= now < self._reconcile_at:
+        if self._clock.steady() < self._reconcile_after:
             return
-        self._reconcile_at = now + RECONCILE_EVERY
+        self._reconcile_after = self._clock.steady() + RECONCILE_EVERY.total_seconds()
         if self._reconciling and not self._reconciling.done():
             return
         self._reconciling = self._reconciler.submit(self._reconcile_and_disconnect)
@@ -445,7 +396,7 @@ class CallScheduler:
         if self._waiting:
             looks.append(self._waiting[0].start_at - PLACING_LEAD)
         if report.open_calls:
-            looks.append(self._reconcile_at)
+            looks.append(now + timedelta(seconds=self._reconcile_after - self._clock.steady()))
         if claim_at and not (until and now >= until):
             if claim_at > now:
                 looks.append(claim_at)

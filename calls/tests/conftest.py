@@ -17,6 +17,7 @@ class FakeClock:
 
     def __init__(self, now=NOON):
         self.now = now
+        self.slept = 0.0
 
     def __call__(self):
         return self.now
@@ -24,8 +25,12 @@ class FakeClock:
     def synchronise(self):
         return self.now
 
+    def steady(self):
+        return self.slept
+
     def sleep(self, seconds):
         self.now += timedelta(seconds=seconds)
+        self.slept += seconds
 
 
 class FakeProvider:
@@ -104,7 +109,7 @@ def make_scheduler(lines, clock, provider):
     def make(**config):
         config = {"max_concurrent_calls": None} | config
         scheduler = CallScheduler(CallSchedulerConfig(**config), provider=provider, clock=clock, sleep=clock.sleep)
-        scheduler._senders = InlineSenders()
+        scheduler._senders._pool = InlineSenders()
         made.append(scheduler)
         return scheduler
 

@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from calls.claiming import Reason, claim_calls, replan_starts
 from calls.models import CallAttempt, ProviderConfig
-from calls.pacing import HORIZON, gap_between
+from calls.pacing import HEADROOM, HORIZON, gap_between
 from calls.tests.conftest import NOON
 from campaigns.models import CampaignStatus
 from campaigns.tests.factories import CampaignFactory
@@ -304,7 +304,7 @@ def test_starts_are_spaced_by_the_rate_and_go_on_where_the_last_claim_ended(clai
     ContactFactory.create_batch(9, campaign=CampaignFactory())
     first = [attempt.start_at for attempt in claim(batch_size=2).attempts]
     second = [attempt.start_at for attempt in claim(batch_size=2).attempts]
-    assert first + second == [NOON + index * gap_between(8) for index in range(4)]
+    assert first + second == [NOON + HEADROOM + index * gap_between(8) for index in range(4)]
 
 
 def test_a_rate_that_is_used_up_says_when_to_look_again(claim):
@@ -313,26 +313,29 @@ def test_a_rate_that_is_used_up_says_when_to_look_again(claim):
     claim()
     result = claim()
     assert result.blocked == Reason.RATE_USED_UP
-    assert result.look_again_at == NOON + gap_between(1) - HORIZON
+    assert result.look_again_at == NOON + HEADROOM + gap_between(1) - HORIZON
 
 
 def test_late_calls_move_back_together_when_nobody_has_claimed_since(claim, clock):
     ProviderConfig.objects.update(calls_per_second=10)
     ContactFactory.create_batch(3, campaign=CampaignFactory())
-    planned = [attempt.start_at for attempt in claim().attempts]
+    attempts = claim().attempts
     clock.sleep(0.5)
-    starts = replan_starts(planned, clock)
-    assert starts == [clock.now + index * gap_between(10) for index in range(3)]
+    replan_starts(attempts, clock, not_before=clock.now)
+    starts = [attempt.start_at for attempt in attempts]
+    assert starts == [clock.now + HEADROOM + index * gap_between(10) for index in range(3)]
+    assert list(CallAttempt.objects.order_by("id").values_list("start_at", flat=True)) == starts
     assert ProviderConfig.objects.get().next_call_at == starts[-1] + gap_between(10)
 
 
 def test_late_calls_queue_up_behind_those_that_were_claimed_since(claim, clock):
     ProviderConfig.objects.update(calls_per_second=10)
     ContactFactory.create_batch(5, campaign=CampaignFactory())
-    planned = [attempt.start_at for attempt in claim(batch_size=2).attempts]
-    others = [attempt.start_at for attempt in claim(batch_size=2).attempts]
+    late = claim(batch_size=2).attempts
+    others = claim(batch_size=2).attempts
     clock.sleep(0.05)
-    assert replan_starts(planned, clock)[0] == others[-1] + gap_between(10)
+    replan_starts(late, clock, not_before=clock.now)
+    assert late[0].start_at == others[-1].start_at + gap_between(10)
 
 
 # Dialling stopped

@@ -17,7 +17,7 @@ NOON = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 def steady(monkeypatch):
     """The machine's steady clock, which moves only when it is told to."""
     seconds = [1000.0]
-    monkeypatch.setattr(clocks, "_steady_seconds", lambda: seconds[0])
+    monkeypatch.setattr(clocks.DatabaseClock, "steady", lambda self: seconds[0])
     return seconds
 
 
@@ -118,7 +118,7 @@ def make_clock(monkeypatch):
         network = Network(delays)
         clock = DatabaseClock()
         monkeypatch.setattr(clock, "_ask", network.ask)
-        monkeypatch.setattr(clocks, "_steady_seconds", lambda: network.seconds)
+        monkeypatch.setattr(clocks.DatabaseClock, "steady", lambda self: network.seconds)
         return clock, network
 
     return make
