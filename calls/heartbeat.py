@@ -21,14 +21,19 @@ def beat(provider: ProviderConfig | None, *, now: datetime, interval_seconds: fl
 
     Waits for nobody: who holds the row is alive, or writes a sign of life with the next claim.
     """
-    if provider is None or (provider.scheduler_seen_at and now - provider.scheduler_seen_at < EVERY):
+    if provider is None:
+        return
+    since_last = now - provider.scheduler_seen_at if provider.scheduler_seen_at else EVERY
+    if abs(since_last) < EVERY:
         return
     rest = max(timedelta(seconds=interval_seconds), LONGEST_REST)
     expected_by = Value(now + RESTS_THAT_MAY_BE_MISSED * rest)
+    if since_last > timedelta(0):
+        # Of schedulers with different intervals the most patient one counts. What was promised before the database's
+        # clock was set back does not: until then nobody would notice that all of them are dead.
+        expected_by = Greatest(Coalesce("scheduler_expected_by", expected_by), expected_by)
     with transaction.atomic():
         free = ProviderConfig.objects.select_for_update(skip_locked=True, no_key=True).filter(pk=provider.pk)
         ProviderConfig.objects.filter(pk__in=free.values("pk")).update(
-            scheduler_seen_at=now,
-            # Of schedulers with different intervals the most patient one counts.
-            scheduler_expected_by=Greatest(Coalesce("scheduler_expected_by", expected_by), expected_by),
+            scheduler_seen_at=now, scheduler_expected_by=expected_by
         )

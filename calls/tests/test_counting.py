@@ -140,3 +140,16 @@ def test_the_most_patient_scheduler_says_when_the_next_sign_of_life_is_due(make_
     assert lines.scheduler_seen_at == clock()
     assert lines.scheduler_expected_by == clock() + timedelta(seconds=1780)
     assert not CallAttempt.objects.exists()
+
+
+@pytest.mark.django_db
+def test_a_clock_that_was_set_back_neither_silences_schedulers_nor_hides_that_they_are_dead(
+    make_scheduler, clock, lines
+):
+    scheduler = make_scheduler(interval_seconds=5)
+    scheduler.run_once()
+    clock.sleep(-3600)
+    scheduler.run_once()
+    lines.refresh_from_db()
+    assert lines.scheduler_seen_at == clock()
+    assert lines.scheduler_expected_by == clock() + timedelta(seconds=180)
