@@ -38,6 +38,21 @@ def is_probing(provider: ProviderConfig) -> bool:
     return provider.consecutive_failures >= FAILURES_THAT_OPEN
 
 
+def find_end_of_pause(provider: ProviderConfig, now: datetime) -> datetime | None:
+    """Until when nobody may be rung; None when there is no pause. For who holds the row's lock.
+
+    A pause that lasts longer than one that begins now is of a clock that has been set back since. It then begins
+    now, as if the provider had just failed.
+    """
+    if not provider.paused_until or provider.paused_until <= now:
+        return None
+    latest = now + pause_after(provider.consecutive_failures)
+    if provider.paused_until > latest:
+        provider.paused_until, provider.last_error_at = latest, now
+        provider.save(update_fields=["paused_until", "last_error_at"])
+    return provider.paused_until
+
+
 def note_success() -> None:
     failing = ProviderConfig.objects.filter(consecutive_failures__gt=0)
     if failing.update(consecutive_failures=0, paused_until=None):

@@ -168,8 +168,8 @@ def _plan_starts(claim: Claim, lines: int, batch_size: int, room: int) -> list[d
     now, provider = claim.now, claim.provider
     if not provider.dialing_enabled:
         claim.blocked = Reason.SWITCHED_OFF
-    elif provider.paused_until and provider.paused_until > now:
-        claim.blocked, claim.look_again_at = Reason.BREAKER_OPEN, provider.paused_until
+    elif paused_until := breaker.find_end_of_pause(provider, now):
+        claim.blocked, claim.look_again_at = Reason.BREAKER_OPEN, paused_until
     elif claim.open_calls >= lines:
         claim.blocked = Reason.LINES_BUSY
     elif room < 1:

@@ -146,6 +146,25 @@ def test_a_probe_of_which_nothing_is_heard_is_followed_by_another(claim, clock):
     assert len(claim().attempts) == 1
 
 
+def test_a_pause_is_no_longer_when_the_clock_is_set_back(claim, clock):
+    fail(5)
+    clock.sleep(-3600)
+    assert claim().look_again_at == clock() + seconds(10)
+    clock.sleep(9.9)
+    assert claim().blocked == Reason.BREAKER_OPEN
+    clock.sleep(0.1)
+    assert len(claim().attempts) == 1
+
+
+def test_a_probe_that_fails_after_the_clock_was_set_back_doubles_the_pause(claim, clock):
+    fail(5)
+    clock.sleep(-3600)
+    clock.now = claim().look_again_at
+    claim()
+    assert fail(1, now=clock()) == [6]
+    assert provider_row().paused_until == clock() + seconds(20)
+
+
 @pytest.mark.parametrize("answer_takes", [0, 0.2, 9, 13])
 def test_each_probe_that_fails_doubles_the_pause(claim, clock, answer_takes):
     fail(5)
