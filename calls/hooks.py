@@ -37,8 +37,6 @@ def announce_placed(attempt: CallAttempt, provider_call_id: str) -> None:
 
 
 def announce_ended(attempt: CallAttempt, outcome: CallOutcome, *, given_back: bool = False) -> None:
-    """Also counts it, which is exact and needs no receiver."""
-    counting.count_end(attempt.campaign_id, counting.GIVEN_BACK if given_back else outcome.value)
     _announce(attempt_ended, attempt, outcome=outcome.value, given_back=given_back)
 
 

@@ -15,6 +15,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from calls.hooks import announce_ended
+from calls.metrics import counting
 from calls.models import CallAttempt
 from calls.providers.base import CallEvent, CallProgress, PlacedCall
 from calls.statements import Columns, Statement
@@ -283,6 +284,7 @@ def end_attempt(
         contact.pk, outcome.value, now, number_rejected, ContactState(contact.state).value, contact.next_attempt_at
     )
     log.info("call.ended", call_id=attempt.call_id, outcome=outcome.value, contact_state=contact.state)
+    counting.count_end(attempt.campaign_id, outcome.value)
     announce_ended(attempt, outcome)
     wake_schedulers()
     return True
@@ -305,6 +307,7 @@ def give_back(attempt: CallAttempt, *, code: str, message: str, now: datetime, d
             updated_at=now,
         )
         log.info("call.given_back", call_id=attempt.call_id, reason=code, message=message)
+        counting.count_end(attempt.campaign_id, counting.GIVEN_BACK)
         announce_ended(attempt, CallOutcome.FAILED, given_back=True)
         wake_schedulers()
     return True

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from functools import partial, wraps
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, ParamSpec
 from uuid import UUID
 
 import structlog
@@ -20,6 +20,11 @@ from prometheus_client import Counter, Histogram, values
 
 from calls.metrics.slots import ProcessSlots
 from calls.providers.base import CallRejected, PlacementUnknown, ProviderMisconfigured, ProviderUnavailable
+
+if TYPE_CHECKING:
+    from calls.claiming import Claim
+
+Arguments = ParamSpec("Arguments")
 
 log = structlog.get_logger(__name__)
 
@@ -112,13 +117,13 @@ with _harmless():
         callbacks.labels(_result)
 
 
-def measure_claim(claim_calls: Callable[..., Any]) -> Callable[..., Any]:
+def measure_claim(claim_calls: Callable[Arguments, "Claim"]) -> Callable[Arguments, "Claim"]:
     """Around the claim's whole transaction, its commit included."""
 
     @wraps(claim_calls)
-    def measured(**arguments: Any) -> Any:
+    def measured(*args: Arguments.args, **kwargs: Arguments.kwargs) -> "Claim":
         began = time.perf_counter()
-        claim = claim_calls(**arguments)
+        claim = claim_calls(*args, **kwargs)
         with _harmless():
             result = "locked" if claim.provider is None else "somebody" if claim.attempts else "nobody"
             claim_seconds.labels(result).observe(time.perf_counter() - began)
