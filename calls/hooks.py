@@ -36,8 +36,10 @@ def announce_placed(attempt: CallAttempt, provider_call_id: str) -> None:
     _announce(attempt_placed, attempt, provider_call_id=provider_call_id)
 
 
-def announce_ended(attempt: CallAttempt, outcome: CallOutcome, *, given_back: bool = False) -> None:
-    _announce(attempt_ended, attempt, outcome=outcome.value, given_back=given_back)
+def announce_ended(
+    attempt: CallAttempt, outcome: CallOutcome, *, given_back: bool = False, corrected: bool = False
+) -> None:
+    _announce(attempt_ended, attempt, outcome=outcome.value, given_back=given_back, corrected=corrected)
 
 
 def _announce(signal: Signal, attempt: CallAttempt, **facts: Any) -> None:

@@ -148,6 +148,8 @@ def _complete_late(attempt_id: UUID) -> bool:
         CallAttempt.objects.filter(pk=attempt.pk).update(outcome=CallOutcome.COMPLETED, played_at=attempt.ended_at)
         completed = {"state": ContactState.COMPLETED, "last_outcome": CallOutcome.COMPLETED, "next_attempt_at": None}
         Contact.objects.filter(pk=contact.pk).update(**completed, updated_at=attempt.ended_at)
+        counting.count_correction(attempt.campaign_id)
+        announce_ended(attempt, CallOutcome.COMPLETED, corrected=True)
     log.info("call.completed_late", call_id=attempt.call_id)
     return True
 

@@ -8,5 +8,6 @@ attempt_claimed = Signal()
 # The provider has accepted the call, and named it: provider_call_id.
 attempt_placed = Signal()
 
-# The attempt has its outcome, which stands: outcome, and given_back when nobody was rung.
+# The attempt has its outcome: outcome, and given_back when nobody was rung. Sent once more, with corrected, when
+# the no_answer of somebody who had listened to the end becomes completed; any other outcome stands.
 attempt_ended = Signal()

@@ -6,11 +6,11 @@ read from the database is not counted here but read there, see `facts`.
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial, wraps
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING, ParamSpec
 from uuid import UUID
 
 import structlog
@@ -54,8 +54,15 @@ attempts_claimed = Counter(
 calls_started = Counter("surveycalls_calls_started", "Requests to ring somebody.", registry=None)
 attempts_ended = Counter(
     "surveycalls_attempts_ended",
-    "Attempts that have ended, by campaign (id) and outcome; given_back certainly never rang.",
+    "Attempts that have ended, by campaign (id) and first outcome; given_back certainly never rang.",
     ["campaign", "outcome"],
+    registry=None,
+)
+# A counter cannot go down, so what was counted as no_answer stays so, and is named here.
+attempts_corrected = Counter(
+    "surveycalls_attempts_corrected",
+    "Attempts that ended as no_answer and turned out to be completed: take them from those and add them to these.",
+    ["campaign"],
     registry=None,
 )
 callbacks = Counter(
@@ -100,7 +107,7 @@ CALLBACK_RESULTS = ("applied", "stale", "foreign", "unknown_call", "forged", "ma
 
 
 @contextmanager
-def _harmless() -> Any:
+def _harmless() -> Iterator[None]:
     try:
         yield
     except Exception:
@@ -167,6 +174,16 @@ def count_end(campaign_id: UUID, outcome: str) -> None:
 def _count_end(campaign: str, outcome: str) -> None:
     with _harmless():
         attempts_ended.labels(campaign, outcome).inc()
+
+
+def count_correction(campaign_id: UUID) -> None:
+    """Once the current transaction has committed."""
+    transaction.on_commit(partial(_count_correction, str(campaign_id)), robust=True)
+
+
+def _count_correction(campaign: str) -> None:
+    with _harmless():
+        attempts_corrected.labels(campaign).inc()
 
 
 def count_dropped_hook() -> None:

@@ -8,7 +8,14 @@ from django.test.utils import CaptureQueriesContext
 from calls import outcomes
 from calls.metrics import counting
 from calls.models import CallAttempt
-from calls.providers.base import CallRejected, PlacementUnknown, ProviderMisconfigured, ProviderUnavailable
+from calls.providers.base import (
+    CallEvent,
+    CallProgress,
+    CallRejected,
+    PlacementUnknown,
+    ProviderMisconfigured,
+    ProviderUnavailable,
+)
 from calls.tests.conftest import NOON
 from calls.tests.factories import CallAttemptFactory
 from contacts.models import CallOutcome, ContactState
@@ -28,9 +35,15 @@ def make_attempt():
     return CallAttemptFactory(ringing=True, contact=contact)
 
 
-def end(attempt):
+def end(attempt, outcome=CallOutcome.BUSY):
     with transaction.atomic():
-        outcomes.end_attempt(attempt, CallOutcome.BUSY, now=NOON)
+        outcomes.end_attempt(attempt, outcome, now=NOON)
+
+
+def hear_the_end_of_the_script(attempt, expected=outcomes.Applied.YES):
+    names = {"call_id": attempt.call_id, "provider_call_id": attempt.provider_call_id}
+    played = CallEvent(**names, progress=CallProgress.ANSWERED, raw_status="in-progress")
+    assert outcomes.apply_played(played, now=NOON) == expected
 
 
 @pytest.mark.django_db(transaction=True)
@@ -57,10 +70,21 @@ def test_an_end_that_was_rolled_back_is_not_counted():
     assert ended(attempt, "busy") == 0
 
 
+@pytest.mark.django_db(transaction=True)
+def test_the_correction_of_an_outcome_is_counted_beside_the_end_that_it_corrects():
+    attempt = make_attempt()
+    end(attempt, CallOutcome.NO_ANSWER)
+    for expected in (outcomes.Applied.YES, outcomes.Applied.STALE):
+        hear_the_end_of_the_script(attempt, expected)
+    assert (ended(attempt, "no_answer"), ended(attempt, "completed")) == (1, 0)
+    assert value_of(counting.attempts_corrected, str(attempt.campaign_id)) == 1
+
+
 @pytest.mark.django_db
 def test_counting_asks_the_database_nothing():
     with CaptureQueriesContext(transaction.get_connection()) as queries:
         counting.count_end(uuid4(), "busy")
+        counting.count_correction(uuid4())
         counting.count_callback("applied")
         with counting.asking_provider("place"):
             pass

@@ -11,8 +11,8 @@ from calls.hooks import Messenger
 from calls.metrics import counting
 from calls.models import CallAttempt
 from calls.tests.conftest import NOON
-from calls.tests.test_counting import end, make_attempt, value_of
-from contacts.models import Contact
+from calls.tests.test_counting import end, hear_the_end_of_the_script, make_attempt, value_of
+from contacts.models import CallOutcome, Contact
 from contacts.tests.factories import ContactFactory
 from surveycalls.tests.processes import ROOT, make_environment
 
@@ -58,6 +58,16 @@ def test_a_call_is_announced_from_its_claim_to_its_end(messenger, listen, make_s
         assert contact.phone_number not in str(facts)
     assert heard[1][1]["provider_call_id"] == attempt.provider_call_id
     assert (heard[2][1]["outcome"], heard[2][1]["given_back"]) == ("busy", False)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_completed_call_that_was_told_as_no_answer_is_told_once_more(messenger, listen):
+    heard, attempt = [], make_attempt()
+    listen(signals.attempt_ended, lambda outcome, corrected, **_: heard.append((outcome, corrected)))
+    end(attempt, CallOutcome.NO_ANSWER)
+    hear_the_end_of_the_script(attempt)
+    assert messenger.drain()
+    assert heard == [("no_answer", False), ("completed", True)]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -181,5 +191,6 @@ def test_the_example_in_the_documentation_works(messenger, monkeypatch):
     finally:
         signals.attempt_ended.disconnect(names["tell_crm"])
     ((_, arguments),) = posted
-    assert arguments["json"] == {"contact": attempt.contact.external_contact_id, "outcome": "busy"}
+    call = {"attempt": str(attempt.pk), "outcome": "busy", "corrected": False}
+    assert arguments["json"] == {"contact": attempt.contact.external_contact_id, **call}
     assert arguments["timeout"]

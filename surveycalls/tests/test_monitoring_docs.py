@@ -20,7 +20,7 @@ ADDED_BY_PROMETHEUS = {"instance", "job"}
 GROUPING = re.compile(r"\b(?:by|without|on|group_left|group_right|ignoring)\s*\(([^)]*)\)")
 METRIC = re.compile(r"\b(surveycalls_\w+)(?:\{([^}]*)\})?")
 MATCHER = re.compile(r'(\w+)\s*(?:=~|!~|!=|=)\s*"([^"]*)"')
-FUNCTIONS = {"max", "min", "sum", "rate", "increase", "absent", "histogram_quantile"}
+FUNCTIONS = {"max", "min", "sum", "rate", "increase", "absent", "histogram_quantile", "vector"}
 OPERATORS = {"and", "or", "by", "without", "on", "group_left", "for"}
 
 
@@ -46,6 +46,7 @@ def exported(db):
     ContactFactory(campaign=campaign)
     for outcome in ("completed", counting.GIVEN_BACK):
         counting.attempts_ended.labels(str(campaign.pk), outcome).inc()
+    counting.attempts_corrected.labels(str(campaign.pk)).inc()
     counting.claim_seconds.labels("somebody").observe(0.01)
     labels = {}
     for family in text_string_to_metric_families(write_metrics().decode()):
