@@ -43,7 +43,10 @@ def announce_ended(
 
 
 def _announce(signal: Signal, attempt: CallAttempt, **facts: Any) -> None:
-    """Once the current transaction has committed. Plain values: a row would be read by two threads at once."""
+    """Once the current transaction is known to have committed.
+
+    Plain values: a row would be read by two threads at once.
+    """
     if not signal.has_listeners(CallAttempt):
         return
     facts |= {

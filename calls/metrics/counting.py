@@ -1,4 +1,4 @@
-"""What this process counts: every event once, where it happens.
+"""What this process counts: every event at most once, where it happens.
 
 Nothing here may hurt a call: it asks the database nothing, and an error in it is logged and forgotten. What can be
 read from the database is not counted here but read there, see `facts`.
@@ -167,7 +167,10 @@ def count_callback(result: str) -> None:
 
 
 def count_end(campaign_id: UUID, outcome: str) -> None:
-    """Once the current transaction has committed."""
+    """Once the current transaction has committed; not when it has and its acknowledgement was lost.
+
+    The repetition then finds an attempt that has ended, and cannot know whether that was counted.
+    """
     transaction.on_commit(partial(_count_end, str(campaign_id), outcome), robust=True)
 
 
@@ -177,7 +180,7 @@ def _count_end(campaign: str, outcome: str) -> None:
 
 
 def count_correction(campaign_id: UUID) -> None:
-    """Once the current transaction has committed."""
+    """Like `count_end`."""
     transaction.on_commit(partial(_count_correction, str(campaign_id)), robust=True)
 
 
