@@ -71,7 +71,7 @@ class ProcessSlots:
     def _reserve(self, name: str) -> None:
         for kind, size in RESERVED_BYTES.items():
             with (self.directory / f"{kind}_{name}.db").open("ab") as file:
-                os.posix_fallocate(file.fileno(), 0, size)
+                file.write(bytes(max(0, size - file.tell())))  # not posix_fallocate, which not every system has
 
 
 def _try_lock(path: Path) -> TextIO | None:

@@ -1,3 +1,4 @@
+import fcntl
 import os
 import signal
 import subprocess
@@ -90,6 +91,22 @@ def test_the_space_is_taken_from_the_disk_before_it_is_written_to(tmp_path):
     (counters,) = tmp_path.glob("counter_*.db")
     assert counters.stat().st_blocks * 512 >= RESERVED_BYTES["counter"]
     assert MmapedDict(str(counters))._capacity == RESERVED_BYTES["counter"]
+
+
+def test_the_space_is_taken_on_systems_without_posix_fallocate_too(tmp_path, monkeypatch):
+    monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    ProcessSlots(tmp_path).own()
+    (counters,) = tmp_path.glob("counter_*.db")
+    assert counters.stat().st_size == RESERVED_BYTES["counter"]
+
+
+def test_what_is_missing_of_a_file_that_is_too_short_is_added_and_the_rest_kept(tmp_path):
+    counters = tmp_path / "counter_0.db"
+    with (tmp_path / "1.lock").open("a") as other:  # somebody is counting, so nothing is begun anew
+        fcntl.flock(other, fcntl.LOCK_EX)
+        counters.write_bytes(b"counted")
+        ProcessSlots(tmp_path).own()
+    assert counters.read_bytes() == b"counted".ljust(RESERVED_BYTES["counter"], b"\0")
 
 
 def test_a_slot_is_the_same_as_long_as_the_process(tmp_path):
