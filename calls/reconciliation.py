@@ -92,7 +92,8 @@ def _settle_by_answer(attempt: CallAttempt, provider: TelephonyProvider, clock: 
         return
     was_queued = event.progress == CallProgress.QUEUED
     if _should_be_over(attempt, event.progress, clock()):
-        provider.hang_up(event.provider_call_id)
+        with counting.asking_provider("hang_up"):
+            provider.hang_up(event.provider_call_id)
         event = _ask(attempt, provider) or event
     if was_queued and event.progress == CallProgress.CANCELED:
         reason = ("queued_too_long", "The provider kept it in its queue, so it was cancelled before it rang.")

@@ -96,7 +96,7 @@ hooks_dropped = Counter(
 )
 hooks_failed = Counter("surveycalls_hooks_failed", "Receivers of signals that raised an error.", registry=None)
 
-REQUESTS = ("place", "look_up")
+REQUESTS = ("place", "look_up", "hang_up")
 KIND_OF_ERROR = {
     CallRejected: "rejected",
     ProviderMisconfigured: "misconfigured",

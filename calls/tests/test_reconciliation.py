@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from calls import outcomes, reconciliation
 from calls.callback_urls import answer_url, events_url
+from calls.metrics import counting
 from calls.models import CallAttempt
 from calls.providers import get_provider
 from calls.providers.base import (
@@ -367,6 +368,21 @@ def test_a_call_that_goes_on_for_longer_than_it_can_is_hung_up(provider, progres
     reconcile(provider, now=attempt.started_at + longest_call() + SECOND)
     assert provider.hung_up == [SID]
     assert fresh(attempt).outcome == CallOutcome.FAILED
+
+
+def test_a_request_to_hang_up_that_fails_is_timed_and_counted_as_such(provider, monkeypatch):
+    def fail(provider_call_id):
+        raise ProviderUnavailable("The provider cannot be reached.")
+
+    attempt = silent_attempt(AttemptStatus.ANSWERED)
+    provider.calls = {SID: event(CallProgress.ANSWERED)}
+    monkeypatch.setattr(provider, "hang_up", fail)
+    taken = counting.provider_seconds.labels("hang_up")._sum
+    failed = counting.provider_errors.labels("hang_up", "unavailable")._value
+    before = taken.get(), failed.get()
+    reconcile(provider, now=attempt.started_at + longest_call() + SECOND)
+    assert taken.get() > before[0]
+    assert failed.get() == before[1] + 1
 
 
 def test_a_call_whose_end_the_provider_describes_in_words_of_its_own_does_not_keep_its_line(provider, monkeypatch):
