@@ -1,4 +1,4 @@
-"""What the database says at the moment of a scrape: the same on every machine, and complete.
+"""What the database says at the moment of a scrape: the same on every machine.
 
 The questions are as cheap as a claim's: none of them reads more of the contacts or attempts than there are lines
 and lanes, and the due contacts of a lane are counted only up to a limit.
@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models import Count, Q
 from prometheus_client.core import GaugeMetricFamily, Metric
+from psycopg2.errors import QueryCanceled
 
 from calls.clock import DatabaseClock
 from calls.lanes import Lane, Openings, find_lanes
@@ -33,23 +34,35 @@ _OVER = [CampaignStatus.COMPLETED, CampaignStatus.CANCELLED]
 
 
 def collect_facts() -> tuple[list[Metric], set[str]]:
-    """The metrics, and the ids of the campaigns that are to be shown; without the database hardly anything."""
+    """The metrics, and the ids of the campaigns that are to be shown; without the database hardly anything.
+
+    A database that is too slow is not one that is away: what it has answered until then is shown.
+    """
+    facts: list[Metric] = []
+    shown: set[str] = set()
+    is_complete = True
     try:
         with transaction.atomic():
             with connection.cursor() as cursor:
                 cursor.execute(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'")
             now = DatabaseClock().synchronise()
+            # What is cheapest, and most wanted, comes first.
+            facts += _describe_provider(ProviderConfig.objects.get(), now)
             campaigns = _find_shown(now)
-            facts = [
-                _gauge("database_up", "1 when the database could be asked.", 1),
-                *_describe_provider(ProviderConfig.objects.get(), now),
-                _describe_open_calls(),
-                *_describe_campaigns(campaigns),
-                *_describe_due(now),
-            ]
-            return facts, {str(campaign.pk) for campaign in campaigns}
-    except (DatabaseError, InterfaceError, ProviderConfig.DoesNotExist):
-        return [_gauge("database_up", "1 when the database could be asked.", 0)], set()
+            shown |= {str(campaign.pk) for campaign in campaigns}
+            facts += _describe_campaigns(campaigns)
+            facts.append(_describe_open_calls())
+            facts += _describe_due(now)
+    except (DatabaseError, InterfaceError, ProviderConfig.DoesNotExist) as error:
+        if not isinstance(error.__cause__, QueryCanceled):
+            return [_describe_database(is_up=False)], set()
+        is_complete = False
+    complete = _gauge("facts_complete", "0 when the database was too slow, and facts are left out.", is_complete)
+    return [_describe_database(is_up=True), complete, *facts], shown
+
+
+def _describe_database(*, is_up: bool) -> Metric:
+    return _gauge("database_up", "1 when the database could be asked.", is_up)
 
 
 def _find_shown(now: datetime) -> list[Campaign]:

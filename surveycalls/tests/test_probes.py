@@ -1,9 +1,10 @@
+import threading
 from contextlib import contextmanager
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, transaction
 from django.db.migrations.recorder import MigrationRecorder
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -189,9 +190,51 @@ def test_a_scrape_holds_no_phone_number(scrape):
         assert secret not in text
 
 
+@contextmanager
+def contacts_that_cannot_be_read(monkeypatch):
+    """Locked by somebody else, as by a migration, for longer than a scrape waits."""
+    monkeypatch.setattr(facts, "STATEMENT_TIMEOUT", "200ms")
+    locked, done = threading.Event(), threading.Event()
+
+    def lock():
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("LOCK TABLE contacts_contact IN ACCESS EXCLUSIVE MODE")
+            locked.set()
+            done.wait(20)
+        connection.close()
+
+    thread = threading.Thread(target=lock)
+    thread.start()
+    assert locked.wait(20)
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_is_too_slow_is_up_and_shows_what_it_has_answered(scrape, monkeypatch):
+    show_a_scheduler()
+    campaign = CampaignFactory(status=CampaignStatus.RUNNING)
+    ContactFactory(campaign=campaign)
+    counting.attempts_ended.labels(str(campaign.pk), "busy").inc()
+    complete = scrape()
+    with contacts_that_cannot_be_read(monkeypatch):
+        samples = scrape()
+    assert (value(complete, "database_up"), value(complete, "facts_complete")) == (1, 1)
+    assert (value(samples, "database_up"), value(samples, "facts_complete")) == (1, 0)
+    assert value(samples, "scheduler_alive") == 1
+    assert value(samples, "calls_open", status="queued") == 0
+    assert value(samples, "attempts_ended_total", campaign=str(campaign.pk), outcome="busy") == 1
+    assert not any(name == "surveycalls_contacts_due" for name, _ in samples)
+    assert set(samples) < set(complete)
+
+
 def test_without_the_database_a_scrape_says_so_and_shows_what_was_counted(scrape, monkeypatch):
     with broken_database(monkeypatch):
         samples = scrape()
     assert value(samples, "database_up") == 0
+    assert value(samples, "facts_complete") is None
     assert value(samples, "calls_started_total") is not None
     assert value(samples, "calls_allowed") is None
