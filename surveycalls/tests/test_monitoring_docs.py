@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 import yaml
+from django.urls import reverse
 from prometheus_client.parser import text_string_to_metric_families
 
 from calls.metrics import counting
@@ -17,11 +18,11 @@ from surveycalls.tests.processes import ROOT
 from surveycalls.tests.test_probes import show_a_scheduler
 
 ADDED_BY_PROMETHEUS = {"instance", "job"}
-GROUPING = re.compile(r"\b(?:by|without|on|group_left|group_right|ignoring)\s*\(([^)]*)\)")
+GROUPING = re.compile(r"\b(?:by|without|on|ignoring)\s*\(([^)]*)\)")
 METRIC = re.compile(r"\b(surveycalls_\w+)(?:\{([^}]*)\})?")
 MATCHER = re.compile(r'(\w+)\s*(?:=~|!~|!=|=)\s*"([^"]*)"')
 FUNCTIONS = {"max", "min", "sum", "rate", "increase", "absent", "histogram_quantile", "vector"}
-OPERATORS = {"and", "or", "by", "without", "on", "group_left", "for"}
+OPERATORS = {"and", "or", "by", "without", "on", "for"}
 
 
 def read_alerts():
@@ -90,6 +91,15 @@ def test_an_unknown_name_would_be_found(exported):
     assert "surveycalls_calls_started" not in exported
     with pytest.raises(AssertionError):
         test_an_expression_names_what_is_exported(exported, "", f"max(surveycalls_{uuid4().hex})")
+
+
+def test_what_is_shown_by_campaign_leads_to_the_campaign_in_the_admin():
+    change = reverse("admin:campaigns_campaign_change", args=["PK"]).replace("PK", "${__field.labels.campaign}")
+    by_campaign = [panel for panel in read_panels() if "by (campaign" in panel["targets"][0]["expr"]]
+    assert len(by_campaign) == 3
+    for panel in by_campaign:
+        (link,) = panel["fieldConfig"]["defaults"]["links"]
+        assert link["url"] == f"${{site}}{change}"
 
 
 def test_every_exported_metric_is_on_the_dashboard(exported):
