@@ -26,6 +26,17 @@ from calls.simulator.server import serve_phone_network
 ACCOUNT_SID = "AC00000000000000000000000000000000"
 AUTH_TOKEN = "the-auth-token-of-the-simulator"
 
+# For processes that may be killed in the middle of a call: one that is lost keeps its line for eight seconds, and not
+# for the longest possible call of the usual settings.
+SHORT_CALLS = {
+    "CALL_SEND_DEADLINE_SECONDS": "2",
+    "CALL_LOOKUP_SECONDS": "1",
+    "CALL_SILENCE_SECONDS": "2",
+    "CALL_QUEUE_SECONDS": "1",
+    "CALL_RING_TIMEOUT_SECONDS": "5",
+    "CALL_TIME_LIMIT_SECONDS": "2",
+}
+
 
 @dataclass(frozen=True)
 class RunningPhoneNetwork:

@@ -1,5 +1,6 @@
 """Real web workers, schedulers and a machine's own exporter: what they count is summed up, killed ones included."""
 
+import signal
 import socket
 
 import pytest
@@ -10,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from calls.demo.processes import ChildProcesses
 from calls.models import CallAttempt, ProviderConfig
-from calls.tests.phone_network import running_phone_network, wait_until
+from calls.tests.phone_network import SHORT_CALLS, running_phone_network, wait_until
 from campaigns.models import Campaign, CampaignStatus
 from campaigns.tests.factories import CampaignFactory
 from contacts.tests.factories import ContactFactory
@@ -33,6 +34,7 @@ def environment(transactional_db):
                 "TWILIO_API_BASE_URL": network.base_url,
                 "METRICS_TOKEN": "a-token",
                 "LOG_LEVEL": "WARNING",
+                **SHORT_CALLS,
             },
         )
 
@@ -42,6 +44,20 @@ def scrape(url):
     assert response.status_code == 200, response.text
     families = text_string_to_metric_families(response.text)
     return {(sample.name, *sorted(sample.labels.items())): sample.value for f in families for sample in f.samples}
+
+
+def kill_between_claims(victim, url):
+    """A claim is counted after its commit, and not at all when its process is killed between the two."""
+
+    def is_between_claims():
+        victim.process.send_signal(signal.SIGSTOP)
+        if scrape(url)["surveycalls_attempts_claimed_total",] == CallAttempt.objects.count():
+            return True
+        victim.process.send_signal(signal.SIGCONT)
+        return False
+
+    wait_until(is_between_claims, seconds=20)
+    victim.process.kill()
 
 
 def test_counters_of_all_processes_are_summed_up(environment, tmp_path):
@@ -58,10 +74,11 @@ def test_counters_of_all_processes_are_summed_up(environment, tmp_path):
         assert requests.get(f"http://127.0.0.1:{port}/readyz", timeout=10).status_code == 503
         victim = children.start("victim", [manage, "run_scheduler"], variables)
         wait_until(lambda: CallAttempt.objects.filter(status="ended").count() >= 5, seconds=30)
-        victim.process.kill()
-        children.start("scheduler", [manage, "run_scheduler"], variables)
+        kill_between_claims(victim, f"http://127.0.0.1:{port}")
+        scheduler = children.start("scheduler", [manage, "run_scheduler"], variables)
         wait_until(lambda: Campaign.objects.get().status == CampaignStatus.COMPLETED, seconds=60)
         assert requests.get(f"{url}/readyz", timeout=10).text == "Ready.\n"
+        children.stop(scheduler)  # or it might count between the two scrapes
         by_web, by_exporter = scrape(url), scrape(f"http://127.0.0.1:{port}")
     assert by_web["surveycalls_attempts_claimed_total",] == CallAttempt.objects.count()
     rows = CallAttempt.objects.filter(given_back=False).order_by().values_list("outcome").annotate(n=Count("pk"))

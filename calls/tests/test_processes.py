@@ -14,7 +14,7 @@ from calls.models import CallAttempt, ProviderConfig
 from calls.providers import get_provider
 from calls.shifts import request_shift
 from calls.simulator import ledger
-from calls.tests.phone_network import running_phone_network, wait_until
+from calls.tests.phone_network import SHORT_CALLS, running_phone_network, wait_until
 from campaigns.models import Campaign, CampaignStatus
 from campaigns.tests.factories import CampaignFactory
 from contacts.models import Contact
@@ -162,19 +162,11 @@ def test_wrong_options_are_refused_by_name(network, settings, arguments):
 
 def test_calls_of_a_killed_scheduler_are_settled_and_the_campaign_is_finished(network, settings):
     campaign = make_campaign(20)
-    short = {
-        "CALL_SEND_DEADLINE_SECONDS": "2",
-        "CALL_LOOKUP_SECONDS": "1",
-        "CALL_SILENCE_SECONDS": "2",
-        "CALL_QUEUE_SECONDS": "1",
-        "CALL_RING_TIMEOUT_SECONDS": "5",
-        "CALL_TIME_LIMIT_SECONDS": "2",
-    }
     network.inject({"kind": "hang_after_placing", "count": 2, "seconds": 30})
-    with running(network, settings, "run_scheduler", **short) as process:
+    with running(network, settings, "run_scheduler", **SHORT_CALLS) as process:
         wait_until(lambda: len(network.calls()) >= 3, seconds=20)
         process.kill()
-    with running(network, settings, "run_scheduler", **short):
+    with running(network, settings, "run_scheduler", **SHORT_CALLS):
         wait_until(lambda: is_completed(campaign), seconds=60)
     assert_promises_kept(network)
 
