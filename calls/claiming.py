@@ -135,6 +135,18 @@ def _claim(max_concurrent_calls: int | None, batch_size: int, room: int, clock: 
     return claim
 
 
+def push_back(debt: timedelta, clock: Clock) -> datetime:
+    """Move all starts that are not planned yet by so much; returns the instant from which on they stand later.
+
+    Waits for the provider's row.
+    """
+    with transaction.atomic():
+        provider = ProviderConfig.objects.select_for_update(no_key=True).get()
+        first = max(clock.synchronise(), provider.next_call_at or clock())
+        ProviderConfig.objects.update(next_call_at=first + debt)
+    return first
+
+
 def replan_starts(attempts: Sequence[CallAttempt], clock: Clock, *, not_before: datetime) -> None:
     """New ``start_at`` for claimed calls that could not be sent at theirs; the first one's not before the instant.
 

@@ -26,8 +26,13 @@ SLACK_SECONDS = 0.025
 # mark the call as being placed.
 HEADROOM = timedelta(milliseconds=25)
 
-# A start that is later than this has eaten up its share of the slack; the rest is for the ways to the provider.
+# A start that is later than this has eaten up its share of the slack, and those behind it have to make up for it; the
+# rest of the slack is for the ways to the provider.
 TOLERANCE = timedelta(milliseconds=8)
+
+# A start that is later than this is not made any more. Those a second behind it are not planned before half a second
+# has passed; so there is a quarter of a second left to move them.
+LATEST_START = timedelta(milliseconds=250)
 
 # With so many calls a second the slack alone is worth more calls than ten schedulers have in hand, so that however
 # late those are no second has too many.
@@ -74,9 +79,13 @@ def plan_starts(
     return [first + index * gap for index in range(min(wanted, room))]
 
 
-def tolerance_at(calls_per_second: float) -> float:
-    """How many seconds after its instant a call may leave without coming together with too many others."""
-    return TOLERANCE.total_seconds() if calls_per_second < ENDLESS_RATE else math.inf
+def find_debt(lateness: Sequence[float], calls_per_second: float) -> timedelta:
+    """By how much starts that are planned from now on must stand later, when some have come so many seconds late.
+
+    The second that a late start comes into has one start too many, unless the starts behind it move by a place for
+    each late one, or by as much as the latest is late, if that is less.
+    """
+    return min(len(lateness) * gap_between(calls_per_second), timedelta(seconds=max(lateness)))
 
 
 def count_together(calls_per_second: float) -> tuple[int, timedelta]:
@@ -113,13 +122,14 @@ def plan_again(
     return [first + index * gap for index in range(len(planned))]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, kw_only=True)
 class Departure:
-    """A request for a call: when it leaves, the latest that it may, and when it was answered.
+    """A request for a call: when it is to leave, when it really does, the latest that it may, and when it was answered.
 
     In seconds by a clock that is never set.
     """
 
+    start: float
     leaves_at: float
     latest: float
     answered_at: float | None = None
@@ -145,7 +155,8 @@ class Departures:
         whatever thread.
         """
         leaves_at = max(start, self._earliest(calls_per_second, ahead))
-        return Departure(leaves_at, latest=start + tolerance_at(calls_per_second))
+        latest = start + LATEST_START.total_seconds() if calls_per_second < ENDLESS_RATE else math.inf
+        return Departure(start=start, leaves_at=leaves_at, latest=latest)
 
     def note(self, departure: Departure) -> None:
         self._latest.append(departure)

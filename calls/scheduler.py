@@ -5,6 +5,7 @@ their way, and hand those whose instants are near to senders (calls/senders.py).
 the database work, for several calls at a time where several wait for it, and with no transaction open around a request.
 """
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -19,7 +20,7 @@ from django.db import DatabaseError, InterfaceError, connection, transaction
 
 from calls import breaker, heartbeat, hooks, outcomes, pacing
 from calls.callback_urls import answer_url, events_url
-from calls.claiming import Claim, Reason, claim_calls, replan_starts
+from calls.claiming import Claim, Reason, claim_calls, push_back, replan_starts
 from calls.clock import Clock, DatabaseClock
 from calls.models import CallAttempt, ProviderConfig
 from calls.providers import get_provider
@@ -55,7 +56,7 @@ DATABASE_RETRY_SECONDS = 1.0
 # Why a call was given back that the provider was never asked for: error_code and error_message of its attempt.
 STOPPED = ("stopped", "The scheduler was stopped before it placed the call.")
 LATE = ("send_deadline", "The call would have been placed too late.")
-MISSED = ("start_missed", "The call was not placed at its instant, and others may be placed at any other.")
+MISSED = ("start_missed", "The call would have been placed too long after the instant that it was given.")
 CLOCK_SET_BACK = ("clock_set_back", "The database's clock was set back after the call was claimed.")
 WITHDRAWN = (
     "withdrawn",
@@ -122,6 +123,7 @@ class CallScheduler:
         self._roster = Roster()
         self._account: ProviderConfig | None = None  # as the last claim has read it
         self._waiting: deque[CallAttempt] = deque()  # in the order of their starts
+        self._pushed = (-math.inf, timedelta(0))  # since when starts stand later (steady seconds), and by how much
         self._reconciling: Future[None] | None = None
         self._reconcile_after = self._claim_after = self._clock.steady()
         self._wakeups: WakeupListener | None = None
@@ -135,6 +137,7 @@ class CallScheduler:
         self._claim(report)
         while self._waiting and not self.stopping:
             self._sleep_until(self._waiting[0].start_at - PLACING_LEAD)
+            self._make_up_for_late_starts()
             self._place_due(report)
         self._give_back_waiting(report)
         self._senders.wait_for_all()
@@ -189,6 +192,7 @@ class CallScheduler:
     def _run_pass(self, last: SchedulerReport, until: datetime | None) -> SchedulerReport:
         """The report of this pass's claim, or the last one's when it is not yet time for the next."""
         self._record_answers(last)
+        self._make_up_for_late_starts()
         self._place_due(last)
         self._reconcile_in_background()
         claim_at, now = self._find_claim_instant(), self._clock()
@@ -286,6 +290,22 @@ class CallScheduler:
         first = self._waiting[0]
         hold = self._senders.plan(first.start_at, self._account.calls_per_second).leaves_at - self._clock.steady()
         replan_starts(self._waiting, self._clock, not_before=now + timedelta(seconds=hold))
+
+    def _make_up_for_late_starts(self) -> None:
+        """Have the starts that are planned from now on stand later, so that no second has too many.
+
+        Our own would wait for each other; other schedulers do not know of ours. One push covers all late ones that were
+        planned before it.
+        """
+        late = self._senders.take_late()
+        if not late:
+            return
+        lateness = [departure.leaves_at - departure.start for departure in late]
+        debt = pacing.find_debt(lateness, self._account.calls_per_second)
+        pushed_from, pushed_by = self._pushed
+        if debt > pushed_by or any(departure.start >= pushed_from for departure in late):
+            first = push_back(debt, self._clock)
+            self._pushed = self._clock.steady() + (first - self._clock()).total_seconds(), debt
 
     def _send(self, attempt: CallAttempt) -> None:
         account = self._account

@@ -1,6 +1,8 @@
 """Senders: threads that wait for the instant of one call each and ask the provider for it. They touch no database."""
 
+import math
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import datetime
@@ -8,7 +10,7 @@ from datetime import datetime
 from calls.clock import Clock
 from calls.metrics import counting
 from calls.models import CallAttempt
-from calls.pacing import Departure, Departures
+from calls.pacing import TOLERANCE, Departure, Departures
 from calls.providers.base import CallRequest, PlacedCall, TelephonyProvider
 
 MOST_AT_ONCE = 64
@@ -31,6 +33,7 @@ class Senders:
         self._sleep = sleep
         self._pool = ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="sender")
         self._departures = Departures()
+        self._late: deque[Departure] = deque()
         self._in_flight: dict[Future[PlacedCall], CallAttempt] = {}
 
     def count_free(self) -> int:
@@ -51,6 +54,10 @@ class Senders:
         future = self._pool.submit(self._ask, provider, request, attempt.send_before, departure)
         self._in_flight[future] = attempt
         future.add_done_callback(lambda _: self.on_answer())
+
+    def take_late(self) -> list[Departure]:
+        """Those that left so late, since this was last asked, that others have to make up for it."""
+        return [self._late.popleft() for _ in range(len(self._late))]
 
     def wait_for_all(self) -> None:
         wait(self._in_flight)
@@ -75,6 +82,8 @@ class Senders:
         if self.is_too_late(departure):
             raise StartMissed
         departure.leaves_at = max(departure.leaves_at, self._clock.steady())
+        if departure.leaves_at > departure.start + TOLERANCE.total_seconds() and math.isfinite(departure.latest):
+            self._late.append(departure)
         try:
             with counting.asking_provider("place"):
                 return provider.initiate_call(request)

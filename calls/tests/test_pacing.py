@@ -3,7 +3,7 @@ from datetime import timedelta
 
 import pytest
 
-from calls.pacing import ENDLESS_RATE, HORIZON, Departures, count_together, gap_between, plan_starts, tolerance_at
+from calls.pacing import ENDLESS_RATE, HORIZON, Departures, count_together, find_debt, gap_between, plan_starts
 from calls.tests.conftest import NOON
 
 
@@ -55,9 +55,9 @@ def test_plans_one_after_the_other_never_exceed_the_rate_in_any_second(rate):
         assert len(in_a_second) <= max(1, rate)
 
 
-@pytest.mark.parametrize(("rate", "seconds"), [(1, 0.008), (500, 0.008), (ENDLESS_RATE, math.inf)])
-def test_a_call_may_leave_a_little_late_unless_the_slack_is_worth_more_calls_than_can_be_late(rate, seconds):
-    assert tolerance_at(rate) == seconds
+def test_late_starts_are_made_up_for_by_a_place_each_or_by_as_much_as_they_are_late():
+    assert find_debt([0.3, 0.25], 20) == 2 * gap_between(20)
+    assert find_debt([0.01, 0.03], 20) == timedelta(seconds=0.03)
 
 
 def send(departures, *seconds, took=0.01):
@@ -102,13 +102,17 @@ def test_a_rate_with_a_fraction_is_reached():
     assert departures.plan(start, 1.5).leaves_at == start
 
 
-def test_a_request_is_too_late_when_it_would_leave_or_is_looked_at_beyond_the_tolerance():
+def test_a_request_is_too_late_when_it_would_leave_or_is_looked_at_a_quarter_of_a_second_after_its_start():
+    on_time = Departures().plan(1, 3)
+    assert not on_time.is_too_late(1.25)
+    assert on_time.is_too_late(1.251)
     departures = Departures()
-    on_time = departures.plan(1, 3)
-    assert not on_time.is_too_late(1.008)
-    assert on_time.is_too_late(1.009)
     send(departures, 0, 0.3, 0.6)
-    assert departures.plan(0.99, 3).is_too_late(0.9)
+    assert departures.plan(0.7, 3).is_too_late(0.7)
+
+
+def test_no_request_is_too_late_at_a_rate_whose_slack_is_worth_more_calls_than_can_be_late():
+    assert not Departures().plan(1, ENDLESS_RATE).is_too_late(100)
 
 
 def test_a_request_that_took_longer_than_the_quickest_may_have_arrived_later_by_the_difference():

@@ -8,6 +8,7 @@ from bisect import bisect, insort
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from operator import itemgetter
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,6 +28,7 @@ from calls.pacing import (
     Departures,
     believe,
     count_together,
+    find_debt,
     gap_between,
     plan_again,
     plan_starts,
@@ -38,6 +40,7 @@ from calls.tests.conftest import NOON
 SECOND = timedelta(seconds=1)
 NOTHING = timedelta(0)
 SEND_DEADLINE = timedelta(seconds=5)
+LONGEST_PASS = timedelta(milliseconds=200)  # of a scheduler's loop
 
 rates = st.sampled_from([0.01, 0.3, 0.99, 1, 1.02, 1.5, 2, 2.5, 3, 9.99, 10, 33.3, 100]) | st.floats(0.01, 200)
 steps = st.timedeltas(NOTHING, timedelta(seconds=3)) | st.sampled_from(
@@ -53,7 +56,9 @@ steps = st.timedeltas(NOTHING, timedelta(seconds=3)) | st.sampled_from(
 set_back = st.timedeltas(timedelta(milliseconds=1), timedelta(hours=30)) | st.sampled_from(
     [timedelta(milliseconds=900), SECOND, timedelta(seconds=5), timedelta(seconds=30), timedelta(hours=1)]
 )
-hold_ups = st.sampled_from([NOTHING, TOLERANCE, timedelta(milliseconds=40)])
+hold_ups = st.sampled_from([NOTHING, TOLERANCE, timedelta(milliseconds=40)]) | st.timedeltas(
+    NOTHING, timedelta(seconds=0.3)
+)
 
 
 def most_together(rate):
@@ -82,6 +87,7 @@ class Scheduler:
     shift: timedelta = NOTHING  # what is to be added to steady time
     rate: float = 1
     hold_up: timedelta = NOTHING  # of its senders
+    debts: deque[tuple[datetime, timedelta]] = field(default_factory=deque)  # when it pushes starts back, by how much
     calls: deque[Waiting] = field(default_factory=deque)
     departures: Departures = field(default_factory=Departures)
     is_frozen: bool = False
@@ -154,17 +160,21 @@ class Pace(RuleBasedStateMachine):
     def advance(self, until):
         """Let every scheduler that is not frozen come to what it waits for, in the order in which that happens."""
         while True:
+            debts = [
+                (scheduler.debts[0][0], self.push_back, scheduler) for scheduler in self.schedulers if scheduler.debts
+            ]
             awake = [scheduler for scheduler in self.schedulers if scheduler.calls and not scheduler.is_frozen]
-            turns = [(self.wakes_at(scheduler), index) for index, scheduler in enumerate(awake)]
-            turn, index = min(turns, default=(None, None))
+            calls = [(scheduler.calls[0].start - scheduler.shift, self.place, scheduler) for scheduler in awake]
+            turn, act, scheduler = min([*debts, *calls], key=itemgetter(0), default=(None, None, None))
             if turn is None or turn > until:
                 self.steady = until
                 return
             self.steady = max(self.steady, turn)
-            self.place(awake[index])
+            act(scheduler)
 
-    def wakes_at(self, scheduler):
-        return max(self.steady, scheduler.calls[0].start - scheduler.shift)
+    def push_back(self, scheduler):
+        _, debt = scheduler.debts.popleft()
+        self.next_call_at = max(self.next_call_at, self.now) + debt
 
     @property
     def seconds(self):
@@ -193,6 +203,9 @@ class Pace(RuleBasedStateMachine):
         if departure.is_too_late(sent_at):
             return  # given back
         departure.leaves_at, departure.answered_at = sent_at, sent_at + 0.01
+        if sent_at - start > TOLERANCE.total_seconds():
+            pushed_at = NOON + timedelta(seconds=sent_at) + LONGEST_PASS
+            scheduler.debts.append((pushed_at, find_debt([sent_at - start], scheduler.rate)))
         sent = NOON + timedelta(seconds=sent_at), call.rate
         self.checked = min(self.checked, bisect(self.left, sent))
         insort(self.left, sent)
@@ -222,7 +235,7 @@ class Pace(RuleBasedStateMachine):
             self.steady += wait
             assert self.steady <= waited_until
         self.schedulers[index].is_frozen = False
-        self.schedulers[index].shift = self.shift
+        self.schedulers[index].shift, self.schedulers[index].rate = self.shift, self.rate
         self.schedulers[index].calls.append(Waiting(starts[0], self.now, self.rate))
 
     @invariant()

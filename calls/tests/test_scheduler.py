@@ -257,13 +257,23 @@ def test_calls_that_are_too_late_for_their_instants_move_together(scheduler, pro
     assert list(CallAttempt.objects.order_by("id").values_list("start_at", flat=True)) == provider.started_at
 
 
-@pytest.mark.parametrize(("late", "placed"), [(0.008, 1), (0.009, 0)])
+@pytest.mark.parametrize(("late", "placed"), [(0.25, 1), (0.251, 0)])
 def test_a_call_whose_sender_comes_to_it_too_late_is_given_back(scheduler, provider, clock, late, placed):
     contact = ContactFactory()
     scheduler._senders._sleep = lambda seconds: clock.sleep(seconds + late)
     assert scheduler.run_once().placed == len(provider.requests) == placed
     contact.refresh_from_db()
     assert contact.attempts_count == placed
+
+
+def test_starts_behind_late_ones_are_planned_later_by_as_much(scheduler, provider, clock):
+    ProviderConfig.objects.update(calls_per_second=10)
+    ContactFactory.create_batch(4, campaign=CampaignFactory())
+    hold_up(scheduler, clock, 0, 0.03, 0, 0.02, 0, 0.02)
+    scheduler.run_once()
+    assert len(provider.started_at) == 4
+    # One push makes up for all that were planned before it.
+    assert ProviderConfig.objects.get().next_call_at == NOON + HEADROOM + 4 * gap_between(10) + timedelta(seconds=0.03)
 
 
 def test_a_failure_that_the_database_refuses_to_record_is_counted_once(scheduler, provider, monkeypatch):
