@@ -36,7 +36,7 @@ LATEST_START = timedelta(milliseconds=250)
 
 # With so many calls a second the slack alone is worth more calls than ten schedulers have in hand, so that however
 # late those are no second has too many.
-ENDLESS_RATE = 30_000
+ENDLESS_RATE = 60_000
 
 # How quick a request can be is read from so many of the latest ones.
 SAMPLES = 100

@@ -46,6 +46,8 @@ log = structlog.get_logger(__name__)
 CLAIM_EVERY = timedelta(milliseconds=50)
 # So long before the last claimed call starts the next ones are claimed; sooner would serve nobody sooner.
 CLAIM_AHEAD = timedelta(milliseconds=250)
+# Campaigns that are to start or to end by their dates are looked for with a claim, but no more often than this.
+TEND_EVERY = timedelta(seconds=1)
 RECONCILE_EVERY = timedelta(seconds=5)
 # So long before its instant a call is looked at once more, and marked as being placed, with those right behind it.
 # It is also how long anything else may take without making a call late.
@@ -125,12 +127,13 @@ class CallScheduler:
         self._waiting: deque[CallAttempt] = deque()  # in the order of their starts
         self._pushed = (-math.inf, timedelta(0))  # since when starts stand later (steady seconds), and by how much
         self._reconciling: Future[None] | None = None
-        self._reconcile_after = self._claim_after = self._clock.steady()
+        self._reconcile_after = self._claim_after = self._tend_after = self._clock.steady()
+        self._is_untended = False
         self._wakeups: WakeupListener | None = None
 
     def run_once(self) -> SchedulerReport:
         """One pass: claim what may be rung now, place it, wait for every answer, and settle silent calls."""
-        lifecycle.start_scheduled(self._clock.synchronise())
+        self._tend_campaigns(self._clock.synchronise())
         reconcile_calls(self._provider or get_provider(), clock=self._clock)
         self._roster.forget()
         report = SchedulerReport()
@@ -199,10 +202,18 @@ class CallScheduler:
         if claim_at is None or now < claim_at or (until and now >= until):
             return last
         report = SchedulerReport()
-        lifecycle.start_scheduled(now)
+        self._is_untended = self._clock.steady() < self._tend_after
+        if not self._is_untended:
+            self._tend_campaigns(now)
         self._claim(report)
         self._place_due(report)
         return report
+
+    def _tend_campaigns(self, now: datetime) -> None:
+        lifecycle.start_scheduled(now)
+        for campaign_id in lifecycle.find_overdue(now):
+            lifecycle.complete_if_done(campaign_id, now)
+        self._tend_after = self._clock.steady() + TEND_EVERY.total_seconds()
 
     def _find_room(self) -> int:
         return self._senders.count_free() - len(self._waiting)
@@ -237,14 +248,14 @@ class CallScheduler:
             log.info("call.claimed", call_id=attempt.call_id, attempt_number=attempt.attempt_number)
             hooks.announce_claimed(attempt)
         self._waiting += claim.attempts
-        self._complete_campaigns(claim)
+        self._complete_idle_campaigns(claim)
         heartbeat.beat(claim.provider, now=claim.now, interval_seconds=self.config.interval_seconds)
 
-    def _complete_campaigns(self, claim: Claim) -> None:
+    def _complete_idle_campaigns(self, claim: Claim) -> None:
         idle = {Reason.NOBODY_WAITING, Reason.NEVER_OPEN}
-        done = [campaign for campaign, reason in claim.reasons.items() if reason in idle]
-        for campaign_id in [*done, *lifecycle.find_overdue(claim.now)]:
-            lifecycle.complete_if_done(campaign_id, claim.now)
+        for campaign_id, reason in claim.reasons.items():
+            if reason in idle:
+                lifecycle.complete_if_done(campaign_id, claim.now)
 
     def _place_due(self, report: SchedulerReport) -> None:
         """Hand those whose instants are near to a sender each, and give back who may not be rung any more.
@@ -342,7 +353,7 @@ class CallScheduler:
         if not answers:
             return
         placed = [(attempt, future.result()) for future, attempt in answers]
-        breaker.note_success()
+        self._note_success()
         outcomes.record_placed(placed, now=self._clock())
         for attempt, call in placed:
             log.info("call.placed", call_id=attempt.call_id, provider_call_id=call.provider_call_id)
@@ -364,21 +375,32 @@ class CallScheduler:
         except CallRejected as error:
             report.rejected += 1
             outcomes.reject(attempt, code=error.code, message=str(error), now=now)
-            breaker.note_success()
+            self._note_success()
         except ProviderMisconfigured as error:
             breaker.halt_dialling(error, now)
             # Perhaps it is only this number's country: others come first when dialling is switched on again.
             delay = breaker.LONGEST_DELAY
             report.given_back += self._give_back(attempt, error.code or "misconfigured", str(error), delay)
         except ProviderUnavailable as error:
-            delay = breaker.delay_after(breaker.note_failure(error, now))
+            delay = breaker.delay_after(self._note_failure(error, now))
             report.given_back += self._give_back(attempt, error.code or "unavailable", str(error), delay)
         except Exception as error:
             if not isinstance(error, PlacementUnknown):
                 log.exception("call.placing_failed", call_id=attempt.call_id)
             report.unknown += 1
-            breaker.note_failure(error, now)
+            self._note_failure(error, now)
             outcomes.record_unknown(attempt, message=str(error), now=now)
+
+    def _note_success(self) -> None:
+        """Failures that others have had since the last claim are seen with the next one."""
+        if self._account.consecutive_failures:
+            breaker.note_success()
+            self._account.consecutive_failures = 0
+
+    def _note_failure(self, error: Exception, now: datetime) -> int:
+        """Returns how many there have been in a row."""
+        self._account.consecutive_failures = breaker.note_failure(error, now)
+        return self._account.consecutive_failures
 
     def _give_back_waiting(self, report: SchedulerReport, reason: tuple[str, str] = STOPPED) -> None:
         while self._waiting:
@@ -424,6 +446,8 @@ class CallScheduler:
                 return 0.0
             else:
                 looks += [report.look_again_at, until]
+            if self._is_untended:
+                looks.append(now + timedelta(seconds=self._tend_after - self._clock.steady()))
             if report.blocked == Reason.LOCKED:
                 looks.append(now + LOCKED_RETRY)
         return max(0.0, (min(filter(None, looks)) - now).total_seconds())

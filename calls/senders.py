@@ -13,7 +13,7 @@ from calls.models import CallAttempt
 from calls.pacing import TOLERANCE, Departure, Departures
 from calls.providers.base import CallRequest, PlacedCall, TelephonyProvider
 
-MOST_AT_ONCE = 64
+MOST_AT_ONCE = 128
 
 
 class SendDeadlinePassed(Exception):

@@ -115,7 +115,7 @@ class TwilioProvider:
         base_url: str = "https://api.twilio.com",
         connect_timeout: float = 3,
         read_timeout: float = 10,
-        connections: int = 96,
+        connections: int = 160,
     ) -> None:
         """Requests are signed in with the API key (sid, secret) if there is one, else with the auth token."""
         self._is_configured = bool(account_sid and auth_token)
