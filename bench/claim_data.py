@@ -13,17 +13,19 @@ from zoneinfo import ZoneInfo
 import django
 from django.core.management import call_command
 
+from bench.peers import CALLER_NUMBER
 from bench.postgres import PostgresServer
 
 TEMPLATE = "claims_empty"
-# As a server of this size would be set up. Vacuum is called at fixed points instead of coming when it likes.
-POSTGRES_OPTIONS = {
+# As a server for so many contacts would be set up.
+LARGE_SERVER = {
     "shared_buffers": "4GB",
     "maintenance_work_mem": "1GB",
     "max_wal_size": "16GB",
-    "autovacuum": "off",
     "max_parallel_maintenance_workers": "2",
 }
+# Vacuum is called at fixed points instead of coming when it likes.
+POSTGRES_OPTIONS = {**LARGE_SERVER, "autovacuum": "off"}
 OPEN_ALL_DAY = (None, None)
 OFFICE_HOURS = (time(9), time(18))
 ZONES = (
@@ -42,14 +44,16 @@ ZONES = (
 class Filling:
     """``contacts`` spread evenly over ``campaigns`` and the zones, with numbers at random.
 
-    All who wait are due, in the order of their import.
+    All who wait are due, in the order of their import. Who is on the do-not-call list is excluded, as when an entry is
+    added by the product; and of those who slipped in there is an entry, and they wait all the same.
     """
 
     contacts: int
     campaigns: int = 1
     hours: tuple[time | None, time | None] = OPEN_ALL_DAY
     closed_share: float = 0.0  # of the contacts, in zones where it is night
-    listed_share: float = 0.0  # of the contacts, on the do-not-call list
+    listed_share: float = 0.0  # of the contacts, on the do-not-call list and excluded
+    slipped_share: float = 0.0  # of the contacts, on the do-not-call list and waiting
 
 
 class ClaimDatabases:
@@ -75,10 +79,12 @@ class ClaimDatabases:
         self.close_connections()
         self.server.__exit__(*exc_info)
 
-    def create(self, name: str, filling: Filling) -> None:
-        self.server.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
-        self.use(name)
-        fill_database(filling)
+    def provide(self, name: str, filling: Filling) -> None:
+        """The same name must mean the same filling: a database that is there is left as it is."""
+        if name not in self._wrappers:
+            self.server.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+            self.use(name)
+            fill_database(filling)
 
     def use(self, name: str) -> None:
         """Each database has a connection of its own, which stays open, so that changing costs nothing."""
@@ -132,11 +138,16 @@ def fill_database(filling: Filling) -> None:
         )
         for number in range(filling.campaigns)
     )
-    ProviderConfig.objects.update(
-        outbound_number="+12025550199", max_concurrent_calls=100_000, calls_per_second=100_000
-    )
+    ProviderConfig.objects.update(outbound_number=CALLER_NUMBER, max_concurrent_calls=100_000, calls_per_second=100_000)
     _load_contacts(filling, [campaign.pk for campaign in campaigns])
     vacuum("campaigns_campaign", "contacts_contact", "contacts_donotcallentry", "calls_callattempt")
+
+
+def count_taken_out() -> int:
+    """How many of those who had slipped in were met by a claim and excluded."""
+    from contacts.models import Contact
+
+    return Contact.objects.filter(external_contact_id="slipped", state="excluded", do_not_call=True).count()
 
 
 def vacuum(*tables: str) -> None:
@@ -169,8 +180,10 @@ def _load_contacts(filling: Filling, campaigns: Sequence[UUID]) -> None:
             number_rejected, do_not_call, calling_zone, state, attempts_count, last_outcome, next_attempt_at,
             created_at, updated_at
         )
-        SELECT lpad(to_hex(i), 32, '0')::uuid, (%(campaigns)s::uuid[])[1 + i %% %(campaign_count)s], '',
-               '+1' || (2000000000 + (i::bigint * 2654435761) %% 8589934592), '', 'auto', false, false, listed,
+        SELECT lpad(to_hex(i), 32, '0')::uuid, (%(campaigns)s::uuid[])[1 + i %% %(campaign_count)s],
+               CASE WHEN slipped THEN 'slipped' ELSE '' END,
+               '+4400' || lpad(((i::bigint * 2654435761) %% 8589934592)::text, 10, '0'), '', 'auto', false, false,
+               listed,
                CASE WHEN closed THEN (%(night)s::text[])[1 + place %% %(night_count)s]
                     ELSE (%(day)s::text[])[1 + place %% %(day_count)s] END,
                CASE WHEN listed THEN 'excluded' ELSE 'pending' END, 0, '',
@@ -178,8 +191,10 @@ def _load_contacts(filling: Filling, campaigns: Sequence[UUID]) -> None:
         FROM generate_series(1, %(contacts)s) AS i, LATERAL (
             SELECT abs(hashint8(i)::bigint) AS place,
                    abs(hashint8(i + 1000000000)::bigint) %% 1000 < %(closed)s AS closed,
-                   abs(hashint8(i + 1500000000)::bigint) %% 1000 < %(listed)s AS listed
-        ) AS random
+                   abs(hashint8(i + 1500000000)::bigint) %% 1000 AS rank
+        ) AS random, LATERAL (
+            SELECT rank < %(listed)s AS listed, rank BETWEEN %(listed)s AND %(listed)s + %(slipped)s - 1 AS slipped
+        ) AS standing
     """
     values = {
         "campaigns": list(campaigns),
@@ -190,11 +205,13 @@ def _load_contacts(filling: Filling, campaigns: Sequence[UUID]) -> None:
         "night": night,
         "night_count": max(1, len(night)),
         "closed": filling.closed_share * 1000,
-        "listed": filling.listed_share * 1000,
+        "listed": round(filling.listed_share * 1000),
+        "slipped": round(filling.slipped_share * 1000),
     }
     entries = """
         INSERT INTO contacts_donotcallentry (id, phone_number, reason, source, created_at)
-        SELECT id, phone_number, '', 'manual', now() FROM contacts_contact WHERE do_not_call
+        SELECT id, phone_number, '', 'manual', now() FROM contacts_contact
+        WHERE do_not_call OR external_contact_id = 'slipped'
     """
     with connection.cursor() as cursor:
         make_again = _drop_indexes(cursor, "contacts_contact")

@@ -68,16 +68,15 @@ COMMIT;
 """
 
 
-def measure(databases: ClaimDatabases, *, seconds: float, rounds: int) -> Iterator[Figure]:
-    """Our processes and pgbench's clients in turn, round by round, over one database."""
-    url = databases.server.url("claim_limit")
+def measure(databases: ClaimDatabases, name: str, *, seconds: float, rounds: int) -> Iterator[Figure]:
+    """Our processes and pgbench's clients in turn, round by round, over the database of this name."""
+    url = databases.server.url(name)
     databases.server.execute(
-        "CREATE TABLE bench_lane AS SELECT DISTINCT campaign_id, calling_zone AS zone FROM contacts_contact",
-        "claim_limit",
+        "CREATE TABLE bench_lane AS SELECT DISTINCT campaign_id, calling_zone AS zone FROM contacts_contact", name
     )
     ours: dict[int, list[float]] = {count: [] for count in PROCESSES}
     theirs: dict[int, list[float]] = {count: [] for count in CLIENTS}
-    databases.use("claim_limit")
+    databases.use(name)
     for _ in range(rounds):
         vacuum("contacts_contact", "calls_callattempt", "calls_providerconfig")
         for count in PROCESSES:
@@ -92,15 +91,17 @@ def measure(databases: ClaimDatabases, *, seconds: float, rounds: int) -> Iterat
         best,
         limit,
         goal=">= 0.5",
-        detail=f"contacts claimed a second in batches of {BATCH}, calls ended at once; processes {said}; b is pgbench "
-        f"with the same statements, the best of {' and '.join(map(str, CLIENTS))} clients",
+        how="contacts claimed per second / pgbench with the same statements",
+        detail=f"In batches of {BATCH}, calls ended at once, {rounds} rounds of {seconds:g} s each. Ours by processes: "
+        f"{said}. Of pgbench the best of {' and '.join(map(str, CLIENTS))} clients.",
     )
     yield compare(
         "claim_limit_4_processes",
         ours[4],
         ours[1],
         goal=">= 1.0",
-        detail="contacts claimed a second by 4 processes / by one",
+        how="contacts claimed per second by 4 processes / by one",
+        detail="Of the rounds of claim_limit.",
     )
 
 

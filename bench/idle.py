@@ -1,44 +1,53 @@
 """How many queries a scheduler and a cluster ask that have nothing to do: PostgreSQL writes down each of them."""
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from contextlib import AbstractContextManager
+from itertools import pairwise
+from statistics import median
 
 from bench.figures import Figure
-from bench.world import World
+from bench.world import World, open_world
 from calls.demo.processes import Child
 
-MINUTES = 5
+MINUTES = 3
 SETTLING_SECONDS = 15.0
 _STATEMENT = b" LOG:  statement: "
 
 
-def measure(scale: float) -> Iterator[Figure]:
+def set_up() -> AbstractContextManager[World]:
+    return open_world(postgres_options={"log_statement": "all"})
+
+
+def measure(world: World, scale: float) -> Iterator[Figure]:
     """Whole minutes, because everything that is done now and then is done once a minute."""
-    seconds = 60.0 * max(1, round(MINUTES * scale))
-    with World(Path(tempfile.mkdtemp()), postgres_options={"log_statement": "all"}) as world:
-        world.set_limits(lines=10, calls_per_second=10)
-        for name, start in [("idle_scheduler", world.start_scheduler), ("idle_cluster", world.start_cluster)]:
-            yield measure_one(world, name, start, seconds)
+    minutes = max(1, round(MINUTES * scale))
+    world.set_limits(lines=10, calls_per_second=10)
+    yield measure_one(world, "idle_scheduler", "run_scheduler", world.start_scheduler, minutes)
+    yield measure_one(world, "idle_cluster", "a qcluster", world.start_cluster, minutes)
 
 
-def measure_one(world: World, name: str, start: Callable[[], Child], seconds: float) -> Figure:
+def measure_one(world: World, name: str, who: str, start: Callable[[], Child], minutes: int) -> Figure:
     child = start()
     time.sleep(SETTLING_SECONDS)
-    before, begin = count_statements(world), time.monotonic()
-    time.sleep(seconds)
-    statements, passed = count_statements(world) - before, time.monotonic() - begin
+    counts = [count_statements(world)]
+    for _ in range(minutes):
+        time.sleep(60)
+        counts.append(count_statements(world))
     world.children.check()
     world.children.stop(child)
+    by_minute = [after - before for before, after in pairwise(counts)]
+    middle = median(by_minute)
     return Figure(
         name=name,
-        value=statements / passed,
+        value=middle / 60,
         unit="queries/s",
         goal="",
-        a=statements,
-        b=passed,
-        detail=f"{statements} statements of every kind, BEGIN and COMMIT too, in {passed:.0f} seconds.",
+        a=middle,
+        b=60,
+        how=f"statements of {who} with nothing to do / seconds",
+        detail="Statements of every kind as PostgreSQL logs them, BEGIN and COMMIT too; one process with its default "
+        f"settings, no campaign is running. The middle of its minutes: {', '.join(map(str, by_minute))}.",
     )
 
 

@@ -1,16 +1,18 @@
 """How much memory a scheduler at work holds: with many contacts against few, and after a long time against before."""
 
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from statistics import median
 
+from bench.claim_data import LARGE_SERVER, Filling, fill_database
 from bench.figures import Figure, compare
-from bench.world import SHORT_CALLS, World
+from bench.world import SHORT_CALLS, World, open_world
 from calls.demo.processes import Child
 
 FEW, MANY = 10_000, 10_000_000
+CAMPAIGNS = 10
 WORK_SECONDS = 120.0
 SOAK_SECONDS = 1800.0
 EVERY_SECONDS = 1.0
@@ -19,42 +21,59 @@ LINES, CALLS_PER_SECOND, SPEED = 50, 10, 20
 Reading = tuple[float, float]  # seconds since the start, megabytes
 
 
-def measure(scale: float) -> Iterator[Figure]:
-    """The contacts wait in 40 lanes, of ten campaigns in four zones; all the time there are calls to place and end."""
-    many = max(5 * FEW, round(MANY * scale))
-    work, soak = max(30.0, WORK_SECONDS * scale), max(60.0, SOAK_SECONDS * scale)
-    with World(Path(tempfile.mkdtemp()), environment=SHORT_CALLS) as world:
-        world.set_limits(lines=LINES, calls_per_second=CALLS_PER_SECOND)
-        world.start_network(speed=SPEED)
-        world.start_web()
-        make_contacts(FEW)
-        with_few = work_for(world, work)
-        make_contacts(many)
-        with_many = work_for(world, soak)
+def set_up() -> AbstractContextManager[World]:
+    return open_world(environment=SHORT_CALLS, postgres_options=LARGE_SERVER)
+
+
+def measure(world: World, scale: float) -> Iterator[Figure]:
+    many, work = scale_contacts(scale), max(20.0, WORK_SECONDS * scale)
+    with_few, with_many = (work_for(world, contacts, work) for contacts in (FEW, many))
     yield compare(
         "memory",
-        [size for seconds, size in with_many if work / 3 < seconds < work],
+        [size for seconds, size in with_many if seconds > work / 3],
         [size for seconds, size in with_few if seconds > work / 3],
         goal="<= 1.05",
-        detail=f"Resident megabytes at work for {work:.0f} seconds, {many:,} contacts against {FEW:,}.",
+        how=f"resident MB of run_scheduler: {many:,} contacts / {FEW:,}",
+        detail=f"{_describe()} One round: read each second of {work:.0f}, without the first third.",
     )
+
+
+def measure_soak(world: World, scale: float) -> Iterator[Figure]:
+    many, soak = scale_contacts(scale), max(30.0, SOAK_SECONDS * scale)
+    readings = work_for(world, many, soak)
     middle, last = (
-        [size for seconds, size in with_many if begin <= seconds / soak < end]
+        [size for seconds, size in readings if begin <= seconds / soak < end]
         for begin, end in [(1 / 3, 2 / 3), (2 / 3, 1)]
     )
-    slope = find_slope([reading for reading in with_many if reading[0] >= soak / 3]) * 3600
+    slope = find_slope([reading for reading in readings if reading[0] >= soak / 3]) * 3600
     yield compare(
         "memory_soak",
         last,
         middle,
         goal="<= 1.02",
-        detail=f"Last third against middle third of {soak:.0f} seconds; {slope:+.2f} MB an hour after the first.",
+        how=f"resident MB of run_scheduler: last third of {soak / 60:.0f} minutes / middle third",
+        detail=f"{_describe()} One round, with {many:,} contacts, read each second: {slope:+.2f} MB an hour after the "
+        "first third.",
     )
 
 
-def work_for(world: World, seconds: float) -> list[Reading]:
+def scale_contacts(scale: float) -> int:
+    return max(5 * FEW, round(MANY * scale))
+
+
+def _describe() -> str:
+    return (
+        f"A new scheduler, at work all the time with calls that start and end, {CALLS_PER_SECOND} a second over "
+        f"{LINES} lines; all contacts are due, in {CAMPAIGNS} campaigns."
+    )
+
+
+def work_for(world: World, contacts: int, seconds: float) -> list[Reading]:
     """What a new scheduler held each second. Raises TooQuiet when it had nothing to do."""
-    placed = len(world.calls())
+    start_services(world)
+    provide_contacts(contacts)
+    world.set_limits(lines=LINES, calls_per_second=CALLS_PER_SECOND)
+    placed = world.count_calls()
     child = world.start_scheduler()
     begin = time.monotonic()
     readings = []
@@ -63,8 +82,8 @@ def work_for(world: World, seconds: float) -> list[Reading]:
         readings.append((passed, read_resident(child)))
         time.sleep(EVERY_SECONDS)
     world.children.stop(child)
-    if len(world.calls()) - placed < seconds:
-        raise TooQuiet(f"{len(world.calls()) - placed} calls in {seconds:.0f} seconds")
+    if world.count_calls() - placed < seconds:
+        raise TooQuiet(f"{world.count_calls() - placed} calls in {seconds:.0f} seconds")
     return readings
 
 
@@ -86,26 +105,21 @@ def find_slope(readings: Sequence[Reading]) -> float:
     return median((size - before) / (later - earlier) for (earlier, before), (later, size) in pairs)
 
 
-def make_contacts(contacts: int) -> None:
-    """Nobody is left of those before; all are due, in the order of their numbers."""
+def start_services(world: World) -> None:
+    """What both families need, and the first of them starts."""
+    if not world.network_url:
+        world.start_network(speed=SPEED)
+        world.start_web()
+
+
+def provide_contacts(contacts: int) -> None:
+    """So many, all of them due but those who were rung before; loaded unless they are there already."""
     from django.db import connection
 
-    from campaigns.tests.factories import CampaignFactory
+    from contacts.models import Contact
 
+    if Contact.objects.count() == contacts:
+        return
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE calls_callattempt, contacts_contact, campaigns_campaign CASCADE")
-        campaigns = [campaign.pk for campaign in CampaignFactory.create_batch(10, max_attempts=1)]
-        cursor.execute(
-            """
-            INSERT INTO contacts_contact (id, campaign_id, phone_number, calling_zone, state, attempts_count,
-                external_contact_id, email, preferred_language, has_prior_consent, do_not_call, number_rejected,
-                last_outcome, next_attempt_at, created_at, updated_at)
-            SELECT gen_random_uuid(), (%s::uuid[])[1 + n %% 10], '+44' || lpad(n::text, 10, '0'),
-                (ARRAY['UTC', 'Europe/Rome', 'Europe/London', 'America/New_York'])[1 + n / 10 %% 4], 'pending', 0,
-                '', '', 'auto', false, false, false, '', now() - interval '1 day' + n * interval '1 millisecond',
-                now(), now()
-            FROM generate_series(0, %s) AS n
-            """,
-            [campaigns, contacts - 1],
-        )
-        cursor.execute("VACUUM ANALYZE contacts_contact")
+    fill_database(Filling(contacts=contacts, campaigns=CAMPAIGNS))

@@ -1,8 +1,9 @@
 """Two task queues that do for a call what the product does: write its row, ask the network, write what it said.
 
 `python -m bench.peers` with procrastinate or django_q2 is the queue's own worker, on a world's database. Both get
-what is to their advantage: procrastinate asynchronous database access, as many jobs at once as the bare loop has
-threads, and rows written without an ORM; django-q2 jobs fetched ten at a time, and more processes than processors.
+what is to their advantage: procrastinate asynchronous database access, sixteen jobs at once, and rows written without
+an ORM; django-q2 jobs fetched ten at a time, and more processes than processors. Both post as the bare loop does that
+the product is compared with, by a plain requests.Session.
 
 procrastinate runs in an environment of its own, `.venv-peers`, because Django would take its psycopg 3 for the
 product's psycopg2: what it needs of this module imports no Django.
@@ -44,7 +45,7 @@ _UPDATE = "UPDATE calls_callattempt SET status = 'queued', provider_call_id = %s
 
 
 def order_call(number: str, call_id: str) -> str:
-    """The product's request, by the session that it has; returns the network's name for the call."""
+    """Posts the product's form; returns the network's name for the call."""
     account, web_url = os.environ["TWILIO_ACCOUNT_SID"], os.environ["PUBLIC_BASE_URL"]
     url = f"{os.environ['TWILIO_API_BASE_URL']}/2010-04-01/Accounts/{account}/Calls.json"
     response = _open_session().post(url, data=make_form(number, call_id, web_url), timeout=(3, 10))
@@ -58,6 +59,7 @@ def _open_session() -> requests.Session:
 
 
 def make_session(credentials: tuple[str, str]) -> requests.Session:
+    """With as large a pool of connections as the product's, and like it without proxies and .netrc."""
     session = requests.Session()
     session.auth = credentials
     session.trust_env = False

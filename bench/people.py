@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from django.db import connection
 
-from campaigns.models import Campaign
 from campaigns.tests.factories import CampaignFactory
 from contacts.models import Contact
 from contacts.tests.factories import FIRST_DUE
@@ -28,11 +27,3 @@ def replace_everybody(contacts: int, **campaign: object) -> Sequence[Contact]:
 def make_number(n: int) -> str:
     """One of a million numbers of a range that nobody has."""
     return f"+4400{n:08d}"
-
-
-def is_everybody_rung() -> bool:
-    return not Contact.objects.filter(next_attempt_at__isnull=False).exists()
-
-
-def is_completed() -> bool:
-    return Campaign.objects.get().status == "completed"

@@ -3,24 +3,23 @@
 Measured from the start of the call that fills the last line to the last start that is looked at, when there are
 still more contacts than lines: neither the ramp-up, which is the rate's, nor the tail is in it. The ideal refiller has
 calls of the same lengths in the same order, as many lines and the same calls_per_second, and is measured between the
-same two calls.
+same two calls. Each round is a campaign of its own, of run_scheduler and of a qcluster in turn.
 """
 
 import heapq
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
 
 from bench.figures import Figure
-from bench.world import World
+from bench.world import World, open_world
 from calls.demo.processes import Child
 from calls.simulator.ledger import LedgerCall
 
 CALLS_PER_SECOND = 20
-FILLS = 7  # so many times as many calls as lines
+ROUNDS = 3
 NATURAL_SECONDS = 17.0  # what the simulated people's calls last on average at speed 1
 
 Span = tuple[float, float]  # the start and the end of a call, in seconds
@@ -30,28 +29,33 @@ Span = tuple[float, float]  # the start and the end of a call, in seconds
 class Course:
     mean_seconds: float
     lines: int
+    fills: float  # so many times as many calls as lines
     goal: str
 
 
 COURSES = {
-    "30s": Course(mean_seconds=30, lines=60, goal=">= 0.995"),
-    "5s": Course(mean_seconds=5, lines=30, goal=">= 0.98"),
+    "30s": Course(mean_seconds=30, lines=60, fills=2, goal=">= 0.995"),
+    "5s": Course(mean_seconds=5, lines=30, fills=5, goal=">= 0.98"),
 }
+CLUSTER_GOAL = ">= 0.98"
 
 
-def measure(scale: float) -> Iterator[Figure]:
-    fills = max(3.0, FILLS * scale)
-    with World(Path(tempfile.mkdtemp())) as world:
-        world.start_web()
-        for name, course in COURSES.items():
-            network = world.start_network(speed=NATURAL_SECONDS / course.mean_seconds)
-            for prefix, goal, start in (
-                ("", course.goal, world.start_scheduler),
-                ("qcluster_", ">= 0.98", lambda: world.start_cluster(QCLUSTER_WORKERS="2")),
-            ):
-                calls = _run(world, course.lines, round(course.lines * fills), start)
-                yield _compare(f"utilisation_{prefix}{name}", calls, course.lines, goal)
-            world.children.stop(network)
+def set_up() -> AbstractContextManager[World]:
+    return open_world()
+
+
+def measure(world: World, scale: float) -> Iterator[Figure]:
+    world.start_web()
+    for name, course in COURSES.items():
+        calls = round(course.lines * max(1.3, course.fills * scale))
+        network = world.start_network(speed=NATURAL_SECONDS / course.mean_seconds)
+        by_scheduler, by_cluster = [], []
+        for _ in range(ROUNDS):
+            by_scheduler.append(_run(world, course.lines, calls, world.start_scheduler))
+            by_cluster.append(_run(world, course.lines, calls, lambda: world.start_cluster(QCLUSTER_WORKERS="2")))
+        world.children.stop(network)
+        yield compare_rounds(f"utilisation_{name}", by_scheduler, course.lines, course.goal, "run_scheduler")
+        yield compare_rounds(f"utilisation_qcluster_{name}", by_cluster, course.lines, CLUSTER_GOAL, "a qcluster alone")
 
 
 def _run(world: World, lines: int, calls: int, start: Callable[[], Child]) -> list[LedgerCall]:
@@ -59,12 +63,12 @@ def _run(world: World, lines: int, calls: int, start: Callable[[], Child]) -> li
     from bench.people import replace_everybody
     from calls.shifts import request_shift
 
-    seen = len(world.calls())
+    seen = world.count_calls()
     replace_everybody(calls + 3 * lines, max_attempts=1)
     world.set_limits(lines=lines, calls_per_second=CALLS_PER_SECOND)
     request_shift()
     child = start()
-    while len(world.calls()) - seen < calls:
+    while world.count_calls() - seen < calls:
         world.children.check()
         time.sleep(0.5)
     made = world.calls()[seen : seen + calls]
@@ -72,7 +76,41 @@ def _run(world: World, lines: int, calls: int, start: Callable[[], Child]) -> li
     return made
 
 
-def _compare(name: str, calls: Sequence[LedgerCall], lines: int, goal: str) -> Figure:
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    ours: float
+    best: float
+    mean_seconds: float
+
+    @property
+    def ratio(self) -> float:
+        return self.ours / self.best
+
+    @property
+    def gap_seconds(self) -> float:
+        """How long a line is idle between two calls, beyond what the ideal refiller leaves it."""
+        return (1 - self.ratio) * self.mean_seconds
+
+
+def compare_rounds(name: str, rounds: Sequence[Sequence[LedgerCall]], lines: int, goal: str, who: str) -> Figure:
+    """The middle round: its own lengths of calls are what its ideal refiller has."""
+    judged = sorted((judge_round(calls, lines) for calls in rounds), key=lambda one: one.ratio)
+    middle = judged[len(judged) // 2]
+    return Figure(
+        name=name,
+        value=middle.ratio,
+        unit="ratio",
+        goal=goal,
+        a=middle.ours,
+        b=middle.best,
+        how=f"share of the lines that {who} keeps busy / an ideal refiller",
+        detail=f"{len(rounds[0])} calls a round over {lines} lines, {middle.mean_seconds:.1f} s on average; the middle "
+        f"of the rounds: {', '.join(f'{one.ratio:.4f}' for one in judged)}. A line is idle for about "
+        f"{middle.gap_seconds * 1000:.0f} ms between two calls.",
+    )
+
+
+def judge_round(calls: Sequence[LedgerCall], lines: int) -> Round:
     begin = calls[0].started_at
     real = [
         (
@@ -82,19 +120,8 @@ def _compare(name: str, calls: Sequence[LedgerCall], lines: int, goal: str) -> F
         for call in calls
     ]
     ideal = refill_ideally([end - start for start, end in real], lines, CALLS_PER_SECOND)
-    ours, best = share_busy(real, lines), share_busy(ideal, lines)
     ended = [end - start for start, end in real if end < float("inf")]
-    gap = (1 - ours / best) * fmean(ended)
-    return Figure(
-        name=name,
-        value=ours / best,
-        unit="ratio",
-        goal=goal,
-        a=ours,
-        b=best,
-        detail=f"{len(calls)} calls over {lines} lines, {fmean(ended):.1f} s on average; a line is idle for about "
-        f"{gap * 1000:.0f} ms between two of them.",
-    )
+    return Round(ours=share_busy(real, lines), best=share_busy(ideal, lines), mean_seconds=fmean(ended))
 
 
 def refill_ideally(lengths: Sequence[float], lines: int, calls_per_second: float) -> list[Span]:

@@ -5,8 +5,9 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,13 @@ import requests
 from django.conf import settings
 from django.core.management import call_command
 
-from bench.peers import PEERS_PYTHON
+from bench.peers import CALLER_NUMBER, PEERS_PYTHON
 from bench.postgres import PostgresServer
 from calls.demo.processes import Child, ChildProcesses
 from calls.simulator.ledger import LedgerCall, Line, calls_from, read_ledger
 
 ROOT = Path(__file__).resolve().parent.parent
 DATABASE = "surveycalls"
-CALLER_NUMBER = "+12025550199"
 NOWHERE = "http://127.0.0.1:9"
 """Until the phone network runs nobody may be asked for a call, least of all the real provider."""
 
@@ -37,6 +37,14 @@ SHORT_CALLS = {
     "TWILIO_CONNECT_TIMEOUT_SECONDS": "1",
     "TWILIO_READ_TIMEOUT_SECONDS": "2",
 }
+
+# Nothing happens to a call while it is measured: the provider queues it, and is not asked about it.
+QUIET_CALLS = {"CALL_SILENCE_SECONDS": "3600", "CALL_QUEUE_SECONDS": "3600"}
+QUEUE_ALL_CALLS = 0.001
+"""calls_per_second of a phone network that lets all calls but the first wait, so that nobody gets a callback."""
+
+NO_LIMIT = 100_000
+"""More lines, or calls per second, than there are."""
 
 
 class World:
@@ -164,6 +172,10 @@ class World:
     def calls(self) -> list[LedgerCall]:
         return calls_from(self.ledger())
 
+    def count_calls(self) -> int:
+        """As len(calls()), but cheap enough to be asked again and again beside what is measured."""
+        return self.ledger_path.read_bytes().count(b'"kind": "call"')
+
     def _make_environment(self) -> dict[str, str]:
         """An empty value is the default, and keeps the one in .env out."""
         return {
@@ -187,3 +199,15 @@ class World:
             "LOG_LEVEL": "WARNING",
             **self._environment,
         }
+
+
+@contextmanager
+def open_world(
+    *, environment: Mapping[str, str] | None = None, postgres_options: Mapping[str, str] | None = None
+) -> Iterator[World]:
+    """A world in a directory of its own, of which nothing is left."""
+    with (
+        tempfile.TemporaryDirectory(prefix="surveycalls-bench-") as directory,
+        World(Path(directory), environment=environment, postgres_options=postgres_options) as world,
+    ):
+        yield world
