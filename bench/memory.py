@@ -51,7 +51,7 @@ def measure_soak(world: World, scale: float) -> Iterator[Figure]:
         last,
         middle,
         goal="<= 1.02",
-        how=f"resident MB of run_scheduler: last third of {soak / 60:.0f} minutes / middle third",
+        how=f"resident MB of run_scheduler: last third of {soak / 60:g} minutes / middle third",
         detail=f"{_describe()} One round, with {many:,} contacts, read each second: {slope:+.2f} MB an hour after the "
         "first third.",
     )

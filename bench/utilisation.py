@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from statistics import fmean
 
 from bench.figures import Figure
 from bench.world import World, open_world
@@ -80,16 +79,11 @@ def _run(world: World, lines: int, calls: int, start: Callable[[], Child]) -> li
 class Round:
     ours: float
     best: float
-    mean_seconds: float
+    gap_seconds: float  # how long a line is idle between two calls, beyond what the ideal refiller leaves it
 
     @property
     def ratio(self) -> float:
         return self.ours / self.best
-
-    @property
-    def gap_seconds(self) -> float:
-        """How long a line is idle between two calls, beyond what the ideal refiller leaves it."""
-        return (1 - self.ratio) * self.mean_seconds
 
 
 def compare_rounds(name: str, rounds: Sequence[Sequence[LedgerCall]], lines: int, goal: str, who: str) -> Figure:
@@ -104,9 +98,9 @@ def compare_rounds(name: str, rounds: Sequence[Sequence[LedgerCall]], lines: int
         a=middle.ours,
         b=middle.best,
         how=f"share of the lines that {who} keeps busy / an ideal refiller",
-        detail=f"{len(rounds[0])} calls a round over {lines} lines, {middle.mean_seconds:.1f} s on average; the middle "
-        f"of the rounds: {', '.join(f'{one.ratio:.4f}' for one in judged)}. A line is idle for about "
-        f"{middle.gap_seconds * 1000:.0f} ms between two calls.",
+        detail=f"{len(rounds[0])} calls a round over {lines} lines, from the start that fills the last line to the "
+        f"last start; the middle of the rounds: {', '.join(f'{one.ratio:.4f}' for one in judged)}. A line is idle "
+        f"for about {middle.gap_seconds * 1000:.0f} ms between two calls.",
     )
 
 
@@ -120,8 +114,9 @@ def judge_round(calls: Sequence[LedgerCall], lines: int) -> Round:
         for call in calls
     ]
     ideal = refill_ideally([end - start for start, end in real], lines, CALLS_PER_SECOND)
-    ended = [end - start for start, end in real if end < float("inf")]
-    return Round(ours=share_busy(real, lines), best=share_busy(ideal, lines), mean_seconds=fmean(ended))
+    ours, best = share_busy(real, lines), share_busy(ideal, lines)
+    idle_seconds = (best - ours) * lines * (real[-1][0] - real[lines - 1][0])
+    return Round(ours=ours, best=best, gap_seconds=idle_seconds / (len(calls) - lines))
 
 
 def refill_ideally(lengths: Sequence[float], lines: int, calls_per_second: float) -> list[Span]:

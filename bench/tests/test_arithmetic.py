@@ -76,6 +76,7 @@ def test_of_several_rounds_of_utilisation_the_middle_one_counts_with_its_own_ide
     figure = compare_rounds("utilisation", [make_round(gap) for gap in (10, 0, 2.5)], lines=1, goal=">= 0.9", who="x")
     assert (figure.value, figure.a, figure.b) == pytest.approx((0.8, 0.8, 1))
     assert "0.5000, 0.8000, 1.0000" in figure.detail
+    assert "2500 ms between two calls" in figure.detail
 
 
 def test_calls_have_returned_with_the_first_start_of_two_seconds_with_the_rate_of_before():
