@@ -43,12 +43,7 @@ def measure(course: "Course", scale: float) -> Iterator[Figure]:
     rounds = ROUNDS if scale == 1 else 3
     for name, measured_calls, share, what in [
         ("callbacks", calls, share_in_order, ""),
-        (
-            "callbacks_disordered",
-            max(CONNECTIONS, calls // 6),
-            share_in_any_order,
-            "each ten times, in any order,",
-        ),
+        ("callbacks_disordered", max(CONNECTIONS, calls // 6), share_in_any_order, ", ten times each in any order"),
     ]:
         course.warm_up(share)
         ours, bare = measure_in_turn(
