@@ -28,6 +28,8 @@ from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
+from bench.faults.statements import About, StatementReader
+
 
 class Traps:
     def __init__(self, role: str, directory: Path) -> None:
@@ -57,19 +59,25 @@ def _do(order: dict[str, Any]) -> None:
             time.sleep(order["seconds"])
 
 
+BEFORE = {About.LOCK: "before_lock", About.RECORD: "before_record"}
+AFTER = {About.LOCK: "after_lock", About.PLACING: "after_placing"}
+TRANSACTIONS = {About.CLAIM: "claim", About.CHANGE: "report"}
+
+
 def watch_database(traps: Traps) -> None:
     """Points are told by the statements; a transaction by what was written in it."""
     execute, commit, rollback = CursorWrapper._execute, BaseDatabaseWrapper._commit, BaseDatabaseWrapper._rollback
+    reader = StatementReader()
 
     def execute_and_watch(self: Any, sql: Any, params: Sequence[Any] | None, *rest: Any) -> Any:
-        before, after = _name_points(str(sql), params)
-        if self.db.in_atomic_block and (written := _name_written(str(sql))):
-            self.db.faults_written = written
-        for point in before:
-            traps.pass_by(point)
+        about = reader.read(str(sql), params)
+        if about in BEFORE:
+            traps.pass_by(BEFORE[about])
         result = execute(self, sql, params, *rest)
-        for point in after:
-            traps.pass_by(point)
+        if about in AFTER and self.rowcount > 0:
+            traps.pass_by(AFTER[about])
+        if about in TRANSACTIONS and self.db.in_atomic_block:
+            self.db.faults_written = TRANSACTIONS[about]
         return result
 
     def commit_and_watch(self: Any) -> Any:
@@ -89,29 +97,6 @@ def watch_database(traps: Traps) -> None:
     CursorWrapper._execute = execute_and_watch
     BaseDatabaseWrapper._commit = commit_and_watch
     BaseDatabaseWrapper._rollback = roll_back
-
-
-def _name_written(sql: str) -> str | None:
-    """What kind of transaction a statement belongs to that writes an attempt."""
-    if sql.startswith('INSERT INTO "calls_callattempt"'):
-        return "claim"
-    if sql.startswith(('UPDATE "calls_callattempt"', "EXECUTE surveycalls_end_open")):
-        return "report"
-    return None
-
-
-def _name_points(sql: str, params: Sequence[Any] | dict[str, Any] | None) -> tuple[list[str], list[str]]:
-    """Before and after this statement."""
-    if "calls_providerconfig" in sql and "SKIP LOCKED" in sql:
-        return ["before_lock"], ["after_lock"]
-    if "calls_callattempt" in sql and sql.startswith(("UPDATE", "WITH")):
-        values = params.values() if isinstance(params, dict) else params or ()
-        words = {str(value) for value in values}
-        if "placing" in words:
-            return [], ["after_placing"]
-        if "queued" in words:
-            return ["before_record"], []
-    return [], []
 
 
 def _lose_connection(wrapper: BaseDatabaseWrapper) -> None:
