@@ -1,6 +1,7 @@
 """The product under seeded faults, judged by what the phone network saw."""
 
 import argparse
+import contextlib
 import json
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench.faults.arena import Arena, ArenaError
+from bench.faults.arena import Arena
 from bench.faults.judge import judge
 from bench.faults.plan import make_plan
 from bench.faults.violations import Kind
@@ -77,7 +78,10 @@ def _read_options() -> argparse.Namespace:
 
 
 def _run(arena: Arena, seed: int, directory: Path) -> dict[str, Any]:
-    """What became of one run; the evidence of one that is not clean is kept."""
+    """What became of one run; the evidence of one that is not clean is kept.
+
+    A run that breaks off, whatever by, says nothing about the promises and is an error; the next one begins anew.
+    """
     from bench.faults.run import carry_out  # needs the models, and they the arena's database
 
     began = time.monotonic()
@@ -87,8 +91,9 @@ def _run(arena: Arena, seed: int, directory: Path) -> dict[str, Any]:
         verdict = judge(evidence)
         result |= {"violations": verdict.violations, "figures": verdict.figures}
         result["recovery"] = arena.measure_recovery(evidence.witness.calls)
-    except ArenaError as error:
-        result["error"] = str(error)
+    except Exception as error:
+        result["error"] = f"{type(error).__name__}: {error}"
+        arena.break_off()
     result["seconds"] = time.monotonic() - began
     result["clean"] = not result["violations"] and not result["error"]
     if not result["clean"]:
@@ -100,7 +105,8 @@ def _keep_evidence(arena: Arena, result: dict[str, Any], directory: Path) -> Non
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     for name in ("ledger.run.jsonl", "operators.jsonl"):
-        shutil.copy(arena.directory / name, directory)
+        with contextlib.suppress(FileNotFoundError):  # the run broke off before it was written
+            shutil.copy(arena.directory / name, directory)
     shutil.copytree(arena.directory / "logs", directory / "logs")
     tables = [f"--table={table}" for table in TABLES]
     dump = [BINARIES / "pg_dump", "--data-only", "--column-inserts", *tables, arena.world.postgres.url(DATABASE)]

@@ -140,6 +140,15 @@ class Arena:
             if child is None:
                 self._start(name)
 
+    def break_off(self) -> None:
+        """No process goes on with a run that has ended in an error; the next one starts them all."""
+        from django.db import connection
+
+        connection.close()
+        for process in self._children:
+            if child := self._take(process):
+                self.world.children.kill(child)
+
     def measure_recovery(self, calls: Sequence[LedgerCall]) -> list[float]:
         """From each kill, freeze and failure of the database to the next start of a call, if there was one."""
         starts = sorted(call.started_at for call in calls)

@@ -43,6 +43,8 @@ def carry_out(plan: Plan, arena: Arena) -> Evidence:
     """Leaves ledger.run.jsonl and operators.jsonl in the arena's directory, and the tables as they are."""
     ledger, log_path = arena.directory / "ledger.run.jsonl", arena.directory / "operators.jsonl"
     log_path.unlink(missing_ok=True)
+    ledger.unlink(missing_ok=True)
+    arena.begin()
     begins = arena.world.ledger_path.stat().st_size
     arena.world.control_network("DELETE", "calls")
     log = OperatorLog(log_path)
@@ -50,7 +52,6 @@ def carry_out(plan: Plan, arena: Arena) -> Evidence:
     operators.clear()
     arena.set_clock(plan.starts_at)
     time.sleep(OLDEST_READING.total_seconds())
-    arena.begin()
     try:
         operators.prepare()
         started = time.monotonic()

@@ -1,8 +1,59 @@
 """What the suite makes of its runs."""
 
+import json
+import sys
 from collections import Counter
+from types import SimpleNamespace
 
+import pytest
+import requests
+from django.db import OperationalError
+
+from bench.faults import __main__ as suite
+from bench.faults import run
 from bench.faults.__main__ import OFTEN, count_traps
+from bench.faults.history import EvidenceError
+
+
+class EmptyArena:
+    """No process is in it, and no run leaves anything."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.traps_set = self.traps_sprung = Counter()
+        self.world = SimpleNamespace(postgres=SimpleNamespace(url=lambda _: "postgres://127.0.0.1:9/nobody"))
+        self.broken_off = 0
+
+    def __enter__(self):
+        (self.directory / "logs").mkdir(parents=True)
+        return self
+
+    def __exit__(self, *exc_info):
+        pass
+
+    def break_off(self):
+        self.broken_off += 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [EvidenceError("too little"), requests.ConnectionError("gone"), OperationalError("down"), TimeoutError("late")],
+)
+def test_a_run_that_breaks_off_is_an_error_and_the_others_are_still_made(monkeypatch, tmp_path, capsys, error):
+    arenas, made = [], []
+    monkeypatch.setattr(suite, "Arena", lambda directory: arenas.append(EmptyArena(directory)) or arenas[0])
+
+    def break_off(plan, arena):
+        made.append(plan.seed)
+        raise error
+
+    monkeypatch.setattr(run, "carry_out", break_off)
+    monkeypatch.setattr(sys, "argv", ["faults", "--runs", "2", "--seed", "5", "--directory", str(tmp_path)])
+    assert suite.main() == 1
+    summary = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (made, arenas[0].broken_off) == ([5, 6], 2)
+    assert (summary["errors"], summary["clean"], summary["failing_seeds"]) == (2, 0, [5, 6])
+    assert f"{type(error).__name__}: {error}" in (tmp_path / "seed-5" / "report.txt").read_text()
 
 
 def test_a_point_that_is_often_set_and_never_reached_is_a_hole():
