@@ -3,8 +3,9 @@
     python -m bench.hosts --seconds 120 --seed 1
 
 Each host is a network namespace with a run_scheduler, the second one with a qcluster beside it; the database, the
-provider and the web server are here. Nothing is refused: packets vanish. The last line is one JSON object; the exit
-code is 1 when a promise was broken, and 3 when this machine has no network namespaces for us.
+provider and the web server are here. Nothing is refused: packets vanish. The suite of faults' judge judges the calls.
+The last line is one JSON object; the exit code is 1 when a promise was broken, and 3 when this machine has no network
+namespaces for us.
 """
 
 import argparse
@@ -21,14 +22,19 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from bench.faults.evidence import OperatorLog, Terms, read_evidence
+from bench.faults.judge import Verdict, judge
+from bench.faults.plan import CampaignPlan, ContactPlan, Plan
 from bench.netns import HostNetwork, NotPermitted
 from bench.world import DATABASE, ROOT, SHORT_CALLS, World
 from calls.demo.processes import Child
-from calls.simulator import ledger
 from calls.simulator.ledger import LedgerCall
+
+if TYPE_CHECKING:
+    from bench.faults.operators import Operators
 
 LINES = 12
 CALLS_PER_SECOND = 10
@@ -38,13 +44,13 @@ HOSTS = (1, 2)
 DIRECTORY = "surveycalls-hosts-"  # below the temporary one, with the process's id behind
 
 # To listen to the script; the short calls' two seconds, at this speed, hang up on everybody.
-LONG_ENOUGH = {"CALL_TIME_LIMIT_SECONDS": "20", "CALL_RING_TIMEOUT_SECONDS": "15"}
+CALLS = {**SHORT_CALLS, "CALL_TIME_LIMIT_SECONDS": "20", "CALL_RING_TIMEOUT_SECONDS": "15"}
 
-# From the send deadline to the provider: what a connection may take to open, and a busy machine.
-WAY = timedelta(seconds=float(SHORT_CALLS["TWILIO_CONNECT_TIMEOUT_SECONDS"]) + 0.5)
-
-# The ledger counts arrivals; requests of several processes may arrive closer than they were sent.
-JITTER = 1
+# Somebody has to be left to ring for a host that comes back from a scene, and before the first one.
+WAY_BACK_SECONDS = 10
+START_SECONDS = 5
+# Whoever is left after the last scene is rung faster.
+RATE_AT_THE_END, LINES_AT_THE_END = 40, 40
 
 # One after the other. A blip is over before anybody has noticed it: what was sent arrives late.
 SCENES = ("blip", "database", "provider", "both")
@@ -80,6 +86,8 @@ class Campaign:
     def __init__(self, world: World, network: HostNetwork, time_outs: Mapping[str, str]) -> None:
         self.world = world
         self.network = network
+        self._log_path = world.directory / "operators.jsonl"
+        self._operators: Operators | None = None
         self._schedulers: dict[int, list[Child]] = {host: [] for host in HOSTS}
         query = "&".join(f"{name}={quote(value)}" for name, value in time_outs.items())
         self._environment = {
@@ -88,16 +96,28 @@ class Campaign:
             "LOG_FORMAT": "json",
         }
 
-    def start(self, contacts: int) -> None:
-        from campaigns.tests.factories import CampaignFactory
-        from contacts.tests.factories import ContactFactory
+    def start(self, plan: Plan) -> None:
+        from bench.faults.operators import Operators  # needs the models, and they the world's database
 
-        campaign = CampaignFactory(retry_interval_minutes=0, max_attempts=MAX_ATTEMPTS)
-        ContactFactory.create_batch(contacts, campaign=campaign)
-        self.world.set_limits(lines=LINES, calls_per_second=CALLS_PER_SECOND)
+        self._operators = Operators(plan, OperatorLog(self._log_path))
+        self._operators.clear()
+        self._operators.prepare()
         for host in HOSTS:
             self._schedulers[host].append(self.start_on(host, f"scheduler{host}", "run_scheduler"))
         self._schedulers[2].append(self.start_on(2, "cluster2", "qcluster"))
+
+    def hurry(self) -> None:
+        """Nothing is cut off any more, and nobody need wait for the rest."""
+        self._operators.limits(lines=LINES_AT_THE_END, calls_per_second=RATE_AT_THE_END)
+
+    def judge(self) -> Verdict:
+        evidence = read_evidence(
+            ledger=self.world.ledger_path,
+            operator_log=self._log_path,
+            dsn=self.world.postgres.url(DATABASE),
+            terms=Terms.from_environment(CALLS),
+        )
+        return judge(evidence)
 
     def start_on(self, host: int, name: str, *command: str) -> Child:
         arguments = list(command) if command[0] == "-c" else [str(ROOT / "manage.py"), *command]
@@ -127,38 +147,6 @@ class Campaign:
             self.network.mend(host, other)
 
 
-def find_violations(calls: list[LedgerCall]) -> list[str]:
-    """What must not be, in sentences, from the ledger and from the database after quiet."""
-    from calls.models import CallAttempt
-    from contacts.models import Contact
-
-    rung: dict[str, int] = {}
-    for call in calls:
-        rung[call.to] = rung.get(call.to, 0) + 1
-    attempts = dict(CallAttempt.objects.values_list("call_id", "send_before"))
-    placed = set(CallAttempt.objects.exclude(provider_call_id="").values_list("call_id", flat=True))
-    found = {call.call_id for call in calls}
-    late = [call for call in calls if call.call_id in attempts and call.started_at > attempts[call.call_id] + WAY]
-    lines, starts = ledger.peak_concurrent(calls), ledger.peak_starts_per_second(calls)
-    wrong = {
-        f"{len(ledger.find_duplicates(calls))} calls were made twice": ledger.find_duplicates(calls),
-        f"{lines} calls at once over {LINES} lines": lines > LINES,
-        f"{starts} starts in a second, and {CALLS_PER_SECOND} are allowed": starts > CALLS_PER_SECOND + JITTER,
-        f"{len(found - attempts.keys())} calls have no attempt": found - attempts.keys(),
-        f"{len(placed - found)} attempts have a call that the provider does not know": placed - found,
-        f"{len(late)} calls began later than they may be on their way, {_describe(late, attempts)}": late,
-        "somebody was rung more often than the campaign allows": max(rung.values(), default=0) > MAX_ATTEMPTS,
-        "attempts are open": CallAttempt.objects.open().exists(),
-        "contacts are unfinished": Contact.objects.unfinished().exists(),
-    }
-    return [sentence for sentence, is_wrong in wrong.items() if is_wrong]
-
-
-def _describe(late: list[LedgerCall], deadlines: Mapping[str, datetime]) -> str:
-    """By how many seconds after the send deadline."""
-    return str(sorted(_seconds(call.started_at - deadlines[call.call_id]) for call in late))
-
-
 def run(*, seconds: float, seed: int, time_outs: Mapping[str, str], scenes: Sequence[str] = SCENES) -> dict[str, Any]:
     """One campaign with its cuts; returns the figures. Raises NotPermitted."""
     _remove_leftovers()
@@ -168,7 +156,7 @@ def run(*, seconds: float, seed: int, time_outs: Mapping[str, str], scenes: Sequ
     ):
         world = World(
             Path(directory),
-            environment={**SHORT_CALLS, **LONG_ENOUGH},
+            environment=CALLS,
             postgres_options={"listen_addresses": f"127.0.0.1,{network.database}"},
             networks=[str(network.network)],
         )
@@ -176,8 +164,26 @@ def run(*, seconds: float, seed: int, time_outs: Mapping[str, str], scenes: Sequ
             world.start_network(speed=SPEED, seed=seed, host=network.provider)
             world.start_web()
             campaign = Campaign(world, network, time_outs)
-            campaign.start(contacts=int(seconds * CALLS_PER_SECOND * 0.6))
+            campaign.start(_make_plan(seed, contacts=_count_contacts(seconds, scenes)))
             return _play(campaign, seconds, scenes)
+
+
+def _count_contacts(seconds: float, scenes: Sequence[str]) -> int:
+    """So many that they last until the last host is back, even if one call is enough for everybody."""
+    return round((START_SECONDS + seconds + WAY_BACK_SECONDS * len(scenes)) * CALLS_PER_SECOND)
+
+
+def _make_plan(seed: int, contacts: int) -> Plan:
+    # Of the numbers that Ireland keeps for fiction (020 91x xxxx).
+    people = [ContactPlan(phone_number=f"+3532091{number:05d}", zone="UTC") for number in range(contacts)]
+    return Plan(
+        seed=seed,
+        starts_at=datetime.now(UTC),
+        lines=LINES,
+        calls_per_second=CALLS_PER_SECOND,
+        campaigns=[CampaignPlan(name="hosts", contacts=people, max_attempts=MAX_ATTEMPTS)],
+        events=[],
+    )
 
 
 def _remove_leftovers() -> None:
@@ -204,16 +210,18 @@ def _play(campaign: Campaign, seconds: float, scenes: Sequence[str]) -> dict[str
             f"{scene}_{key}": value for key, value in _cut_off(campaign, scene, seconds / len(scenes) / 2).items()
         }
     say("all is mended; waiting until everybody has been rung")
+    campaign.hurry()
     is_quiet = _wait_for_quiet(campaign)
+    verdict = campaign.judge()
+    for violation in verdict.violations:
+        say(f"VIOLATION: {violation.kind}: {violation.text}")
     calls = campaign.world.calls()
-    violations = find_violations(calls)
-    for sentence in violations:
-        say(f"VIOLATION: {sentence}")
     by_host = {f"calls_of_host_{host}": len(campaign.calls_of(host)) for host in HOSTS}
     return {
         "calls": len(calls),
         "completed": sum(call.heard_to_end for call in calls),
-        "violations": len(violations),
+        "violations": verdict.by_kind,
+        "arrivals_too_soon": verdict.figures["arrivals_too_soon"],
         **by_host,
         **_count_attempts(),
         "quiet": is_quiet,
@@ -350,7 +358,7 @@ def main() -> None:
         print(error, file=sys.stderr)
         sys.exit(3)
     print(json.dumps(figures), flush=True)
-    sys.exit(1 if figures["violations"] else 0)
+    sys.exit(0 if figures["quiet"] and not figures["violations"] else 1)
 
 
 if __name__ == "__main__":

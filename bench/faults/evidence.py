@@ -33,6 +33,16 @@ class Terms:
     connect: float
     is_quiet: bool = True
 
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Terms":
+        """By the names of the settings."""
+        longest = ("CALL_QUEUE_SECONDS", "CALL_RING_TIMEOUT_SECONDS", "CALL_TIME_LIMIT_SECONDS")
+        return cls(
+            send_deadline=float(environment["CALL_SEND_DEADLINE_SECONDS"]),
+            longest_call=sum(float(environment[name]) for name in longest),
+            connect=float(environment["TWILIO_CONNECT_TIMEOUT_SECONDS"]),
+        )
+
 
 # The operators' log: each class is one kind of line, with the values that hold from then on.
 

@@ -29,14 +29,7 @@ MOST_CLOCK_STEPS = 3
 OLDEST_READING = timedelta(seconds=1.2)
 """Who reports by the database's clock may have read it so long ago; nobody rings sooner after it was put forward."""
 
-TERMS = Terms(
-    send_deadline=int(SHORT_CALLS["CALL_SEND_DEADLINE_SECONDS"]),
-    connect=int(SHORT_CALLS["TWILIO_CONNECT_TIMEOUT_SECONDS"]),
-    longest_call=sum(
-        int(SHORT_CALLS[name])
-        for name in ("CALL_QUEUE_SECONDS", "CALL_RING_TIMEOUT_SECONDS", "CALL_TIME_LIMIT_SECONDS")
-    ),
-)
+TERMS = Terms.from_environment(SHORT_CALLS)
 
 
 def carry_out(plan: Plan, arena: Arena) -> Evidence:
