@@ -19,7 +19,7 @@ from typing import Any
 import psycopg2
 import requests
 
-from bench.faults.plan import PROCESSES, SCHEDULERS
+from bench.faults.plan import MOST_BACKENDS, PROCESSES, SCHEDULERS
 from bench.world import DATABASE, ROOT, SHORT_CALLS, World
 from calls.demo.processes import Child
 from calls.simulator.ledger import LedgerCall
@@ -31,7 +31,7 @@ STOP_SECONDS = 20.0
 OUTAGE_MARGIN_SECONDS = 0.5
 
 ENVIRONMENT = {**SHORT_CALLS, "SCHEDULER_INTERVAL_SECONDS": "2", "QCLUSTER_WORKERS": "2", "LOG_FORMAT": "json"}
-POSTGRES_OPTIONS = {"max_connections": "60"}
+POSTGRES_OPTIONS = {"max_connections": str(MOST_BACKENDS)}
 
 # The clock that all schedulers go by is so far ahead of the machine's: found before the server's own function.
 CLOCK = f"""
@@ -205,12 +205,14 @@ class Arena:
             self.world.postgres.stop("immediate")
             self._do_beside(seconds, self._start_database)
 
-    def terminate_backends(self, seconds: float) -> None:
+    def terminate_backends(self, chosen: Sequence[bool]) -> None:
+        """Those that are chosen, by the order in which they began."""
         with contextlib.closing(self.world.postgres.connect()) as connection, connection.cursor() as cursor:
             cursor.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND random() < 0.6",
-                [DATABASE],
+                "SELECT pid FROM pg_stat_activity WHERE datname = %s ORDER BY backend_start, pid", [DATABASE]
             )
+            pids = [pid for (pid,), is_chosen in zip(cursor.fetchall(), chosen, strict=False) if is_chosen]
+            cursor.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s) AS pid", [pids])
 
     def use_up_connections(self, seconds: float) -> None:
         with contextlib.suppress(psycopg2.OperationalError):
@@ -292,6 +294,8 @@ class Arena:
             self.traps_sprung[point] += 1
             if order["action"] == "freeze":
                 self.do_in(order["seconds"], lambda pid=int(pid): _signal(pid, signal.SIGCONT))
+            elif order["action"] == "terminate":
+                self._terminated.setdefault(int(pid), time.monotonic())
 
     def _wake_all(self) -> None:
         for child in filter(None, self._children.values()):

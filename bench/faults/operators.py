@@ -89,9 +89,9 @@ class Operators:
         self._do(add)
 
     def rules(self, campaign: str, hours: str, max_attempts: int) -> None:
-        """Edit the campaign, as the admin does it. ``hours``: none, planned or closed."""
+        """``hours``: none, planned or closed."""
 
-        def edit(now: datetime) -> list[Change]:
+        def choose(now: datetime) -> dict[str, Any]:
             plan = self._find_plan(campaign)
             # An hour of the night in one zone is one of the day in another: closed for many, seldom for all.
             far = (now + timedelta(hours=12)).replace(minute=0, second=0, microsecond=0).time()
@@ -101,7 +101,20 @@ class Operators:
                 "closed": (far.replace(minute=10), far.replace(minute=50)),
             }
             start, end = choices[hours]
-            changes = {"allowed_call_start": start, "allowed_call_end": end, "max_attempts": max_attempts}
+            return {"allowed_call_start": start, "allowed_call_end": end, "max_attempts": max_attempts}
+
+        self._edit(campaign, choose)
+
+    def pace(self, campaign: str, max_concurrent_calls: int | None, retry_minutes: int) -> None:
+        """The campaign's own lines, and how long it waits before it rings somebody again."""
+        changes = {"max_concurrent_calls": max_concurrent_calls, "retry_interval_minutes": retry_minutes}
+        self._edit(campaign, lambda now: changes)
+
+    def _edit(self, campaign: str, choose: Callable[[datetime], dict[str, Any]]) -> None:
+        """As the admin edits a campaign."""
+
+        def edit(now: datetime) -> list[Change]:
+            changes = choose(now)
             with transaction.atomic():
                 edited = Campaign.objects.get(pk=self._campaigns[campaign].pk)
                 for field, value in changes.items():

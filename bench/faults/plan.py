@@ -15,8 +15,12 @@ from bench.faults.zones import LAWS, to_local
 ZONES = tuple(LAWS)
 SCHEDULERS = ("scheduler-1", "scheduler-2")
 PROCESSES = (*SCHEDULERS, "cluster", "web")
+
+# Faults begin within so many seconds from the start.
 ACTIVE_SECONDS = 3.5
-"""Faults begin within so many seconds from the start."""
+
+# As many connections as the database allows.
+MOST_BACKENDS = 60
 
 YEARS = (2026, 2036)
 RETRY_MINUTES = 1
@@ -69,13 +73,16 @@ def make_plan(seed: int) -> Plan:
     starts_at = _draw_start(draw)
     lines, rate = draw.randint(4, 10), draw.choice([5, 7.5, 12, 20, 40])
     campaigns = _draw_campaigns(draw, starts_at)
+    events = _draw_events(draw, campaigns, lines, rate)
+    # Drawn apart, so that the plans in which the mutants' guards are put to the test stay what they are beside it.
+    events += _draw_further_events(Random(f"further {seed}"), campaigns)
     return Plan(
         seed=seed,
         starts_at=starts_at,
         lines=lines,
         calls_per_second=rate,
         campaigns=campaigns,
-        events=sorted(_draw_events(draw, campaigns, lines, rate), key=lambda event: event.at),
+        events=sorted(events, key=lambda event: event.at),
     )
 
 
@@ -161,6 +168,24 @@ def _draw_events(draw: Random, campaigns: Sequence[CampaignPlan], lines: int, ra
     return events
 
 
+def _draw_further_events(draw: Random, campaigns: Sequence[CampaignPlan]) -> list[Event]:
+    events = []
+    if draw.random() < 0.3:  # a scheduler is told to end in the middle of a batch
+        point = draw.choice(["after_claim_commit", "before_post", "after_answer"])
+        events.append(_set_trap(draw, role="scheduler", point=point, order="terminate", seconds=0))
+    if draw.random() < 0.15:  # gunicorn's master alone
+        values = {"process": "web", "seconds": round(draw.uniform(0, 1), 3)}
+        events.append(Event(at=_at(draw), action="kill_parent", values=values))
+    if draw.random() < 0.4:
+        values = {
+            "campaign": draw.choice(campaigns).name,
+            "max_concurrent_calls": draw.choice([None, 1, 2, 3]),
+            "retry_minutes": draw.choice([0, 0, RETRY_MINUTES]),
+        }
+        events.append(Event(at=_at(draw), action="pace", values=values))
+    return events
+
+
 def _at(draw: Random) -> float:
     return round(draw.uniform(0, ACTIVE_SECONDS), 3)
 
@@ -186,11 +211,11 @@ def _draw_trap(draw: Random) -> Event:
         seconds = draw.uniform(0.02, 0.4)
     else:
         seconds = draw.uniform(0.3, 5)
-    return Event(
-        at=_at(draw),
-        action="set_trap",
-        values={"role": role, "point": point, "order": order, "seconds": round(seconds, 3)},
-    )
+    return _set_trap(draw, role=role, point=point, order=order, seconds=round(seconds, 3))
+
+
+def _set_trap(draw: Random, **values: Any) -> Event:
+    return Event(at=_at(draw), action="set_trap", values=values)
 
 
 _SECONDS: dict[str, Callable[[Random], float]] = {
@@ -247,7 +272,10 @@ def _draw_stranger(draw: Random) -> Event:
 
 def _draw_database_fault(draw: Random) -> Event:
     action = draw.choice(["restart_database", "terminate_backends", "use_up_connections"])
-    return Event(at=_at(draw), action=action, values={"seconds": round(draw.uniform(0, 1.5), 2)})
+    at = _at(draw)
+    if action == "terminate_backends":
+        return Event(at=at, action=action, values={"chosen": [draw.random() < 0.6 for _ in range(MOST_BACKENDS)]})
+    return Event(at=at, action=action, values={"seconds": round(draw.uniform(0, 1.5), 2)})
 
 
 def _draw_operation(draw: Random, campaigns: Sequence[CampaignPlan], lines: int, rate: float) -> list[Event]:

@@ -53,6 +53,8 @@ def _do(order: dict[str, Any]) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         case "kill_group":
             os.killpg(0, signal.SIGKILL)
+        case "terminate":
+            os.kill(os.getpid(), signal.SIGTERM)
         case "freeze":
             os.kill(os.getpid(), signal.SIGSTOP)  # whoever set the trap lets it go on
         case "linger":
