@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from random import Random
 
+from django.db import connection, transaction
+
 from bench.faults.arena import Arena
 from bench.faults.evidence import ClockStep, Evidence, OperatorLog, Terms, read_evidence
 from bench.faults.operators import Operators
@@ -83,10 +85,10 @@ def _wait_for_quiet(arena: Arena, operators: Operators, log: OperatorLog) -> Non
     while time.monotonic() < deadline:
         look_at = time.monotonic() + LOOK_EVERY_SECONDS
         _pass_time(arena, operators, until=lambda look_at=look_at: time.monotonic() > look_at)
-        if CallAttempt.objects.open().exists() or arena.count_calls():
+        is_ringing, waiting = look_around()
+        if is_ringing or arena.count_calls():
             continue
         now = arena.now()
-        waiting = list(Contact.objects.waiting().filter(campaign__status=CampaignStatus.RUNNING).select_related())
         if any(contact.next_attempt_at <= now + OPENS_SOON and _opens_soon(contact, now) for contact in waiting):
             continue
         later = [one.next_attempt_at for one in waiting if now + OPENS_SOON < one.next_attempt_at <= now + SOON]
@@ -94,6 +96,14 @@ def _wait_for_quiet(arena: Arena, operators: Operators, log: OperatorLog) -> Non
             return
         steps += 1
         _put_clock_forward(arena, min(later) - OLDEST_READING - now, log)
+
+
+def look_around() -> tuple[bool, list[Contact]]:
+    """Whether anybody is in a call, and who waits for one, at one instant: who is claimed between two is in neither."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        waiting = Contact.objects.waiting().filter(campaign__status=CampaignStatus.RUNNING).select_related()
+        return CallAttempt.objects.open().exists(), list(waiting)
 
 
 def _opens_soon(contact: Contact, now: datetime) -> bool:
