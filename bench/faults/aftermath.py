@@ -34,8 +34,7 @@ def find_unknown_calls(evidence: Evidence) -> Iterator[Violation]:
 def find_given_back_but_rang(evidence: Evidence) -> Iterator[Violation]:
     """A call that was cancelled in the network's own queue has not rung; one that is still in it will."""
     for call, attempt in known_calls(evidence):
-        may_ring = call.status != "canceled" and evidence.terms.is_quiet
-        if attempt.given_back and (call.sid in evidence.witness.rang or may_ring):
+        if attempt.given_back and (call.sid in evidence.witness.rang or call.status != "canceled"):
             yield Violation(Kind.GIVEN_BACK_BUT_RANG, f"{name_call(call)}: its attempt was given back ({call.status})")
 
 
@@ -45,8 +44,6 @@ def find_wrong_outcomes(evidence: Evidence) -> Iterator[Violation]:
         if attempt.is_open or len(calls) > 1:
             continue
         call = calls[0] if calls else None
-        if call and call.status is None and not evidence.terms.is_quiet:
-            continue  # it went on after the ledger was read
         allowed = _possible_outcomes(evidence, attempt, call)
         if attempt.outcome not in allowed:
             seen = f"{call.sid} {call.status}" if call else "no call"
@@ -137,8 +134,6 @@ def _right_states(attempts: Sequence[AttemptRow], *, is_listed: bool) -> set[str
 
 
 def find_stuck_calls(evidence: Evidence) -> Iterator[Violation]:
-    if not evidence.terms.is_quiet:
-        return
     for contact in evidence.snapshot.contacts:
         still_open = [attempt for attempt in evidence.attempts_of.get(contact.id, []) if attempt.is_open]
         if still_open or contact.state == "in_progress":
@@ -148,8 +143,6 @@ def find_stuck_calls(evidence: Evidence) -> Iterator[Violation]:
 
 def find_stuck_contacts(evidence: Evidence) -> Iterator[Violation]:
     """Due for longer than the send deadline, in hours that were open all the while and are for some time yet."""
-    if not evidence.terms.is_quiet:
-        return
     now, terms = evidence.snapshot.read_at, evidence.terms
     since = now - timedelta(seconds=terms.send_deadline)
     soon = now + timedelta(seconds=terms.send_deadline + terms.connect)
@@ -171,8 +164,6 @@ def _is_dialling(campaign: CampaignRow, since: datetime, soon: datetime) -> bool
 
 def find_lost_contacts(evidence: Evidence) -> Iterator[Violation]:
     """Not finished, and nobody will ever ring them again."""
-    if not evidence.terms.is_quiet:
-        return
     now = evidence.snapshot.read_at
     for contact in evidence.snapshot.contacts:
         if contact.state not in ("pending", "not_reached") or contact.next_attempt_at is not None:
@@ -186,8 +177,6 @@ def find_lost_contacts(evidence: Evidence) -> Iterator[Violation]:
 
 def find_contacts_of_completed_campaigns(evidence: Evidence) -> Iterator[Violation]:
     """A campaign is completed by itself only when nobody waits who could ever be rung."""
-    if not evidence.terms.is_quiet:
-        return
     now = evidence.snapshot.read_at
     for campaign in evidence.snapshot.campaigns:
         was_over = campaign.ends_at is not None and campaign.ends_at <= now

@@ -3,8 +3,7 @@
 import json
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, time
 from functools import cached_property
@@ -24,14 +23,12 @@ class Terms:
     """What the run was configured with, in seconds of the injected clock.
 
     ``send_deadline`` is CALL_SEND_DEADLINE_SECONDS; ``longest_call`` is CALL_QUEUE, CALL_RING_TIMEOUT and
-    CALL_TIME_LIMIT together; ``connect`` is how long a request may be on its way to the network. ``is_quiet`` says
-    that everything was well again for so long that nothing more is to happen.
+    CALL_TIME_LIMIT together; ``connect`` is how long a request may be on its way to the network.
     """
 
     send_deadline: float
     longest_call: float
     connect: float
-    is_quiet: bool = True
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Terms":
@@ -143,16 +140,6 @@ class OperatorLog:
         line = {"from": _write_instant(from_), "to": to and _write_instant(to), "what": change.what}
         line |= {one.name: _write_value(getattr(change, one.name)) for one in fields(change)}
         os.write(self._file, json.dumps(line).encode() + b"\n")
-
-    @contextmanager
-    def recording(self, change: Change, clock: Callable[[], datetime]) -> Iterator[None]:
-        """Around a transaction; one that raises is on record as perhaps committed."""
-        from_, to = clock(), None
-        try:
-            yield
-            to = clock()
-        finally:
-            self.write(change, from_=from_, to=to)
 
     def close(self) -> None:
         os.close(self._file)

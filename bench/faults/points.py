@@ -17,5 +17,5 @@ POINTS = {
 }
 POINTS["cluster"] = POINTS["scheduler"]
 
+# Here the commit is done and its answer is lost, whatever the trap says.
 ACKS = {"claim_ack", "report_ack"}
-"""Here the commit is done and its answer is lost, whatever the trap says."""

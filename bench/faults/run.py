@@ -21,15 +21,15 @@ from campaigns.models import CampaignStatus
 from contacts.models import Contact
 
 LOOK_EVERY_SECONDS = 0.25
+# Several times what the longest call, its look-ups and the restart of every process take.
 LONGEST_QUIET_SECONDS = 60.0
-"""Several times what the longest call, its look-ups and the restart of every process take."""
 
 OPENS_SOON = timedelta(seconds=3)
+# Who is to be called within it is waited for by putting the clock forward.
 SOON = timedelta(minutes=10)
-"""Who is to be called within it is waited for by putting the clock forward."""
 MOST_CLOCK_STEPS = 3
+# Who reports by the database's clock may have read it so long ago; nobody rings sooner after it was put forward.
 OLDEST_READING = timedelta(seconds=1.2)
-"""Who reports by the database's clock may have read it so long ago; nobody rings sooner after it was put forward."""
 
 TERMS = Terms.from_environment(SHORT_CALLS)
 

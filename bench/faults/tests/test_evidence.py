@@ -74,18 +74,6 @@ def test_a_line_says_from_and_to_and_what_with_its_values(path):
     )
 
 
-def test_a_transaction_is_recorded_between_two_looks_at_the_clock(path):
-    with OperatorLog(path).recording(CHANGES[0], iter([at(0), at(1)]).__next__):
-        pass
-    assert read_operator_log(path) == [Setting(from_=at(0), to=at(1), value=CHANGES[0])]
-
-
-def test_a_transaction_that_raised_is_recorded_as_perhaps_committed(path):
-    with pytest.raises(OSError), OperatorLog(path).recording(CHANGES[0], iter([at(0)]).__next__):
-        raise OSError
-    assert read_operator_log(path) == [Setting(from_=at(0), to=None, value=CHANGES[0])]
-
-
 @pytest.mark.parametrize(
     "line",
     [
