@@ -101,7 +101,8 @@ MUTANTS = (
         name="send_deadline",
         edits=[
             Edit(file="calls/outcomes.py", old=".claimed().filter(send_before__gt=now)", new=".claimed()"),
-            Edit(file="calls/scheduler.py", old="if self._clock() >= send_before:", new="if False:"),
+            Edit(file="calls/senders.py", old="if self._clock() >= send_before:", new="if False:"),
+            Edit(file="calls/senders.py", old="if self.is_too_late(departure):", new="if False:"),
         ],
         caught_as=[Kind.LATE, Kind.NOT_RUNNING, Kind.DO_NOT_CALL, Kind.OUTSIDE_WINDOW],
         seeds=(45, 95, 165, 210, 342),
