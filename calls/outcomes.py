@@ -7,21 +7,20 @@ attempt only moves forward, and its first outcome stands.
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 import structlog
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F
 
 from calls.hooks import announce_ended
 from calls.metrics import counting
 from calls.models import CallAttempt
 from calls.providers.base import CallEvent, CallProgress, PlacedCall
-from calls.statements import Columns, Statement
-from calls.states import AttemptStatus, statuses_before
+from calls.repository import HeardCall
+from calls.states import AttemptStatus
 from calls.wakeups import wake_schedulers
-from campaigns.models import Campaign
 from contacts.models import CallOutcome, Contact, ContactState
 from contacts.rearming import next_attempt_of
 
@@ -42,34 +41,6 @@ _STATE_OF_OUTCOME = {
     CallOutcome.COMPLETED: ContactState.COMPLETED,
     CallOutcome.REFUSED: ContactState.REFUSED,
 }
-
-
-LONGEST_MEMORY = 20_000  # reports
-_END = "end"
-_heard: set[tuple[str, str]] = set()
-
-_CONTACT_COLUMNS = Columns(
-    *("id", "campaign_id", "do_not_call", "number_rejected", "calling_zone"),
-    *("state", "attempts_count", "last_attempt_at", "next_attempt_at"),
-)
-_LOCK_CONTACT = Statement(
-    "lock_contact", "uuid", f"SELECT {_CONTACT_COLUMNS} FROM contacts_contact WHERE id = $1 FOR NO KEY UPDATE"
-)
-_SETTLE_CONTACT = Statement(
-    "settle_contact",
-    "uuid, text, timestamptz, boolean, text, timestamptz",
-    """
-    UPDATE contacts_contact
-    SET last_outcome = $2, last_attempt_at = $3, number_rejected = $4, state = $5, next_attempt_at = $6, updated_at = $3
-    WHERE id = $1
-    """,
-)
-# What the rules of the next attempt are made of.
-_CAMPAIGN_COLUMNS = Columns(
-    *("id", "max_attempts", "retry_interval_minutes"),
-    *("allowed_call_start", "allowed_call_end", "weekdays", "time_zone", "ends_at"),
-)
-_READ_CAMPAIGN = Statement("read_campaign", "uuid", f"SELECT {_CAMPAIGN_COLUMNS} FROM campaigns_campaign WHERE id = $1")
 
 
 class Applied(StrEnum):
@@ -94,9 +65,10 @@ def apply_event(event: CallEvent, *, now: datetime) -> Applied:
 
 def apply_played(event: CallEvent, *, now: datetime) -> Applied:
     """The person has listened to the end of the script of the call that the event is of."""
-    attempt = CallAttempt.objects.read_heard(event.call_id)
-    applied = _why_not(attempt, event)
+    call = CallAttempt.objects.read_call(event.call_id)
+    applied = _why_not(call, event)
     if applied == Applied.STALE:
+        attempt = call.attempt
         unmarked = CallAttempt.objects.open().filter(pk=attempt.pk, played_at=None)
         own = unmarked.filter(provider_call_id__in=["", event.provider_call_id])
         applied = Applied.YES if own.update(played_at=now) or _complete_late(attempt.pk) else Applied.STALE
@@ -115,20 +87,25 @@ def _log_event(name: str, event: CallEvent, applied: Applied) -> None:
 
 
 def _advance(event: CallEvent, status: AttemptStatus, now: datetime) -> Applied:
-    if _was_heard_before(event):
-        attempt = CallAttempt.objects.read_heard(event.call_id)
-        if attempt is None or attempt.status not in statuses_before(status):
-            return _why_not(attempt, event)
-    moved = CallAttempt.objects.advance_heard(
-        event.call_id,
-        status,
-        provider_call_id=event.provider_call_id,
-        raw_status=event.raw_status,
-        check_at=_check_at(now),
-        details=event.details,
-        answered_at=now if status == AttemptStatus.ANSWERED else None,
-    )
-    return Applied.YES if moved else _why_not(CallAttempt.objects.read_heard(event.call_id), event)
+    while True:
+        advance = CallAttempt.objects.advance(
+            event.call_id,
+            status,
+            provider_call_id=event.provider_call_id,
+            raw_status=event.raw_status,
+            check_at=_check_at(now),
+            details=event.details,
+            answered_at=now if status == AttemptStatus.ANSWERED else None,
+        )
+        if advance is None:
+            return Applied.UNKNOWN_CALL
+        if advance.is_moved:
+            return Applied.YES
+        if not advance.was_of_call:
+            return Applied.FOREIGN
+        if not advance.was_before:
+            return Applied.STALE
+        # It should have moved: somebody whom the statement had to wait for was faster.
 
 
 def _complete_late(attempt_id: UUID) -> bool:
@@ -141,7 +118,7 @@ def _complete_late(attempt_id: UUID) -> bool:
         attempt = CallAttempt.objects.select_for_update(of=("self",)).get(pk=attempt_id)
         if attempt.outcome != CallOutcome.NO_ANSWER or attempt.given_back or attempt.played_at:
             return False
-        contact = _lock_contact(attempt.contact_id)
+        contact = Contact.objects.select_for_update(no_key=True).get(pk=attempt.contact_id)
         is_idle = contact.state in (ContactState.NOT_REACHED, ContactState.EXCLUDED)
         if not is_idle or contact.last_attempt_at != attempt.ended_at:
             return False
@@ -154,39 +131,25 @@ def _complete_late(attempt_id: UUID) -> bool:
     return True
 
 
-def _was_heard_before(event: CallEvent) -> bool:
-    """Whether this process has lately been told of the call's end, or just this.
-
-    A guess at what is cheaper, and nothing else: to ask first whether there is anything to do, or to do it.
-    """
-    was_heard = (event.call_id, event.progress.value) in _heard or (event.call_id, _END) in _heard
-    if len(_heard) >= LONGEST_MEMORY:
-        _heard.clear()
-    _heard.add((event.call_id, event.progress.value if event.progress in _STATUS_OF_PROGRESS else _END))
-    return was_heard
-
-
 def _end(event: CallEvent, now: datetime) -> Applied:
     """Whoever is told of the end decides the outcome by what was heard before, so that must still be so."""
-    _was_heard_before(event)  # for the reports that come behind their end
     while True:
-        attempt = CallAttempt.objects.read_heard(event.call_id)
-        applied = _why_not(attempt, event)
-        outcome = _read_outcome(attempt, event.progress) if attempt else None
-        if applied != Applied.STALE or outcome is None or attempt.status == AttemptStatus.ENDED:
+        call = CallAttempt.objects.read_call(event.call_id)
+        applied = _why_not(call, event)
+        outcome = _read_outcome(call.attempt, event.progress) if call else None
+        if applied != Applied.STALE or outcome is None or not call.is_open:
             return applied
-        with transaction.atomic():
-            ended = end_attempt(
-                attempt,
-                outcome,
-                now=now,
-                was_played=attempt.played_at is not None,
-                provider_call_id=event.provider_call_id,
-                raw_status=event.raw_status,
-                check_at=_check_at(now),
-                error_code=event.error_code,
-                details=event.details,
-            )
+        ended = _end_call(
+            call,
+            outcome,
+            now=now,
+            was_played=call.attempt.played_at is not None,
+            provider_call_id=event.provider_call_id,
+            raw_status=event.raw_status,
+            check_at=_check_at(now),
+            error_code=event.error_code,
+            details=event.details,
+        )
         if ended:
             return Applied.YES
 
@@ -195,11 +158,11 @@ def _check_at(now: datetime) -> datetime:
     return now + timedelta(seconds=settings.CALL_SILENCE_SECONDS)
 
 
-def _why_not(attempt: CallAttempt | None, event: CallEvent) -> Applied:
+def _why_not(call: HeardCall | None, event: CallEvent) -> Applied:
     """Why the event moves nothing; STALE unless it is not the attempt's at all."""
-    if attempt is None:
+    if call is None:
         return Applied.UNKNOWN_CALL
-    return Applied.STALE if CallAttempt.objects.is_of_call(attempt, event.provider_call_id) else Applied.FOREIGN
+    return Applied.STALE if CallAttempt.objects.is_of_call(call.attempt, event.provider_call_id) else Applied.FOREIGN
 
 
 def _read_outcome(attempt: CallAttempt, progress: CallProgress) -> CallOutcome | None:
@@ -246,33 +209,57 @@ def record_placed(placed: Sequence[tuple[CallAttempt, PlacedCall]], *, now: date
 
 def record_unknown(attempt: CallAttempt, *, message: str, now: datetime) -> bool:
     """Nobody knows whether the call was placed: its line stays taken until that is settled."""
-    return CallAttempt.objects.advance(
-        attempt,
+    advance = CallAttempt.objects.advance(
+        attempt.call_id,
         AttemptStatus.UNKNOWN,
         error_message=message,
         check_at=now + timedelta(seconds=settings.CALL_LOOKUP_SECONDS),
     )
+    return advance is not None and advance.is_moved
 
 
 def reject(attempt: CallAttempt, *, code: str, message: str, now: datetime) -> bool:
     """The number will never work: the attempt failed, and there is no further one."""
-    with transaction.atomic():
-        return end_attempt(
-            attempt, CallOutcome.FAILED, now=now, number_rejected=True, error_code=code, error_message=message
-        )
+    return end_attempt(
+        attempt, CallOutcome.FAILED, now=now, number_rejected=True, error_code=code, error_message=message
+    )
 
 
 def end_attempt(
     attempt: CallAttempt, outcome: CallOutcome, *, now: datetime, number_rejected: bool = False, **fields: object
 ) -> bool:
-    """Write the outcome and settle the contact, within the caller's transaction; False if it had ended.
+    """Write the outcome and settle the contact; False if it had ended.
 
     A contact that was not reached is due again after the retry interval, unless its attempts are used up or
     ``number_rejected`` says that trying again is useless.
     """
-    if not CallAttempt.objects.end_open(attempt, outcome, ended_at=now, **fields):
-        return False
-    contact = _lock_contact(attempt.contact_id)
+    while (call := CallAttempt.objects.read_call(attempt.call_id)).is_open:
+        if _end_call(call, outcome, now=now, number_rejected=number_rejected, **fields):
+            return True
+    return False
+
+
+def give_back(attempt: CallAttempt, *, code: str, message: str, now: datetime, delay: timedelta = timedelta(0)) -> bool:
+    """Nobody was rung: the contact waits again, and the attempt does not count.
+
+    Returns False when the attempt has ended before.
+    """
+    while (call := CallAttempt.objects.read_call(attempt.call_id)).is_open:
+        contact = call.contact
+        contact.attempts_count -= 1
+        contact.state = ContactState.EXCLUDED if contact.do_not_call else ContactState.PENDING
+        contact.next_attempt_at = None if contact.do_not_call else now + delay
+        if _record(call, CallOutcome.FAILED, now=now, given_back=True, error_code=code, error_message=message):
+            log.info("call.given_back", call_id=attempt.call_id, reason=code, message=message)
+            return True
+    return False
+
+
+def _end_call(
+    call: HeardCall, outcome: CallOutcome, *, now: datetime, number_rejected: bool = False, **fields: object
+) -> bool:
+    """`end_attempt` by what was read; False when that is so no more."""
+    contact = call.contact
     contact.last_attempt_at = now
     contact.number_rejected = number_rejected
     contact.state = _STATE_OF_OUTCOME.get(outcome, ContactState.NOT_REACHED)
@@ -281,48 +268,18 @@ def end_attempt(
         if contact.do_not_call:
             contact.state = ContactState.EXCLUDED
         else:
-            contact.next_attempt_at = next_attempt_of(_read_campaign(contact.campaign_id), contact, now)
-    _SETTLE_CONTACT.count(
-        contact.pk, outcome.value, now, number_rejected, ContactState(contact.state).value, contact.next_attempt_at
-    )
-    log.info("call.ended", call_id=attempt.call_id, outcome=outcome.value, contact_state=contact.state)
-    counting.count_end(attempt.campaign_id, outcome.value)
-    announce_ended(attempt, outcome)
+            contact.next_attempt_at = next_attempt_of(call.campaign, contact, now)
+    if not _record(call, outcome, now=now, **fields):
+        return False
+    log.info("call.ended", call_id=call.attempt.call_id, outcome=outcome.value, contact_state=contact.state.value)
+    return True
+
+
+def _record(call: HeardCall, outcome: CallOutcome, *, now: datetime, given_back: bool = False, **fields: Any) -> bool:
+    """Write it down and tell those who wait for it; False when it was judged by what is so no more."""
+    if not CallAttempt.objects.record_outcome(call, outcome, ended_at=now, given_back=given_back, **fields):
+        return False
+    counting.count_end(call.attempt.campaign_id, counting.GIVEN_BACK if given_back else outcome.value)
+    announce_ended(call.attempt, outcome, given_back=given_back)
     wake_schedulers()
     return True
-
-
-def give_back(attempt: CallAttempt, *, code: str, message: str, now: datetime, delay: timedelta = timedelta(0)) -> bool:
-    """Nobody was rung: the contact waits again, and the attempt does not count.
-
-    Returns False when the attempt has ended before.
-    """
-    with transaction.atomic():
-        fields = {"given_back": True, "error_code": code, "error_message": message}
-        if not CallAttempt.objects.record_outcome(attempt, CallOutcome.FAILED, ended_at=now, **fields):
-            return False
-        contact = _lock_contact(attempt.contact_id)
-        Contact.objects.filter(pk=contact.pk).update(
-            attempts_count=F("attempts_count") - 1,
-            state=ContactState.EXCLUDED if contact.do_not_call else ContactState.PENDING,
-            next_attempt_at=None if contact.do_not_call else now + delay,
-            updated_at=now,
-        )
-        log.info("call.given_back", call_id=attempt.call_id, reason=code, message=message)
-        counting.count_end(attempt.campaign_id, counting.GIVEN_BACK)
-        announce_ended(attempt, CallOutcome.FAILED, given_back=True)
-        wake_schedulers()
-    return True
-
-
-def _lock_contact(contact_id: UUID) -> Contact:
-    return _CONTACT_COLUMNS.make(Contact, _LOCK_CONTACT.fetch(contact_id))
-
-
-def _read_campaign(campaign_id: UUID) -> Campaign:
-    """With the rules as they are now, in a later statement than the contact's lock.
-
-    One that waits for the lock would bring the campaign as it was before the wait, and whoever was waited for may
-    be the edit of its rules.
-    """
-    return _CAMPAIGN_COLUMNS.make(Campaign, _READ_CAMPAIGN.fetch(campaign_id))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 from uuid import UUID
 
 from django.db import connection, models
 from django.db.models import Count, Exists, Max, OuterRef
 
-from calls.statements import Columns, Statement
+from calls.statements import Columns, Statement, fetch_last
 from calls.states import AttemptStatus, statuses_before
 from campaigns.models import Campaign, CampaignStatus
 from contacts.models import CallOutcome, Contact, DoNotCallEntry
@@ -21,11 +21,28 @@ if TYPE_CHECKING:
 
 
 # No instants that are always there: each takes as long to read as all the others together.
-_HEARD_COLUMNS = Columns(
-    *("id", "contact_id", "campaign_id", "attempt_number", "call_id", "status", "outcome"),
+_ATTEMPT_COLUMNS = Columns(
+    *("attempt", "id", "contact_id", "campaign_id", "attempt_number", "call_id", "status", "outcome"),
     *("played_at", "provider_call_id"),
 )
-_READ_HEARD = Statement("read_heard", "text", f"SELECT {_HEARD_COLUMNS} FROM calls_callattempt WHERE call_id = $1")
+_CONTACT_COLUMNS = Columns("contact", "id", "do_not_call", "number_rejected", "calling_zone", "attempts_count")
+# What the rules of the next attempt are made of.
+_CAMPAIGN_COLUMNS = Columns(
+    *("campaign", "id", "max_attempts", "retry_interval_minutes"),
+    *("allowed_call_start", "allowed_call_end", "weekdays", "time_zone"),
+)
+# A row's xmin is the transaction that wrote it: while it is the same nothing in the row has changed.
+_READ_CALL = Statement(
+    "read_call",
+    "text",
+    f"""
+    SELECT {_ATTEMPT_COLUMNS}, {_CONTACT_COLUMNS}, {_CAMPAIGN_COLUMNS}, contact.xmin, campaign.xmin
+    FROM calls_callattempt AS attempt
+    LEFT JOIN contacts_contact AS contact ON contact.id = attempt.contact_id AND attempt.status <> 'ended'
+    LEFT JOIN campaigns_campaign AS campaign ON campaign.id = contact.campaign_id
+    WHERE attempt.call_id = $1
+    """,
+)
 
 # Whether an attempt is of the provider's call $1: it is, or has none yet and no other attempt has this one.
 # The index on provider_call_id has none of those without one, which must be said here for it to be used.
@@ -33,29 +50,83 @@ _IS_OF_CALL = """
     (provider_call_id = $1 OR provider_call_id = '' AND NOT EXISTS (
         SELECT 1 FROM calls_callattempt AS other WHERE other.provider_call_id = $1 AND other.provider_call_id <> ''))
 """
-_ADVANCE_HEARD = Statement(
-    "advance_heard",
-    "text, text, text, text[], text, timestamptz, jsonb, timestamptz",
+_ADVANCE = Statement(
+    "advance",
+    "text, text, text, text[], text, timestamptz, jsonb, timestamptz, text",
     f"""
-    UPDATE calls_callattempt
-    SET provider_call_id = $1, status = $3, provider_raw_status = $5, check_at = $6, metadata = metadata || $7,
-        answered_at = COALESCE($8, answered_at)
-    WHERE call_id = $2 AND status = ANY ($4) AND {_IS_OF_CALL}
+    WITH moved AS (
+        UPDATE calls_callattempt
+        SET provider_call_id = COALESCE($1, provider_call_id), status = $3,
+            provider_raw_status = COALESCE($5, provider_raw_status), check_at = $6, metadata = metadata || $7,
+            answered_at = COALESCE($8, answered_at), error_message = COALESCE($9, error_message)
+        WHERE call_id = $2 AND status = ANY ($4) AND ($1 IS NULL OR {_IS_OF_CALL})
+        RETURNING 1
+    )
+    SELECT EXISTS (SELECT FROM moved), status = ANY ($4), $1 IS NULL OR {_IS_OF_CALL}
+    FROM calls_callattempt WHERE call_id = $2
     """,
 )
-_END_OPEN = Statement(
-    "end_open",
-    "text, uuid, text, timestamptz, timestamptz, text, text, text, jsonb, boolean",
-    f"""
-    UPDATE calls_callattempt
-    SET status = 'ended', outcome = $3, ended_at = $4, check_at = COALESCE($5, check_at),
-        provider_call_id = COALESCE($1, provider_call_id), provider_raw_status = COALESCE($6, provider_raw_status),
-        error_code = COALESCE($7, error_code), error_message = COALESCE($8, error_message),
-        metadata = metadata || $9
-    WHERE id = $2 AND status <> 'ended' AND ($10 IS NULL OR $10 = (played_at IS NOT NULL))
-        AND ($1 IS NULL OR {_IS_OF_CALL})
+# The attempt first, like everybody: who holds it may want the contact.
+_LOCK_CALL = Statement(
+    "lock_call",
+    "uuid",
+    """
+    WITH attempt AS MATERIALIZED (
+        SELECT contact_id FROM calls_callattempt WHERE id = $1 AND status <> 'ended' FOR NO KEY UPDATE
+    )
+    SELECT FROM contacts_contact WHERE id = (SELECT contact_id FROM attempt) FOR NO KEY UPDATE
     """,
 )
+_RECORD_OUTCOME = Statement(
+    "record_outcome",
+    "text, uuid, text, timestamptz, boolean, timestamptz, text, text, text, jsonb, boolean, xid, xid, "
+    "text, smallint, boolean, timestamptz",
+    f"""
+    WITH ended AS (
+        UPDATE calls_callattempt
+        SET status = 'ended', outcome = $3, ended_at = $4, given_back = $5, check_at = COALESCE($6, check_at),
+            provider_call_id = COALESCE($1, provider_call_id), provider_raw_status = COALESCE($7, provider_raw_status),
+            error_code = COALESCE($8, error_code), error_message = COALESCE($9, error_message),
+            metadata = metadata || $10
+        WHERE id = $2 AND status <> 'ended' AND ($11 IS NULL OR $11 = (played_at IS NOT NULL))
+            AND ($1 IS NULL OR {_IS_OF_CALL})
+            AND EXISTS (
+                SELECT FROM contacts_contact AS contact JOIN campaigns_campaign AS campaign ON campaign.id = campaign_id
+                WHERE contact.id = contact_id AND contact.xmin = $12 AND campaign.xmin = $13)
+        RETURNING contact_id
+    )
+    UPDATE contacts_contact
+    SET state = $14, attempts_count = $15, number_rejected = $16, next_attempt_at = $17, updated_at = $4,
+        last_outcome = CASE WHEN $5 THEN last_outcome ELSE $3 END,
+        last_attempt_at = CASE WHEN $5 THEN last_attempt_at ELSE $4 END
+    FROM ended WHERE id = ended.contact_id
+    RETURNING true
+    """,
+)
+
+
+class HeardCall(NamedTuple):
+    """An attempt as it was read, without a lock, and while it is open what its end is judged by.
+
+    ``versions`` are those of the contact's and the campaign's rows.
+    """
+
+    attempt: CallAttempt
+    contact: Contact | None = None
+    campaign: Campaign | None = None
+    versions: tuple[str, ...] = ()
+
+    @property
+    def is_open(self) -> bool:
+        return self.contact is not None
+
+
+class Advance(NamedTuple):
+    """Whether an attempt was moved; and whether it stood before the status, and was of the call, as that began."""
+
+    is_moved: bool
+    was_before: bool
+    was_of_call: bool
 
 
 class CallAttemptQuerySet(models.QuerySet["CallAttempt"]):
@@ -96,11 +167,6 @@ class CallAttemptQuerySet(models.QuerySet["CallAttempt"]):
         """How many each campaign has open, and the latest start among them."""
         rows = list(self.open().order_by().values_list("campaign").annotate(calls=Count("pk"), newest=Max("start_at")))
         return {pk: calls for pk, calls, _ in rows}, {pk: newest for pk, _, newest in rows}
-
-    def advance(self, attempt: CallAttempt, status: AttemptStatus, **fields: Any) -> bool:
-        """Move the attempt forward to ``status``; False when it is already there or further."""
-        rows = self.filter(pk=attempt.pk, status__in=statuses_before(status))
-        return bool(rows.update(status=status, **fields))
 
 
 class CallAttemptRepository(models.Manager.from_queryset(CallAttemptQuerySet)):
@@ -148,10 +214,6 @@ class CallAttemptRepository(models.Manager.from_queryset(CallAttemptQuerySet)):
                 [list(attempts), list(starts)],
             )
 
-    def record_outcome(self, attempt: CallAttempt, outcome: CallOutcome, *, ended_at: datetime, **fields: Any) -> bool:
-        """End the attempt; False when it has ended before, because the first outcome stands."""
-        return self.advance(attempt, AttemptStatus.ENDED, outcome=outcome, ended_at=ended_at, **fields)
-
     def record_accepted(self, accepted: Sequence[tuple[UUID, str, str]], *, check_at: datetime) -> int:
         """Store the provider's id of each call (attempt, id, status), and move it on to queued unless it is further.
 
@@ -181,10 +243,17 @@ class CallAttemptRepository(models.Manager.from_queryset(CallAttemptQuerySet)):
             cursor.execute(sql, parameters)
             return cursor.rowcount
 
-    def read_heard(self, call_id: str) -> CallAttempt | None:
-        """The attempt that a report is about, without a lock; lean, because most reports tell nothing new."""
-        row = _READ_HEARD.fetch(call_id)
-        return row and _HEARD_COLUMNS.make(self.model, row)
+    def read_call(self, call_id: str) -> HeardCall | None:
+        """Lean, because most reports tell nothing new."""
+        row = _READ_CALL.fetch(call_id)
+        if row is None:
+            return None
+        values = iter(row)
+        attempt = _ATTEMPT_COLUMNS.make(self.model, values)
+        if attempt.status == AttemptStatus.ENDED:
+            return HeardCall(attempt)
+        contact, campaign = _CONTACT_COLUMNS.make(Contact, values), _CAMPAIGN_COLUMNS.make(Campaign, values)
+        return HeardCall(attempt, contact, campaign, versions=tuple(values))
 
     def is_of_call(self, attempt: CallAttempt, provider_call_id: str) -> bool:
         """Whether this is the attempt's call at the provider, or may be because nobody else's it is."""
@@ -193,28 +262,34 @@ class CallAttemptRepository(models.Manager.from_queryset(CallAttemptQuerySet)):
         # Without the attempt itself: it may have got the id since it was read.
         return not self.filter(provider_call_id=provider_call_id).exclude(pk=attempt.pk).exists()
 
-    def advance_heard(
+    def advance(
         self,
         call_id: str,
         status: AttemptStatus,
         *,
-        provider_call_id: str,
-        raw_status: str,
         check_at: datetime,
-        details: Mapping[str, str],
+        provider_call_id: str | None = None,
+        raw_status: str | None = None,
+        details: Mapping[str, str] | None = None,
         answered_at: datetime | None = None,
-    ) -> bool:
-        """`advance` for a report, in one statement; False also when it is of another call, or of nobody's."""
-        before = [earlier.value for earlier in statuses_before(status)]
-        values = (raw_status, check_at, json.dumps(dict(details)), answered_at)
-        return bool(_ADVANCE_HEARD.count(provider_call_id, call_id, status.value, before, *values))
+        error_message: str | None = None,
+    ) -> Advance | None:
+        """Move the attempt forward to ``status``, any but the end, unless it is of another call than the provider's.
 
-    def end_open(
+        What is None stays as it is. Returns None when there is no such attempt.
+        """
+        before = [earlier.value for earlier in statuses_before(status)]
+        values = (raw_status, check_at, json.dumps(dict(details or {})), answered_at, error_message)
+        row = _ADVANCE.fetch(provider_call_id, call_id, status.value, before, *values)
+        return row and Advance(*row)
+
+    def record_outcome(
         self,
-        attempt: CallAttempt,
+        call: HeardCall,
         outcome: CallOutcome,
         *,
         ended_at: datetime,
+        given_back: bool = False,
         was_played: bool | None = None,
         provider_call_id: str | None = None,
         raw_status: str | None = None,
@@ -223,10 +298,19 @@ class CallAttemptRepository(models.Manager.from_queryset(CallAttemptQuerySet)):
         error_message: str | None = None,
         details: Mapping[str, str] | None = None,
     ) -> bool:
-        """`record_outcome` in one lean statement; what is None stays as it is.
+        """End the attempt and store what was made of its contact, both or neither; what is None stays as it is.
 
-        False also when it is of another call than the provider's, and when the outcome was chosen for a script that
-        ``was_played`` to its end, or was not, and that is not so any more.
+        The first outcome stands. False when the attempt has ended before, is of another call than the provider's, or
+        anything has changed by which its end was judged: its contact, its campaign, or whether its script
+        ``was_played`` to its end.
+
+        Whoever edits a campaign looks at its contacts after the commit, and leaves those alone that are in a call. So
+        the campaign is looked at in a later statement than the one that may have to wait for the contact: the same
+        one would see it as it was before the wait.
         """
-        values = (check_at, raw_status, error_code, error_message, json.dumps(dict(details or {})), was_played)
-        return bool(_END_OPEN.count(provider_call_id, attempt.pk, outcome.value, ended_at, *values))
+        contact = call.contact
+        ended = (provider_call_id, call.attempt.pk, outcome.value, ended_at, given_back)
+        told = (check_at, raw_status, error_code, error_message, json.dumps(dict(details or {})), was_played)
+        settled = (contact.state.value, contact.attempts_count, contact.number_rejected, contact.next_attempt_at)
+        values = (*ended, *told, *call.versions, *settled)
+        return fetch_last((_LOCK_CALL, [call.attempt.pk]), (_RECORD_OUTCOME, values)) is not None

@@ -3,12 +3,12 @@
 There planning costs it more than doing, and putting the query together costs us more than all of its work.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from django.db import connection
-from django.db.backends.utils import CursorWrapper
+from django.db import DEFAULT_DB_ALIAS, connection
 from django.db.models import Model
 
 Row = TypeVar("Row", bound=Model)
@@ -25,28 +25,31 @@ class Statement:
     """
 
     def __init__(self, name: str, types: str, sql: str) -> None:
-        self._name = f"surveycalls_{name}"
-        self._prepare = f"PREPARE {self._name} ({types}) AS {sql}"
-        self._execute = f"EXECUTE {self._name} ({', '.join(['%s'] * len(types.split(',')))})"
+        self.name = f"surveycalls_{name}"
+        self.prepare = f"PREPARE {self.name} ({types}) AS {sql}"
+        self.execute = f"EXECUTE {self.name} ({', '.join(['%s'] * len(types.split(',')))})"
 
     def fetch(self, *values: Any) -> tuple[Any, ...] | None:
         """Its first row."""
-        with connection.cursor() as cursor:
-            self._run(cursor, values)
-            return cursor.fetchone()
+        return fetch_last((self, values))
 
-    def count(self, *values: Any) -> int:
-        """How many rows it changed."""
-        with connection.cursor() as cursor:
-            self._run(cursor, values)
-            return cursor.rowcount
 
-    def _run(self, cursor: CursorWrapper, values: Sequence[Any]) -> None:
+def fetch_last(*steps: tuple[Statement, Sequence[Any]]) -> tuple[Any, ...] | None:
+    """Run statements with their values, one after the other in one round trip; returns the first row of the last one.
+
+    They are one transaction, or part of the one that is open. Each sees what others had committed when it began: what
+    was locked by one is in the next as it is now.
+    """
+    with connection.cursor() as cursor:
         prepared = _prepared.setdefault(connection.connection, set())
-        if self._name not in prepared:
-            cursor.execute(self._prepare)
-            prepared.add(self._name)
-        cursor.execute(self._execute, values)
+        for statement, _ in steps:
+            if statement.name not in prepared:
+                cursor.execute(statement.prepare)
+                prepared.add(statement.name)
+        # In one message, which the server takes for one transaction.
+        script = "; ".join(statement.execute for statement, _ in steps)
+        cursor.execute(script, [value for _, values in steps for value in values])
+        return cursor.fetchone()
 
 
 class Columns:
@@ -55,11 +58,12 @@ class Columns:
     The others are fetched when somebody asks for them. None of them may need converting, as JSON does.
     """
 
-    def __init__(self, *names: str) -> None:
-        self._names = names
+    def __init__(self, alias: str, *names: str) -> None:
+        self._alias, self._names = alias, names
 
     def __str__(self) -> str:
-        return ", ".join(f'"{name}"' for name in self._names)
+        return ", ".join(f'{self._alias}."{name}"' for name in self._names)
 
-    def make(self, model: type[Row], values: Sequence[Any]) -> Row:
-        return model.from_db(connection.alias, self._names, values)
+    def make(self, model: type[Row], values: Iterator[Any]) -> Row:
+        """A row of the next of these values."""
+        return model.from_db(DEFAULT_DB_ALIAS, self._names, list(islice(values, len(self._names))))

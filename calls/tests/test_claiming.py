@@ -8,12 +8,13 @@ from django.test.utils import CaptureQueriesContext
 
 from calls.claiming import Reason, claim_calls, replan_starts
 from calls.models import CallAttempt, ProviderConfig
+from calls.outcomes import end_attempt
 from calls.pacing import HEADROOM, HORIZON, gap_between
 from calls.tests.conftest import NOON
 from campaigns.models import CampaignStatus
 from campaigns.tests.factories import CampaignFactory
 from contacts.exclusion import add_to_do_not_call
-from contacts.models import Contact, ContactState
+from contacts.models import CallOutcome, Contact, ContactState
 from contacts.tests.factories import ContactFactory, DoNotCallEntryFactory
 
 pytestmark = pytest.mark.django_db
@@ -249,7 +250,7 @@ def test_a_line_is_free_again_when_its_attempt_has_ended(claim):
     ProviderConfig.objects.update(max_concurrent_calls=1)
     ContactFactory.create_batch(2, campaign=CampaignFactory())
     (attempt,) = claim().attempts
-    CallAttempt.objects.record_outcome(attempt, "busy", ended_at=NOON)
+    end_attempt(attempt, CallOutcome.BUSY, now=NOON)
     assert len(claim().attempts) == 1
 
 
@@ -282,7 +283,7 @@ def test_one_line_goes_to_the_campaigns_in_turn(claim, clock):
     served = []
     for _ in range(6):
         (attempt,) = claim().attempts
-        CallAttempt.objects.record_outcome(attempt, "busy", ended_at=NOON)
+        end_attempt(attempt, CallOutcome.BUSY, now=NOON)
         served.append(attempt.contact.campaign_id)
         clock.sleep(1)
     assert served[:3] == served[3:]

@@ -9,9 +9,10 @@ from django.db import connection, transaction
 from calls.claiming import Reason, claim_calls
 from calls.clock import DatabaseClock
 from calls.models import CallAttempt, ProviderConfig
+from calls.outcomes import end_attempt
 from calls.roster import Roster
 from campaigns.tests.factories import CampaignFactory
-from contacts.models import Contact
+from contacts.models import CallOutcome, Contact
 from contacts.tests.factories import ContactFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -87,7 +88,7 @@ def test_many_schedulers_at_once_ring_everybody_once_and_never_exceed_the_lines(
             idle = 0 if attempts else idle + 1
             peaks.append(CallAttempt.objects.open().count())
             for attempt in attempts:
-                CallAttempt.objects.record_outcome(attempt, "busy", ended_at=attempt.claimed_at)
+                end_attempt(attempt, CallOutcome.BUSY, now=attempt.claimed_at)
         return True
 
     assert all(result() for result in [in_thread(work) for _ in range(6)])

@@ -510,40 +510,141 @@ def test_of_many_reports_of_an_end_at_once_one_counts():
     assert fresh(attempt.contact).state == ContactState.NOT_REACHED
 
 
-def test_an_end_that_overtakes_the_end_of_the_script_is_judged_again(monkeypatch):
-    attempt = make_attempt(AttemptStatus.ANSWERED)
-    before = CallAttempt.objects.read_heard(attempt.call_id)
-    tell_played(attempt)
-    now = CallAttempt.objects.read_heard(attempt.call_id)
-    readings = iter([before, now])
-    monkeypatch.setattr(type(CallAttempt.objects), "read_heard", lambda *_: next(readings))
-    assert tell(attempt, CallProgress.HUNG_UP) == Applied.YES
-    assert fresh(attempt).outcome == CallOutcome.COMPLETED
+def answer_after(change, report, *locked):
+    """What the report is answered that has read how things stand, and then waits for others who ``change`` them.
 
+    They hold the locked rows, until their change is committed.
+    """
+    answers = []
 
-@pytest.mark.django_db(transaction=True)
-def test_who_is_put_on_the_list_while_the_end_of_the_call_is_told_is_excluded():
-    attempt, answers = make_attempt(), []
-
-    def report():
-        answers.append(tell(attempt, CallProgress.BUSY))
+    def run():
+        answers.append(report())
         connection.close()
 
     with transaction.atomic():
-        add_to_do_not_call(attempt.phone_number)
-        reporting = threading.Thread(target=report)
+        for row in locked:
+            type(row).objects.select_for_update(no_key=True).get(pk=row.pk)
+        reporting = threading.Thread(target=run)
         reporting.start()
         wait_until(is_somebody_waiting_for_a_lock)
+        change()
     reporting.join(timeout=10)
-    assert answers == [Applied.YES]
+    (answer,) = answers
+    return answer
+
+
+def commit_elsewhere(change):
+    """In a transaction of its own, which is over before this returns."""
+
+    def run():
+        change()
+        connection.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(timeout=10)
+    assert not thread.is_alive()
+
+
+def set_values(row, **values):
+    type(row).objects.filter(pk=row.pk).update(**values)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_end_that_overtakes_the_end_of_the_script_is_judged_again():
+    attempt = make_attempt(AttemptStatus.ANSWERED)
+    answer = answer_after(lambda: tell_played(attempt), lambda: tell(attempt, CallProgress.HUNG_UP), attempt)
+    assert answer == Applied.YES
+    assert (fresh(attempt).outcome, fresh(attempt.contact).state) == (CallOutcome.COMPLETED, ContactState.COMPLETED)
+
+
+def report_busy(attempt):
+    assert tell(attempt, CallProgress.BUSY) == Applied.YES
+
+
+ENDINGS = [report_busy, give_back, lambda attempt: end(attempt, CallOutcome.BUSY)]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("finish", ENDINGS)
+def test_who_is_put_on_the_list_while_the_call_is_being_ended_is_excluded(finish):
+    attempt = make_attempt()
+    answer_after(lambda: add_to_do_not_call(attempt.phone_number), lambda: finish(attempt), attempt.contact)
     assert (fresh(attempt.contact).state, fresh(attempt.contact).next_attempt_at) == (ContactState.EXCLUDED, None)
 
 
-def test_what_was_heard_before_is_remembered_only_so_long(monkeypatch):
-    monkeypatch.setattr(outcomes, "LONGEST_MEMORY", 10)
-    for _ in range(11):
-        tell(make_attempt(), CallProgress.RINGING, sid="CA1")
-    assert len(outcomes._heard) <= 10
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("values", "next_attempt_at"), [({"attempts_count": 3}, None), ({"calling_zone": "Asia/Tokyo"}, "2026-03-05T00:00")]
+)
+def test_a_contact_that_is_edited_while_the_end_of_its_call_is_told_is_tried_again_as_it_is_then(
+    values, next_attempt_at
+):
+    campaign = CampaignFactory(allowed_call_start=time(9), allowed_call_end=time(18))
+    attempt = make_attempt(contact=contact_in_call(campaign=campaign, calling_zone="Europe/Rome"))
+    answer_after(lambda: set_values(attempt.contact, **values), lambda: report_busy(attempt), attempt.contact)
+    expected = next_attempt_at and datetime.fromisoformat(next_attempt_at).replace(tzinfo=UTC)
+    assert fresh(attempt.contact).next_attempt_at == expected
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("locked", [["attempt"], ["contact"], ["attempt", "contact"]])
+def test_rules_that_are_edited_while_an_end_waits_for_somebody_else_hold_for_it(locked):
+    attempt = make_attempt()
+    rows = [{"attempt": attempt, "contact": attempt.contact}[name] for name in locked]
+
+    def edit():
+        commit_elsewhere(lambda: set_values(attempt.campaign, max_attempts=1))
+
+    answer_after(edit, lambda: report_busy(attempt), *rows)
+    assert fresh(attempt.contact).next_attempt_at is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_end_that_waits_for_its_attempt_keeps_nobody_from_the_contact():
+    attempt = make_attempt()
+
+    def lock_contact():
+        assert Contact.objects.select_for_update(nowait=True).get() == attempt.contact
+
+    answer_after(lock_contact, lambda: report_busy(attempt), attempt)
+    assert fresh(attempt).status == AttemptStatus.ENDED
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("late", [give_back, lambda attempt: end(attempt, CallOutcome.BUSY)])
+@pytest.mark.parametrize("first", [give_back, report_busy])
+def test_an_end_that_waits_for_another_end_comes_too_late(first, late):
+    attempt, ended = make_attempt(), []
+
+    def finish():
+        first(attempt)
+        ended.extend([CallAttempt.objects.values().get(), Contact.objects.values().get()])
+
+    assert answer_after(finish, lambda: late(attempt), attempt) is False
+    assert [CallAttempt.objects.values().get(), Contact.objects.values().get()] == ended
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("progress", [CallProgress.RINGING, CallProgress.BUSY])
+def test_a_report_that_waits_until_the_attempt_has_another_call_is_of_another_call(progress):
+    attempt = make_attempt()
+    answer = answer_after(lambda: record_placed(attempt, sid="CA2"), lambda: tell(attempt, progress), attempt)
+    assert answer == Applied.FOREIGN
+    assert (fresh(attempt).status, fresh(attempt).provider_call_id) == (AttemptStatus.QUEUED, "CA2")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("faster", [CallProgress.ANSWERED, CallProgress.BUSY])
+def test_a_report_that_waits_until_the_attempt_is_further_changes_nothing(faster):
+    attempt = make_attempt()
+
+    def report_late():
+        return tell(attempt, CallProgress.RINGING, now=LATER)
+
+    assert answer_after(lambda: tell(attempt, faster), report_late, attempt) == Applied.STALE
+    assert fresh(attempt).status in (AttemptStatus.ANSWERED, AttemptStatus.ENDED)
+    assert fresh(attempt).check_at < LATER
 
 
 # What the provider answered

@@ -11,7 +11,7 @@ from calls.models import CallAttempt, ProviderConfig
 from calls.states import AttemptStatus
 from campaigns.models import CampaignStatus
 from campaigns.tests.factories import CampaignFactory
-from contacts.models import CallOutcome
+from contacts.models import CallOutcome, ContactState
 from contacts.tests.factories import ContactFactory, DoNotCallEntryFactory
 
 from .conftest import NOON
@@ -140,11 +140,14 @@ def test_open_attempts_are_counted_by_campaign():
 # Moving on
 
 
-@pytest.mark.parametrize("status", AttemptStatus)
+def advance(attempt, status, **values):
+    return CallAttempt.objects.advance(attempt.call_id, status, check_at=NOON, **values)
+
+
+@pytest.mark.parametrize("status", OPEN_STATUSES)
 def test_a_status_only_moves_forward(status):
     attempts = {current: CallAttemptFactory(status=current) for current in AttemptStatus}
-    ended = {"outcome": CallOutcome.BUSY, "ended_at": NOON} if status == AttemptStatus.ENDED else {}
-    moved = [current for current, attempt in attempts.items() if CallAttempt.objects.advance(attempt, status, **ended)]
+    moved = [current for current, attempt in attempts.items() if advance(attempt, status).is_moved]
     order = list(AttemptStatus)
     assert moved == order[: order.index(status)]
     for current, attempt in attempts.items():
@@ -152,9 +155,40 @@ def test_a_status_only_moves_forward(status):
         assert attempt.status == (status if current in moved else current)
 
 
+def test_an_attempt_that_does_not_exist_moves_nowhere():
+    assert advance(CallAttempt(call_id="nobody"), AttemptStatus.RINGING) is None
+
+
+@pytest.mark.parametrize(
+    ("own", "told", "is_of_call"), [("CA1", "CA1", True), ("CA1", "CA2", False), ("", "CA2", True), ("", "CA9", False)]
+)
+def test_an_attempt_is_moved_by_its_own_call_alone(own, told, is_of_call):
+    CallAttemptFactory(provider_call_id="CA9")
+    attempt = CallAttemptFactory(status=AttemptStatus.PLACING, provider_call_id=own)
+    assert advance(attempt, AttemptStatus.RINGING, provider_call_id=told) == (is_of_call, True, is_of_call)
+    assert advance(attempt, AttemptStatus.QUEUED, provider_call_id=told) == (False, not is_of_call, is_of_call)
+    attempt.refresh_from_db()
+    assert attempt.provider_call_id == (told if is_of_call else own)
+
+
+def read_call(attempt):
+    return CallAttempt.objects.read_call(attempt.call_id)
+
+
+def settle(call, **values):
+    """Give the contact of an open call these values, less what else would have to change with them."""
+    for name, value in ({"state": ContactState.NOT_REACHED, "next_attempt_at": None} | values).items():
+        setattr(call.contact, name, value)
+    return call
+
+
+def record_outcome(call, outcome=CallOutcome.BUSY, **values):
+    return CallAttempt.objects.record_outcome(settle(call), outcome, **{"ended_at": NOON} | values)
+
+
 def test_an_outcome_ends_the_attempt():
     attempt = CallAttemptFactory(answered=True)
-    assert CallAttempt.objects.record_outcome(attempt, CallOutcome.COMPLETED, ended_at=NOON, error_code="16")
+    assert record_outcome(read_call(attempt), CallOutcome.COMPLETED, error_code="16")
     attempt.refresh_from_db()
     assert (attempt.status, attempt.outcome, attempt.ended_at, attempt.error_code) == (
         AttemptStatus.ENDED,
@@ -166,10 +200,9 @@ def test_an_outcome_ends_the_attempt():
 
 def test_the_first_outcome_stands():
     attempt = CallAttemptFactory(ringing=True)
-    stale = CallAttempt.objects.get()
-    CallAttempt.objects.record_outcome(attempt, CallOutcome.COMPLETED, ended_at=NOON)
-    later = NOON + timedelta(minutes=1)
-    assert not CallAttempt.objects.record_outcome(stale, CallOutcome.BUSY, ended_at=later, error_code="1")
+    stale = read_call(attempt)
+    record_outcome(read_call(attempt), CallOutcome.COMPLETED)
+    assert not record_outcome(stale, ended_at=NOON + timedelta(minutes=1), error_code="1")
     attempt.refresh_from_db()
     assert (attempt.outcome, attempt.ended_at, attempt.error_code) == (CallOutcome.COMPLETED, NOON, "")
 

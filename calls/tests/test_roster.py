@@ -8,10 +8,12 @@ from django.test.utils import CaptureQueriesContext
 
 from calls.claiming import Reason, claim_calls
 from calls.models import CallAttempt, ProviderConfig
+from calls.outcomes import end_attempt
 from calls.roster import READ_AGAIN, Roster
 from calls.tests.conftest import NOON
 from campaigns.models import Campaign, CampaignStatus
 from campaigns.tests.factories import CampaignFactory
+from contacts.models import CallOutcome
 from contacts.tests.factories import ContactFactory
 
 pytestmark = pytest.mark.django_db
@@ -84,7 +86,7 @@ def test_calls_that_another_scheduler_has_claimed_are_counted(claim, campaign):
 def test_a_line_that_became_free_is_known_without_a_look_at_all_attempts(claim, campaign):
     ProviderConfig.objects.update(max_concurrent_calls=1)
     assert claim().blocked == Reason.LINES_BUSY
-    CallAttempt.objects.record_outcome(CallAttempt.objects.get(), "busy", ended_at=NOON)
+    end_attempt(CallAttempt.objects.get(), CallOutcome.BUSY, now=NOON)
     assert len(claim().attempts) == 1
 
 
