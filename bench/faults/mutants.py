@@ -124,13 +124,14 @@ MUTANTS = (
         edits=[
             Edit(
                 file="calls/repository.py",
-                old="WHERE id = $2 AND status <> 'ended' AND ($10",
-                new="WHERE id = $2 AND ($10",
+                old="contact.id = attempt.contact_id AND attempt.status <> 'ended'",
+                new="contact.id = attempt.contact_id",
             ),
+            Edit(file="calls/repository.py", old="if attempt.status == AttemptStatus.ENDED:", new="if False:"),
             Edit(
-                file="calls/outcomes.py",
-                old="or outcome is None or attempt.status == AttemptStatus.ENDED:",
-                new="or outcome is None:",
+                file="calls/repository.py",
+                old="WHERE id = $2 AND status <> 'ended' AND ($11",
+                new="WHERE id = $2 AND ($11",
             ),
         ],
         caught_as=[Kind.WRONG_OUTCOME, Kind.WRONG_CONTACT_STATE],

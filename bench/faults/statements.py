@@ -38,8 +38,11 @@ class StatementReader:
         if prepared := _PREPARE.match(sql):
             self._prepared[prepared[1]] = prepared[2]
             return None
-        if executed := _EXECUTE.match(sql):
-            sql = _fill_in_numbered(self._prepared.get(executed[1], ""), params)
+        if _EXECUTE.match(sql):
+            # Several may be sent in one message; the last one is what the others are for.
+            last = sql.split("; ")[-1]
+            values = list(params or ())[-last.count("%s") :]
+            sql = _fill_in_numbered(self._prepared.get(_EXECUTE.match(last)[1], ""), values)
         elif "calls_callattempt" in sql:
             sql = _fill_in(sql, params)
         return _tell(sql)
@@ -70,8 +73,7 @@ def _fill_in(sql: str, params: Sequence[Any] | Mapping[str, Any] | None) -> str:
     return sql % tuple(map(_write, params))
 
 
-def _fill_in_numbered(sql: str, params: Sequence[Any] | Mapping[str, Any] | None) -> str:
-    values = list(params or ())
+def _fill_in_numbered(sql: str, values: Sequence[Any]) -> str:
     return re.sub(r"\$(\d+)", lambda number: _write(values[int(number[1]) - 1]), sql)
 
 

@@ -67,7 +67,7 @@ TRANSACTIONS = {About.CLAIM: "claim", About.CHANGE: "report"}
 
 
 def watch_database(traps: Traps) -> None:
-    """Points are told by the statements; a transaction by what was written in it."""
+    """Points are told by the statements; a transaction by what was written in it. One message may be a transaction."""
     execute, commit, rollback = CursorWrapper._execute, BaseDatabaseWrapper._commit, BaseDatabaseWrapper._rollback
     reader = StatementReader()
 
@@ -75,22 +75,25 @@ def watch_database(traps: Traps) -> None:
         about = reader.read(str(sql), params)
         if about in BEFORE:
             traps.pass_by(BEFORE[about])
+        if about in TRANSACTIONS and not self.db.in_atomic_block:
+            return watch_commit(self.db, TRANSACTIONS[about], lambda: execute(self, sql, params, *rest))
         result = execute(self, sql, params, *rest)
         if about in AFTER and self.rowcount > 0:
             traps.pass_by(AFTER[about])
-        if about in TRANSACTIONS and self.db.in_atomic_block:
+        if about in TRANSACTIONS:
             self.db.faults_written = TRANSACTIONS[about]
+        return result
+
+    def watch_commit(wrapper: Any, written: str, do: Callable[[], Any]) -> Any:
+        traps.pass_by(f"before_{written}_commit")
+        result = do()
+        traps.pass_by(f"{written}_ack", lambda _: _lose_connection(wrapper))
+        traps.pass_by(f"after_{written}_commit")
         return result
 
     def commit_and_watch(self: Any) -> Any:
         written, self.faults_written = getattr(self, "faults_written", None), None
-        if not written:
-            return commit(self)
-        traps.pass_by(f"before_{written}_commit")
-        result = commit(self)
-        traps.pass_by(f"{written}_ack", lambda _: _lose_connection(self))
-        traps.pass_by(f"after_{written}_commit")
-        return result
+        return watch_commit(self, written, lambda: commit(self)) if written else commit(self)
 
     def roll_back(self: Any) -> Any:
         self.faults_written = None
