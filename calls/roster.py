@@ -50,7 +50,7 @@ class Roster:
         which are many when an old transaction keeps vacuum from them.
         """
         if self._claims == claims and self.is_current(now):
-            return CallAttempt.objects.filter(pk__in=self._known).count_open_by_campaign()
+            return CallAttempt.objects.count_open_by_campaign(self._known)
         attempts = CallAttempt.objects.open().order_by("start_at").values_list("pk", "campaign", "start_at")
         self._known, self._claims = [pk for pk, _, _ in attempts], claims
         return Counter(campaign for _, campaign, _ in attempts), {campaign: start for _, campaign, start in attempts}

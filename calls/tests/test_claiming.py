@@ -383,7 +383,7 @@ def test_the_plan_of_a_claim_reads_the_head_of_each_lane_from_the_partial_index(
         cursor.execute("ANALYZE contacts_contact")
     with CaptureQueriesContext(connection) as queries:
         claim(batch_size=5)
-    lane_queries = [query["sql"] for query in queries if "unnest" in query["sql"]]
+    lane_queries = [query["sql"] for query in queries if "lane" in query["sql"]]
     assert len(lane_queries) == 2
     for sql in lane_queries:
         with connection.cursor() as cursor:
