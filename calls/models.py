@@ -95,7 +95,7 @@ class CallAttempt(models.Model):
     campaign = models.ForeignKey(Campaign, on_delete=models.PROTECT, related_name="attempts", db_index=False)
     phone_number = models.CharField(max_length=16)
     attempt_number = models.PositiveSmallIntegerField()
-    call_id = models.CharField(max_length=32, unique=True, default=make_call_id)
+    call_id = models.CharField(max_length=32, default=make_call_id)
     status = models.CharField(max_length=20, choices=AttemptStatus, default=AttemptStatus.CLAIMED)
     outcome = models.CharField(max_length=20, choices=CallOutcome, blank=True)
     given_back = models.BooleanField(
@@ -121,14 +121,18 @@ class CallAttempt(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        # No index is about what a report on the way changes, its status and when to check least of all: then none has
+        # to be written. So the open attempts are those without an end, here and in what is asked.
         constraints = [
+            # Not by unique=True, which makes a second index for LIKE.
+            models.UniqueConstraint(name="attempt_call_id_is_unique", fields=["call_id"]),
+            # Also for counting lines, and for reconciliation's look for the silent ones: it has no more than the open
+            # calls.
             models.UniqueConstraint(
-                name="attempt_one_open_per_contact", fields=["contact"], condition=~Q(status="ended")
+                name="attempt_one_open_per_contact", fields=["contact"], condition=Q(ended_at=None)
             ),
             models.UniqueConstraint(
-                name="attempt_one_open_per_phone_number",
-                fields=["phone_number"],
-                condition=~Q(status="ended"),
+                name="attempt_one_open_per_phone_number", fields=["phone_number"], condition=Q(ended_at=None)
             ),
             models.UniqueConstraint(
                 name="attempt_number_is_unique_for_contact",
@@ -147,8 +151,6 @@ class CallAttempt(models.Model):
             ),
         ]
         indexes = [
-            # Counting lines, and reconciliation's look for the silent ones: only as large as the open calls.
-            models.Index("check_at", name="attempt_open", condition=~Q(status="ended")),
             # A campaign's newest attempt, for fair shares, and its list in the admin.
             models.Index(fields=["campaign", "-id"], name="attempt_of_campaign"),
         ]

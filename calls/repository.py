@@ -145,7 +145,7 @@ class CallAttemptQuerySet(models.QuerySet["CallAttempt"]):
 
     def open(self) -> Self:
         """On a line, or about to be."""
-        return self.exclude(status=AttemptStatus.ENDED)
+        return self.filter(ended_at=None)
 
     def silent(self, now: datetime) -> Self:
         """Open, and nothing was heard of them for longer than they may be silent."""

@@ -4,7 +4,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import ProtectedError
 
 from calls.models import CallAttempt, ProviderConfig
@@ -107,6 +107,13 @@ def test_open_attempts_are_those_without_an_outcome():
     assert set(CallAttempt.objects.open()) == set(attempts[:-1])
 
 
+def test_the_open_attempts_are_found_in_an_index_that_has_no_others():
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+    for open_ones in (CallAttempt.objects.open(), CallAttempt.objects.silent(NOON)):
+        assert "attempt_one_open_per" in open_ones.explain()
+
+
 def test_silent_attempts_are_open_and_past_their_check():
     due = CallAttemptFactory(ringing=True, check_at=NOON)
     CallAttemptFactory(ringing=True, check_at=NOON + timedelta(microseconds=1))
@@ -155,6 +162,20 @@ def test_a_status_only_moves_forward(status):
     for current, attempt in attempts.items():
         attempt.refresh_from_db()
         assert attempt.status == (status if current in moved else current)
+
+
+@pytest.mark.parametrize("status", [AttemptStatus.RINGING, AttemptStatus.ANSWERED])
+def test_a_step_on_the_way_has_no_index_to_write(status):
+    attempt = CallAttemptFactory(status=AttemptStatus.QUEUED)
+    before = count_updates_without_index()
+    assert advance(attempt, status, provider_call_id=attempt.provider_call_id, answered_at=NOON).is_moved
+    assert count_updates_without_index() == before + 1
+
+
+def count_updates_without_index():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_get_xact_tuples_hot_updated('calls_callattempt'::regclass)")
+        return cursor.fetchone()[0]
 
 
 def test_an_attempt_that_does_not_exist_moves_nowhere():
