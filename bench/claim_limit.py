@@ -26,7 +26,7 @@ SELECT count(*) AS locked
   FROM (SELECT * FROM calls_providerconfig ORDER BY id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED) provider \\gset
 \\if :locked
 SELECT clock_timestamp();
-SELECT campaign_id, count(id), max(start_at) FROM calls_callattempt WHERE NOT status = 'ended' GROUP BY campaign_id;
+SELECT campaign_id, count(id), max(start_at) FROM calls_callattempt WHERE ended_at IS NULL GROUP BY campaign_id;
 SELECT quote_literal(array_agg(id)::text) AS ids FROM (
     SELECT head.id, head.phone_number, head.next_attempt_at
     FROM (SELECT DISTINCT campaign_id, zone FROM bench_lane) AS lane
@@ -35,7 +35,7 @@ SELECT quote_literal(array_agg(id)::text) AS ids FROM (
         WHERE contact.campaign_id = lane.campaign_id AND contact.calling_zone = lane.zone
           AND contact.next_attempt_at IS NOT NULL
           AND NOT EXISTS (SELECT FROM calls_callattempt attempt
-                          WHERE attempt.phone_number = contact.phone_number AND NOT attempt.status = 'ended')
+                          WHERE attempt.phone_number = contact.phone_number AND attempt.ended_at IS NULL)
         ORDER BY contact.next_attempt_at, contact.id LIMIT {BATCH}
     ) head ORDER BY head.next_attempt_at, head.id LIMIT {BATCH}
 ) chosen \\gset
@@ -60,7 +60,7 @@ COMMIT;
 \\if :locked
 BEGIN;
 UPDATE calls_callattempt SET status = 'ended', outcome = 'failed', given_back = true, ended_at = clock_timestamp()
-  WHERE contact_id = ANY(:ids::uuid[]) AND NOT status = 'ended' RETURNING contact_id;
+  WHERE contact_id = ANY(:ids::uuid[]) AND ended_at IS NULL RETURNING contact_id;
 UPDATE contacts_contact SET state = 'pending', attempts_count = attempts_count - 1, next_attempt_at = clock_timestamp()
   WHERE id = ANY(:ids::uuid[]);
 COMMIT;

@@ -113,7 +113,7 @@ def read_heads(lanes: Sequence[Lane], wanted: int) -> None:
               AND (contact.next_attempt_at, contact.id) >= (lane.resume_at, lane.resume_id)
               AND NOT EXISTS (
                   SELECT FROM calls_callattempt attempt
-                  WHERE attempt.phone_number = contact.phone_number AND NOT attempt.status = 'ended'
+                  WHERE attempt.phone_number = contact.phone_number AND attempt.ended_at IS NULL
               )
             ORDER BY contact.next_attempt_at, contact.id
             LIMIT %s

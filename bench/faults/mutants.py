@@ -84,12 +84,12 @@ MUTANTS = (
         edits=[
             # With the row's own id in it, each is unique.
             Edit(
-                file="calls/migrations/0001_initial.py",
+                file="calls/migrations/0004_reports_on_the_way_write_no_index.py",
                 old="fields=('contact',), name='attempt_one_open_per_contact'",
                 new="fields=('contact', 'id'), name='attempt_one_open_per_contact'",
             ),
             Edit(
-                file="calls/migrations/0001_initial.py",
+                file="calls/migrations/0004_reports_on_the_way_write_no_index.py",
                 old="fields=('phone_number',), name='attempt_one_open_per_phone_number'",
                 new="fields=('phone_number', 'id'), name='attempt_one_open_per_phone_number'",
             ),
