@@ -20,7 +20,7 @@ START_FAULTS = frozenset(
         "wrong_json",  # 201 with garbage, and the call is placed
         "unauthorized",  # 401 / 20003, no call
         "refuse",  # 400 with the error code `code`, no call
-        "same_sid",  # the call is placed, and answered with the sid of the call before it
+        "same_sid",  # the call is placed, and answered with the sid of the latest call that is over, if any is
         "callback_before_response",  # callbacks up to ringing (busy, failed: all) come first
     }
 )

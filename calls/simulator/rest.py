@@ -37,11 +37,10 @@ async def _start_call(request: web.Request) -> web.StreamResponse:
     if fault is not None:
         request[FACTS]["fault"] = fault.kind
         await _fail_before_placing(fault)
-    previous = next(reversed(network.calls.values()), None)
     call = place_call(network, read_order(form, network.settings.refused_callers), arrived_at)
     request[FACTS].update({"sid": call.sid, "call_id": call.order.call_id})
     if fault is not None:
-        return await _answer_with_fault(network, fault, call, previous)
+        return await _answer_with_fault(network, fault, call)
     return _answer_created(network, call)
 
 
@@ -63,9 +62,7 @@ async def _fail_before_placing(fault: Fault) -> None:
             raise RestError(400, fault.code)
 
 
-async def _answer_with_fault(
-    network: PhoneNetwork, fault: Fault, call: Call, previous: Call | None
-) -> web.StreamResponse:
+async def _answer_with_fault(network: PhoneNetwork, fault: Fault, call: Call) -> web.StreamResponse:
     match fault.kind:
         case "reset_after_placing":
             raise SocketClosed
@@ -78,8 +75,10 @@ async def _answer_with_fault(
             await asyncio.sleep(fault.seconds)
         case "wrong_json":
             return web.Response(status=201, text='{"sid": "CA', content_type="application/json")
-        case "same_sid" if previous is not None:
-            return _answer_created(network, call, sid=previous.sid)
+        case "same_sid":
+            # Of one that is over: who is told a fresh one twice cannot know whose it is.
+            other = next((one for one in reversed(network.calls.values()) if one.is_ended), call)
+            return _answer_created(network, call, sid=other.sid)
         case "callback_before_response":
             await _wait_for_callbacks(call)
     return _answer_created(network, call)

@@ -121,7 +121,8 @@ def test_the_answer_is_garbage(network, client, count_calls):
 
 
 def test_two_calls_are_answered_with_the_same_sid(network, client, count_calls):
-    first = start(network, client).json()["sid"]
+    first = start(network, client, to=BUSY).json()["sid"]
+    wait_until(lambda: network.calls()[-1].ended_at)
     network.inject({"kind": "same_sid"})
     assert start(network, client).json()["sid"] == first
     assert count_calls() == 2
