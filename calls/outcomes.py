@@ -1,7 +1,7 @@
 """What happened to a call: the only writer of it, for the attempt and its contact in one transaction.
 
 Callbacks come twice, late and in any order, and before the answer to the request that placed the call. An
-attempt only moves forward, and its first outcome stands.
+attempt only moves forward, and its first outcome stands, but for one correction (`_complete_late`).
 """
 
 from collections.abc import Collection, Sequence
