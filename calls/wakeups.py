@@ -6,13 +6,15 @@ Nothing depends on a wake-up arriving. Whoever misses one looks again at the end
 import contextlib
 import os
 import select
+import threading
 import time
 from functools import partial
+from multiprocessing.util import Finalize
 from typing import Any
 
 import psycopg2
 import structlog
-from django.db import connection, transaction
+from django.db import close_old_connections, connection, transaction
 
 log = structlog.get_logger(__name__)
 
@@ -23,9 +25,13 @@ RECONNECT_SECONDS = 1.0
 # Lines become free in bunches; one look at the first of a bunch, and one for all the others, is enough.
 DEBOUNCE_SECONDS = 0.01
 
+# So long a thread keeps a connection that it does not use.
+IDLE_SECONDS = 0.5
+
 
 def wake_schedulers() -> None:
-    notify_after_commit(SCHEDULERS)
+    """Once the current transaction has committed."""
+    transaction.on_commit(_bell.ring, robust=True)
 
 
 def notify_after_commit(channel: str) -> None:
@@ -36,6 +42,70 @@ def notify_after_commit(channel: str) -> None:
 def _notify(channel: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"NOTIFY {channel}")
+
+
+class Bell:
+    """Tells the schedulers: of a bunch of news the first at once, and all others together DEBOUNCE_SECONDS later.
+
+    Every NOTIFY waits for those of all other connections, so in a storm of reports it would cost as much as they do.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._quiet_until = 0.0
+        self._is_wanted = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def ring(self) -> None:
+        """Whoever is woken by it sees all that was committed before. Does not wait for the others of a bunch."""
+        with self._lock:
+            if time.monotonic() < self._quiet_until:
+                self._is_wanted.set()
+                self._start()
+                return
+            self._quiet_until = time.monotonic() + DEBOUNCE_SECONDS
+        _notify(SCHEDULERS)
+
+    def ring_for_others(self) -> None:
+        """For those who did not wait, if there are any."""
+        with self._lock:
+            if not self._is_wanted.is_set():
+                return
+            self._is_wanted.clear()  # before it rings: who comes from now on wants another
+            self._quiet_until = time.monotonic() + DEBOUNCE_SECONDS
+        try:
+            close_old_connections()
+            _notify(SCHEDULERS)
+        except Exception as error:  # whatever it is, the thread must live on
+            log.warning("wakeups.lost", error=str(error).strip())
+
+    def _start(self) -> None:
+        if self._thread is None:
+            # A daemon: it must not keep the process from ending, which rings itself for those who are left.
+            self._thread = threading.Thread(target=self._run, name="bell", daemon=True)
+            self._thread.start()
+            # Unlike atexit's, it is also called where multiprocessing ends a worker of the cluster.
+            Finalize(None, self.ring_for_others, exitpriority=0)
+
+    def _run(self) -> None:
+        while True:
+            if not self._is_wanted.wait(IDLE_SECONDS):
+                connection.close()
+                self._is_wanted.wait()
+            time.sleep(max(0.0, self._quiet_until - time.monotonic()))
+            self.ring_for_others()
+
+
+_bell = Bell()
+
+
+def _begin_anew() -> None:
+    """In the child of a fork, which has no thread."""
+    global _bell
+    _bell = Bell()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
 
 
 class WakeupListener:

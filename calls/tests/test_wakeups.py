@@ -1,9 +1,15 @@
+import os
+import select
+import subprocess
+import sys
 import threading
 import time
 
+import psycopg2
 import pytest
 from django.db import connection, transaction
 
+from calls import wakeups
 from calls.tests.phone_network import wait_until
 from calls.wakeups import WakeupListener, wake_schedulers
 from campaigns import lifecycle
@@ -44,9 +50,91 @@ def test_many_wakeups_are_one(listener):
     assert measure_wait(listener, 0.1) >= 0.1
 
 
+@pytest.fixture
+def heard():
+    """A function: how many times somebody called since it was asked last, waiting for the first."""
+    ear = psycopg2.connect(**{**connection.get_connection_params(), "cursor_factory": None, "context": None})
+    ear.autocommit = True
+    ear.cursor().execute(f"LISTEN {wakeups.SCHEDULERS}")
+
+    def hear(seconds=LONG):
+        select.select([ear], [], [], seconds)
+        ear.poll()
+        notifies, ear.notifies[:] = len(ear.notifies), []
+        return notifies
+
+    yield hear
+    ear.close()
+
+
+def run_threads(number, work):
+    def run():
+        try:
+            work()
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run) for _ in range(number)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=10)
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    """A bunch lasts so long that even a busy machine makes no more than one of what a test does at once."""
+    monkeypatch.setattr(wakeups, "DEBOUNCE_SECONDS", 0.5)
+
+
+def test_of_a_bunch_the_first_calls_at_once_and_all_others_together(heard, slow):
+    started = time.monotonic()
+    run_threads(3, lambda: [wake_schedulers() for _ in range(5)])
+    assert heard() == 1
+    assert time.monotonic() - started < 0.4
+    assert heard() == 1
+    assert time.monotonic() - started >= 0.5
+    assert heard(seconds=0.6) == 0
+
+
+def test_a_bunch_is_heard_when_the_connection_for_it_was_lost(heard):
+    for _ in range(2):
+        wake_schedulers()
+    time.sleep(0.1)
+    heard(seconds=0)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE query = 'NOTIFY surveycalls_wakeup' AND datname = current_database()"
+        )
+        assert len(cursor.fetchall()) == 1
+    for _ in range(2):
+        wake_schedulers()
+    time.sleep(0.2)
+    assert heard() == 2
+
+
+def test_a_process_that_ends_calls_for_those_that_are_left(heard):
+    program = "import django; django.setup(); from calls.wakeups import wake_schedulers as wake; wake(); wake()"
+    environment = os.environ | {"DATABASE_NAME": connection.settings_dict["NAME"]}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=60)
+    time.sleep(0.2)
+    assert heard() == 2
+
+
+def test_a_child_of_a_process_has_a_bell_of_its_own():
+    for _ in range(2):
+        wake_schedulers()
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0 if wakeups._bell._thread is None else 1)
+    assert os.waitpid(pid, 0)[1] == 0
+
+
 def test_a_wakeup_waits_for_the_commit(listener):
     with transaction.atomic():
-        wake_schedulers()
+        for _ in range(2):
+            wake_schedulers()
         assert measure_wait(listener, 0.1) >= 0.1
     assert measure_wait(listener, LONG) < LONG / 2
 
