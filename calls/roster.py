@@ -92,11 +92,8 @@ class Roster:
         and it is done again, until no answer is missing. Each time more are asked at once.
         """
         order = sorted(self._open, key=lambda pk: (open_calls.get(pk, 0), self._served[pk]))
-        turns = [
-            Demand(campaign=pk, open_calls=open_calls.get(pk, 0), limit=self.campaigns[pk].max_concurrent_calls)
-            for pk in order
-        ]
-        asked = [0] * len(turns)
+        turns = _Turns(order, open_calls, self.campaigns)
+        asked: dict[int, int] = {}
         reach = lines
         while _find_unasked(turns, asked, lines, lines):
             unasked = _find_unasked(turns, asked, reach, lines)
@@ -106,9 +103,9 @@ class Roster:
                 asked[place] = depth
                 due = _first_due(self._open[order[place]], depth, now)
                 is_all = len(due) < depth or depth == lines
-                turns[place] = replace(turns[place], waiting=due, may_have_more=not is_all)
+                turns.answer(place, due, may_have_more=not is_all)
             reach *= 4
-        return [turn for turn, depth in zip(turns, asked, strict=True) if depth]
+        return [turns[place] for place in sorted(asked)]
 
     def find_due(self, campaigns: Iterable[UUID], now: datetime) -> set[UUID]:
         """Those of the campaigns that have somebody due in an open lane."""
@@ -123,10 +120,33 @@ class Roster:
                 lane.resume_after(claimed)
 
 
-def _find_unasked(turns: list[Demand], asked: list[int], reach: int, lines: int) -> dict[int, int]:
+class _Turns(Sequence[Demand]):
+    """What each campaign would like to add, in the order of their turns; made when it is looked at, few are."""
+
+    def __init__(self, order: list[UUID], open_calls: dict[UUID, int], campaigns: dict[UUID, Campaign]) -> None:
+        self._order, self._open_calls, self._campaigns = order, open_calls, campaigns
+        self._made: dict[int, Demand] = {}
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __getitem__(self, place: int) -> Demand:
+        if place not in self._made:
+            pk = self._order[place]
+            limit = self._campaigns[pk].max_concurrent_calls
+            self._made[place] = Demand(campaign=pk, open_calls=self._open_calls.get(pk, 0), limit=limit)
+        return self._made[place]
+
+    def answer(self, place: int, waiting: list[tuple[UUID, str]], *, may_have_more: bool) -> None:
+        self._made[place] = replace(self[place], waiting=waiting, may_have_more=may_have_more)
+
+
+def _find_unasked(turns: Sequence[Demand], asked: dict[int, int], reach: int, lines: int) -> dict[int, int]:
     """Whom to ask for how many, by their places, when so many lines were to be filled."""
     wanted = {place: min(count, lines) for place, count in allot_lines(turns, reach).items()}
-    return {place: count for place, count in wanted.items() if count > asked[place] and turns[place].may_have_more}
+    return {
+        place: count for place, count in wanted.items() if count > asked.get(place, 0) and turns[place].may_have_more
+    }
 
 
 def _first_due(lanes: list[Lane], wanted: int, now: datetime) -> list[tuple[UUID, str]]:

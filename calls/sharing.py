@@ -20,18 +20,26 @@ class Demand:
 
 
 def allot_lines(demands: Sequence[Demand], lines: int) -> dict[int, int]:
-    """How many lines each would get, by its position, if those who may have more waiting had plenty of them."""
+    """How many lines each would get, by its position, if those who may have more waiting had plenty of them.
+
+    ``demands`` are in the order of their open calls; of them no more are looked at than it takes.
+    """
     allotted: dict[int, int] = {}
-    queue = [(demand.open_calls, order) for order, demand in enumerate(demands)]
-    heapq.heapify(queue)
+    queue: list[tuple[int, int]] = []  # (open calls, position)
+    looked_at = 0
     for _ in range(lines):
-        while queue:
-            open_calls, order = queue[0]
-            demand = demands[order]
+        while True:
+            while looked_at < len(demands) and (not queue or (demands[looked_at].open_calls, looked_at) < queue[0]):
+                heapq.heappush(queue, (demands[looked_at].open_calls, looked_at))
+                looked_at += 1
+            if not queue:
+                return allotted
+            open_calls, position = queue[0]
+            demand = demands[position]
             has_room = demand.limit is None or open_calls < demand.limit
-            if has_room and (demand.may_have_more or allotted.get(order, 0) < len(demand.waiting)):
-                allotted[order] = allotted.get(order, 0) + 1
-                heapq.heapreplace(queue, (open_calls + 1, order))
+            if has_room and (demand.may_have_more or allotted.get(position, 0) < len(demand.waiting)):
+                allotted[position] = allotted.get(position, 0) + 1
+                heapq.heapreplace(queue, (open_calls + 1, position))
                 break
             heapq.heappop(queue)
     return allotted

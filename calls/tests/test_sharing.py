@@ -1,4 +1,7 @@
-from calls.sharing import Demand, share_lines
+from hypothesis import given
+from hypothesis import strategies as st
+
+from calls.sharing import Demand, allot_lines, share_lines
 
 
 def demand(name, *, waiting, open_calls=0, limit=None):
@@ -35,3 +38,28 @@ def test_a_number_that_two_campaigns_want_is_rung_once():
 
 def test_nobody_waits_in_vain_for_lines_that_nobody_wants():
     assert share_lines([demand("a", waiting=0)], 9) == []
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 6), st.none() | st.integers(1, 6), st.integers(0, 4), st.booleans()), max_size=12
+    ),
+    st.integers(0, 30),
+)
+def test_lines_are_allotted_one_by_one_to_whoever_has_fewest_calls_then(campaigns, lines):
+    demands = [
+        Demand(campaign=index, open_calls=calls, limit=limit, waiting=[(n, "") for n in range(due)], may_have_more=more)
+        for index, (calls, limit, due, more) in enumerate(sorted(campaigns, key=lambda one: one[0]))
+    ]
+    expected = {}
+    for _ in range(lines):
+        able = [
+            (demand.open_calls + expected.get(place, 0), place)
+            for place, demand in enumerate(demands)
+            if (demand.limit is None or demand.open_calls + expected.get(place, 0) < demand.limit)
+            and (demand.may_have_more or expected.get(place, 0) < len(demand.waiting))
+        ]
+        if able:
+            place = min(able)[1]
+            expected[place] = expected.get(place, 0) + 1
+    assert allot_lines(demands, lines) == expected
