@@ -26,7 +26,7 @@ SELECT count(*) AS locked
   FROM (SELECT * FROM calls_providerconfig ORDER BY id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED) provider \\gset
 \\if :locked
 SELECT clock_timestamp();
-SELECT campaign_id, count(id), max(start_at) FROM calls_callattempt WHERE ended_at IS NULL GROUP BY campaign_id;
+SELECT id, campaign_id, phone_number, start_at FROM calls_callattempt WHERE ended_at IS NULL ORDER BY start_at;
 SELECT quote_literal(array_agg(id)::text) AS ids FROM (
     SELECT head.id, head.phone_number, head.next_attempt_at
     FROM (SELECT DISTINCT campaign_id, zone FROM bench_lane) AS lane
@@ -34,8 +34,7 @@ SELECT quote_literal(array_agg(id)::text) AS ids FROM (
         SELECT contact.id, contact.phone_number, contact.next_attempt_at FROM contacts_contact contact
         WHERE contact.campaign_id = lane.campaign_id AND contact.calling_zone = lane.zone
           AND contact.next_attempt_at IS NOT NULL
-          AND NOT EXISTS (SELECT FROM calls_callattempt attempt
-                          WHERE attempt.phone_number = contact.phone_number AND attempt.ended_at IS NULL)
+          AND contact.phone_number <> ALL ('{{}}'::text[])
         ORDER BY contact.next_attempt_at, contact.id LIMIT {BATCH}
     ) head ORDER BY head.next_attempt_at, head.id LIMIT {BATCH}
 ) chosen \\gset

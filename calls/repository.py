@@ -112,6 +112,13 @@ _OWN_OF_CLAIMED = {
 }
 
 
+class OpenCall(NamedTuple):
+    attempt: UUID
+    campaign: UUID
+    phone_number: str
+    start_at: datetime
+
+
 class HeardCall(NamedTuple):
     """An attempt as it was read, without a lock, and while it is open what its end is judged by.
 
@@ -227,17 +234,18 @@ class CallAttemptRepository(models.Manager.from_queryset(CallAttemptQuerySet)):
         for attempt in attempts:
             attempt._state.adding = False
 
-    def count_open_by_campaign(self, among: Sequence[UUID]) -> tuple[dict[UUID, int], dict[UUID, datetime]]:
-        """How many of these each campaign has open, and the latest start among them."""
-        table = connection.ops.quote_name(self.model._meta.db_table)
-        sql = f"""
-            SELECT campaign_id, count(*), max(start_at) FROM {table}
-            WHERE id = ANY (%s::uuid[]) AND status <> 'ended' GROUP BY campaign_id
-        """
+    def read_open(self, among: Sequence[UUID] | None = None) -> list[OpenCall]:
+        """All that are open, or those of these, the earliest start first; lean, because every claim asks."""
+        chosen = "" if among is None else "AND id = ANY (%s::uuid[])"
         with connection.cursor() as cursor:
-            cursor.execute(sql, [list(map(str, among))])
-            rows = cursor.fetchall()
-        return {pk: calls for pk, calls, _ in rows}, {pk: newest for pk, _, newest in rows}
+            cursor.execute(
+                f"""
+                SELECT id, campaign_id, phone_number, start_at FROM calls_callattempt
+                WHERE ended_at IS NULL {chosen} ORDER BY start_at
+                """,
+                None if among is None else [list(map(str, among))],
+            )
+            return [OpenCall(*row) for row in cursor.fetchall()]
 
     def find(self, attempt_id: UUID) -> CallAttempt | None:
         return self.filter(pk=attempt_id).first()

@@ -34,6 +34,7 @@ class Roster:
         self._served: dict[UUID, datetime] = {}
         self._claims: int | None = None
         self._known: list[UUID] = []  # the attempts that were open at that claim
+        self._numbers: list[str] = []  # of those that were open when this claim began
 
     def is_current(self, now: datetime) -> bool:
         return self.read_at is not None and timedelta(0) <= now - self.read_at < READ_AGAIN
@@ -49,11 +50,11 @@ class Roster:
         looked up. A look through all open attempts also passes the dead index entries of those that have ended,
         which are many when an old transaction keeps vacuum from them.
         """
-        if self._claims == claims and self.is_current(now):
-            return CallAttempt.objects.count_open_by_campaign(self._known)
-        attempts = CallAttempt.objects.open().order_by("start_at").values_list("pk", "campaign", "start_at")
-        self._known, self._claims = [pk for pk, _, _ in attempts], claims
-        return Counter(campaign for _, campaign, _ in attempts), {campaign: start for _, campaign, start in attempts}
+        is_known = self._claims == claims and self.is_current(now)
+        calls = CallAttempt.objects.read_open(self._known if is_known else None)
+        self._claims, self._known = claims, [call.attempt for call in calls]
+        self._numbers = [call.phone_number for call in calls]
+        return Counter(call.campaign for call in calls), {call.campaign: call.start_at for call in calls}
 
     def note_claimed(self, attempts: Sequence[CallAttempt], claims: int) -> None:
         self._known += [attempt.pk for attempt in attempts]
@@ -98,7 +99,7 @@ class Roster:
         while _find_unasked(turns, asked, lines, lines):
             unasked = _find_unasked(turns, asked, reach, lines)
             depth = max(unasked.values())
-            read_heads([lane for place in unasked for lane in self._open[order[place]]], depth)
+            read_heads([lane for place in unasked for lane in self._open[order[place]]], depth, besides=self._numbers)
             for place in unasked:
                 asked[place] = depth
                 due = _first_due(self._open[order[place]], depth, now)
@@ -111,7 +112,7 @@ class Roster:
         """Those of the campaigns that have somebody due in an open lane."""
         lanes = [lane for pk in campaigns for lane in self._open.get(pk, [])]
         if lanes:
-            read_heads(lanes, 1)
+            read_heads(lanes, 1, besides=self._numbers)
         return {lane.campaign.pk for lane in lanes if lane.heads and lane.heads[0][2] <= now}
 
     def resume_after(self, claimed: set[UUID], campaigns: set[UUID]) -> None:

@@ -10,7 +10,6 @@ from django.db.models import ProtectedError
 from calls.models import CallAttempt, ProviderConfig
 from calls.states import AttemptStatus
 from campaigns.models import CampaignStatus
-from campaigns.tests.factories import CampaignFactory
 from contacts.models import CallOutcome, ContactState
 from contacts.tests.factories import ContactFactory, DoNotCallEntryFactory
 
@@ -136,14 +135,14 @@ def test_attempts_are_callable_until_their_number_or_contact_is_on_the_do_not_ca
     assert list(CallAttempt.objects.callable()) == [callable_one]
 
 
-def test_the_open_ones_of_some_attempts_are_counted_by_campaign():
-    first, second = CampaignFactory.create_batch(2)
-    for campaign in (first, first, second):
-        CallAttemptFactory(claimed=True, contact__campaign=campaign)
-    CallAttemptFactory(contact__campaign=second)
-    known = list(CallAttempt.objects.values_list("pk", flat=True))
-    CallAttemptFactory(claimed=True, contact__campaign=second)
-    assert CallAttempt.objects.count_open_by_campaign(known)[0] == {first.pk: 2, second.pk: 1}
+def test_open_attempts_are_read_all_or_among_some():
+    second, first = (CallAttemptFactory(claimed=True, start_at=NOON + timedelta(seconds=n)) for n in (2, 1))
+    ended = CallAttemptFactory()
+    calls = CallAttempt.objects.read_open()
+    assert [(call.attempt, call.campaign, call.phone_number) for call in calls] == [
+        (attempt.pk, attempt.campaign_id, attempt.phone_number) for attempt in (first, second)
+    ]
+    assert [call.attempt for call in CallAttempt.objects.read_open([second.pk, ended.pk])] == [second.pk]
 
 
 # Moving on
