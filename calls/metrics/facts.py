@@ -53,10 +53,15 @@ def collect_facts() -> tuple[list[Metric], set[str]]:
             facts += _describe_due(now)
     except (DatabaseError, InterfaceError, ProviderConfig.DoesNotExist) as error:
         if not isinstance(error.__cause__, QueryCanceled):
-            return [_describe_database(is_up=False)], set()
+            return describe_silence()
         is_complete = False
     complete = _gauge("facts_complete", "0 when the database was too slow, and facts are left out.", is_complete)
     return [_describe_database(is_up=True), complete, *facts], shown
+
+
+def describe_silence() -> tuple[list[Metric], set[str]]:
+    """As above, of a database that does not answer."""
+    return [_describe_database(is_up=False)], set()
 
 
 def _describe_database(*, is_up: bool) -> Metric:

@@ -1,37 +1,51 @@
+import socket
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import connection, transaction
 from django.db.migrations.recorder import MigrationRecorder
+from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
 from calls.metrics import counting, facts
+from calls.metrics.exposition import write_metrics
 from calls.models import ProviderConfig
 from calls.tests.factories import CallAttemptFactory
 from campaigns.models import Campaign, CampaignStatus
 from campaigns.tests.factories import CampaignFactory
 from contacts.models import Contact, ContactState
 from contacts.tests.factories import ContactFactory
+from surveycalls import probes
 
 TOKEN = "the-token-of-prometheus"
 
 
+def read_samples(text):
+    families = text_string_to_metric_families(text)
+    return {(sample.name, tuple(sorted(sample.labels.items()))): sample.value for f in families for sample in f.samples}
+
+
 @pytest.fixture
-def scrape(client, settings, db):
+def scrape(db):
+    return lambda: read_samples(write_metrics().decode())
+
+
+@pytest.fixture
+def scrape_site(client, settings, transactional_db):
+    """As Prometheus does: the site asks over a connection of its own, and so sees only what is committed."""
     settings.METRICS_TOKEN = TOKEN
 
     def get():
         response = client.get("/metrics", headers={"authorization": f"Bearer {TOKEN}"})
         assert response.status_code == 200
-        families = text_string_to_metric_families(response.text)
-        return {
-            (sample.name, tuple(sorted(sample.labels.items()))): sample.value for f in families for sample in f.samples
-        }
+        return read_samples(response.text)
 
     return get
 
@@ -45,15 +59,31 @@ def show_a_scheduler(seconds=60):
     ProviderConfig.objects.update(scheduler_seen_at=now, scheduler_expected_by=now + timedelta(seconds=seconds))
 
 
-@contextmanager
-def broken_database(monkeypatch):
-    def fail(*_arguments, **_names):
-        raise OperationalError('connection to server at "10.9.8.7", user "postgres" failed')
+@pytest.fixture
+def silent_database(transactional_db, monkeypatch):
+    """As one that is frozen: it lets everybody in and says nothing. This thread's connection is to the real one."""
+    connection.ensure_connection()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(20)
+        lead_elsewhere(monkeypatch, listener.getsockname()[1])
+        yield listener
+        monkeypatch.undo()
 
-    with monkeypatch.context() as patched:
-        patched.setattr(connection, "cursor", fail)
-        patched.setattr(facts.transaction, "atomic", fail)
+
+@pytest.fixture
+def no_database(transactional_db, monkeypatch):
+    connection.ensure_connection()
+    with socket.socket() as bound:  # but it does not listen
+        bound.bind(("127.0.0.1", 0))
+        lead_elsewhere(monkeypatch, bound.getsockname()[1])
         yield
+        monkeypatch.undo()
+
+
+def lead_elsewhere(monkeypatch, port):
+    options = connection.settings_dict["OPTIONS"] | {"connect_timeout": 3}
+    for name, value in {"HOST": "127.0.0.1", "PORT": port, "OPTIONS": options}.items():
+        monkeypatch.setitem(connection.settings_dict, name, value)
 
 
 def test_healthz_asks_nobody(client):
@@ -61,13 +91,13 @@ def test_healthz_asks_nobody(client):
     assert (response.status_code, response.text) == (200, "The process answers.\n")
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)
 def test_readyz_is_content_with_a_database_and_a_live_scheduler(client):
     show_a_scheduler()
     assert client.get("/readyz").status_code == 200
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("seconds", [None, -1])
 def test_readyz_says_that_no_scheduler_lives(client, seconds):
     if seconds:
@@ -76,20 +106,87 @@ def test_readyz_says_that_no_scheduler_lives(client, seconds):
     assert (response.status_code, response.text) == (503, "No scheduler has given a sign of life in time.\n")
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)
 def test_readyz_says_that_migrations_are_missing(client):
     show_a_scheduler()
-    MigrationRecorder.Migration.objects.filter(app="calls").latest("id").delete()
-    response = client.get("/readyz")
+    missing = MigrationRecorder.Migration.objects.filter(app="calls").latest("id")
+    MigrationRecorder.Migration.objects.filter(pk=missing.pk).delete()
+    try:
+        response = client.get("/readyz")
+    finally:
+        missing.save(force_insert=True)
     assert response.status_code == 503
     assert response.text == "Migrations are not applied: 1 of them. Run manage.py migrate.\n"
 
 
-@pytest.mark.django_db
-def test_readyz_says_that_the_database_is_away_and_nothing_about_it(client, monkeypatch):
-    with broken_database(monkeypatch):
-        response = client.get("/readyz")
+def test_readyz_says_that_the_database_is_away_and_nothing_about_it(client, no_database):
+    response = client.get("/readyz")
     assert (response.status_code, response.text) == (503, "The database cannot be reached.\n")
+
+
+def test_readyz_gives_up_a_frozen_database_though_its_thread_has_a_connection(client, silent_database):
+    response = client.get("/readyz")
+    assert (response.status_code, response.text) == (503, "The database cannot be reached.\n")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_probe_leaves_no_connection_of_its_own_and_that_of_its_thread_as_it_was(client):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        before = cursor.fetchone()
+        client.get("/readyz")
+        cursor.execute("SELECT pg_backend_pid()")
+        assert cursor.fetchone() == before
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> %s", before)
+        assert cursor.fetchone() == (0,)
+
+
+@contextmanager
+def somebody_who_waits_for(silent_database, path):
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(ask, path)
+        accepted, _ = silent_database.accept()
+        with accepted:
+            time.sleep(probes.PATIENCE_SECONDS)
+            yield
+            assert not waiting.done()
+
+
+def ask(path):
+    return Client().get(path, headers={"authorization": f"Bearer {TOKEN}"})
+
+
+def test_while_one_waits_for_a_frozen_database_readyz_says_so_at_once(silent_database):
+    with somebody_who_waits_for(silent_database, "/readyz"):
+        for _ in range(3):
+            response = ask("/readyz")
+            assert (response.status_code, response.text) == (503, "The database does not answer.\n")
+
+
+def test_while_one_waits_for_a_frozen_database_other_scrapes_say_that_it_is_down(silent_database, settings):
+    settings.METRICS_TOKEN = TOKEN
+    with somebody_who_waits_for(silent_database, "/metrics"):
+        samples = read_samples(ask("/metrics").text)
+    assert value(samples, "database_up") == 0
+    assert value(samples, "calls_started_total") is not None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_that_come_at_once_are_both_answered(client):
+    show_a_scheduler()
+    with ThreadPoolExecutor(1) as pool:
+        with probes._readiness_turn.take():
+            other = pool.submit(ask, "/readyz")
+            time.sleep(0.1)
+        assert other.result().status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_scrape_that_takes_its_time_does_not_deny_readiness(client):
+    show_a_scheduler()
+    with probes._scrape_turn.take():
+        time.sleep(probes.PATIENCE_SECONDS)
+        assert client.get("/readyz").status_code == 200
 
 
 @pytest.mark.parametrize("path, status", [("/healthz", 200), ("/metrics", 403), ("/admin/", 400)])
@@ -101,7 +198,15 @@ def test_probes_come_over_http_with_any_host_and_other_pages_do_not(client, sett
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
 def test_probes_are_only_read(client, path):
-    assert client.post(path).status_code == 405
+    response = client.post(path)
+    assert (response.status_code, response.text) == (405, "Only GET and HEAD are answered here.\n")
+
+
+def test_a_head_has_no_body_and_the_headers_of_a_get():
+    get, head = (probes.answer_probe(getattr(RequestFactory(), method)("/healthz")) for method in ("get", "head"))
+    assert head.content == b""
+    assert head.headers == get.headers
+    assert int(head["Content-Length"]) == len(get.content)
 
 
 @pytest.mark.parametrize("path", ["/healthz/", "/metricsx", "/readyz/x"])
@@ -119,6 +224,13 @@ def test_metrics_are_refused_to_everybody_without_a_token_in_the_settings(client
 def test_metrics_are_refused_without_the_token(client, settings, sent):
     settings.METRICS_TOKEN = TOKEN
     assert client.get("/metrics", headers={"authorization": sent}).status_code == 401
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+@pytest.mark.django_db(transaction=True)
+def test_metrics_are_shown_to_who_has_the_token_however_the_scheme_is_written(client, settings, scheme):
+    settings.METRICS_TOKEN = TOKEN
+    assert client.get("/metrics", headers={"authorization": f"{scheme} {TOKEN}"}).status_code == 200
 
 
 def test_a_scrape_shows_lines_campaigns_and_who_is_due(scrape):
@@ -215,14 +327,14 @@ def contacts_that_cannot_be_read(monkeypatch):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_database_that_is_too_slow_is_up_and_shows_what_it_has_answered(scrape, monkeypatch):
+def test_a_database_that_is_too_slow_is_up_and_shows_what_it_has_answered(scrape_site, monkeypatch):
     show_a_scheduler()
     campaign = CampaignFactory(status=CampaignStatus.RUNNING)
     ContactFactory(campaign=campaign)
     counting.attempts_ended.labels(str(campaign.pk), "busy").inc()
-    complete = scrape()
+    complete = scrape_site()
     with contacts_that_cannot_be_read(monkeypatch):
-        samples = scrape()
+        samples = scrape_site()
     assert (value(complete, "database_up"), value(complete, "facts_complete")) == (1, 1)
     assert (value(samples, "database_up"), value(samples, "facts_complete")) == (1, 0)
     assert value(samples, "scheduler_alive") == 1
@@ -232,9 +344,8 @@ def test_a_database_that_is_too_slow_is_up_and_shows_what_it_has_answered(scrape
     assert set(samples) < set(complete)
 
 
-def test_without_the_database_a_scrape_says_so_and_shows_what_was_counted(scrape, monkeypatch):
-    with broken_database(monkeypatch):
-        samples = scrape()
+def test_without_the_database_a_scrape_says_so_and_shows_what_was_counted(no_database, scrape_site):
+    samples = scrape_site()
     assert value(samples, "database_up") == 0
     assert value(samples, "facts_complete") is None
     assert value(samples, "calls_started_total") is not None
