@@ -7,6 +7,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+import requests
 from django.db import connection, transaction
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client, RequestFactory
@@ -14,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
+from calls.demo.processes import ChildProcesses
 from calls.metrics import counting, facts
 from calls.metrics.exposition import write_metrics
 from calls.models import ProviderConfig
@@ -23,6 +25,7 @@ from campaigns.tests.factories import CampaignFactory
 from contacts.models import Contact, ContactState
 from contacts.tests.factories import ContactFactory
 from surveycalls import probes
+from surveycalls.tests.processes import ROOT
 
 TOKEN = "the-token-of-prometheus"
 
@@ -350,3 +353,19 @@ def test_without_the_database_a_scrape_says_so_and_shows_what_was_counted(no_dat
     assert value(samples, "facts_complete") is None
     assert value(samples, "calls_started_total") is not None
     assert value(samples, "calls_allowed") is None
+
+
+def test_the_exporter_answers_for_its_health_while_readiness_waits_for_a_frozen_database(tmp_path):
+    with ChildProcesses(tmp_path) as children, socket.create_server(("127.0.0.1", 0)) as frozen:
+        frozen.settimeout(20)
+        url = f"postgres://postgres@127.0.0.1:{frozen.getsockname()[1]}/surveycalls"
+        manage = [str(ROOT / "manage.py"), "serve_metrics", "--port=0"]
+        exporter = children.start("exporter", manage, {"DATABASE_URL": url})
+        site = f"http://127.0.0.1:{children.wait_for_line(exporter, 'listening on 127.0.0.1 ')}"
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(requests.get, f"{site}/readyz", timeout=20)
+            accepted, _ = frozen.accept()
+            with accepted:
+                assert requests.get(f"{site}/healthz", timeout=3).status_code == 200
+                assert not waiting.done()
+            assert waiting.result().status_code == 503

@@ -2,6 +2,7 @@ import signal
 import socket
 import sys
 from argparse import ArgumentParser
+from socketserver import ThreadingMixIn
 from typing import Any, Never
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -11,13 +12,17 @@ from surveycalls.probes import answer_probes_alone
 
 
 class Handler(WSGIRequestHandler):
-    timeout = 5  # one request at a time: a client that says nothing may not keep the next one out
+    timeout = 5  # a client that says nothing may not keep its thread
 
     def log_message(self, *arguments: Any) -> None:
         """Nothing: a line for each scrape says nothing."""
 
 
-class Server(WSGIServer):
+class Server(ThreadingMixIn, WSGIServer):
+    """Each request has a thread of its own: health does not wait for a database that is silent."""
+
+    daemon_threads = True
+
     def server_bind(self) -> None:
         # Not the library's: it looks its own name up, which may take as long as a name server is away.
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
