@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 from django.db.models import Count, Q
 from prometheus_client.core import GaugeMetricFamily, Metric
 from psycopg2.errors import QueryCanceled
@@ -36,7 +36,8 @@ _OVER = [CampaignStatus.COMPLETED, CampaignStatus.CANCELLED]
 def collect_facts() -> tuple[list[Metric], set[str]]:
     """The metrics, and the ids of the campaigns that are to be shown; without the database hardly anything.
 
-    A database that is too slow is not one that is away: what it has answered until then is shown.
+    A database that is too slow, or whose migrations are not applied, is not one that is away: what it has answered
+    until then is shown.
     """
     facts: list[Metric] = []
     shown: set[str] = set()
@@ -52,10 +53,14 @@ def collect_facts() -> tuple[list[Metric], set[str]]:
             facts.append(_describe_open_calls())
             facts += _describe_due(now)
     except (DatabaseError, InterfaceError, ProviderConfig.DoesNotExist) as error:
-        if not isinstance(error.__cause__, QueryCanceled):
+        if isinstance(error, (OperationalError, InterfaceError)) and not isinstance(error.__cause__, QueryCanceled):
             return describe_silence()
         is_complete = False
-    complete = _gauge("facts_complete", "0 when the database was too slow, and facts are left out.", is_complete)
+    complete = _gauge(
+        "facts_complete",
+        "0 when facts are left out, because the database was too slow or migrations are not applied.",
+        is_complete,
+    )
     return [_describe_database(is_up=True), complete, *facts], shown
 
 

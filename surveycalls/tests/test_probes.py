@@ -347,6 +347,15 @@ def test_a_database_that_is_too_slow_is_up_and_shows_what_it_has_answered(scrape
     assert set(samples) < set(complete)
 
 
+@pytest.mark.django_db
+def test_a_database_whose_migrations_are_not_applied_is_up_and_facts_are_left_out(scrape):
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE calls_providerconfig DROP COLUMN scheduler_expected_by")
+    samples = scrape()
+    assert (value(samples, "database_up"), value(samples, "facts_complete")) == (1, 0)
+    assert value(samples, "calls_started_total") is not None
+
+
 def test_without_the_database_a_scrape_says_so_and_shows_what_was_counted(no_database, scrape_site):
     samples = scrape_site()
     assert value(samples, "database_up") == 0
