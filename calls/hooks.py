@@ -1,7 +1,8 @@
 """Tells receivers of `calls.signals` what happened, so that none of them can hurt a call.
 
 They run in a thread of their own, behind a queue that is bounded. A receiver that raises is logged. One that hangs
-holds up the receivers of its process and nobody else: when the queue is full, news is dropped and counted.
+holds up the receivers of its process and nobody else: when the queue is full, or the process ends, news is dropped
+and counted.
 """
 
 import os
@@ -74,7 +75,7 @@ class Messenger:
         try:
             self._news.put_nowait((signal, facts))
         except queue.Full:
-            counting.count_dropped_hook()
+            counting.count_dropped_hooks(1)
             if time.monotonic() >= self._warn_at:
                 self._warn_at = time.monotonic() + WARN_EVERY_SECONDS
                 log.warning("hooks.dropped", waiting=self._news.maxsize)
@@ -86,6 +87,13 @@ class Messenger:
             time.sleep(0.01)
         return not self._news.unfinished_tasks
 
+    def end(self, seconds: float = DRAIN_SECONDS) -> None:
+        """Drain for the last time: what is left is lost with the process, the news that hangs included."""
+        if not self.drain(seconds):
+            left = self._news.unfinished_tasks
+            counting.count_dropped_hooks(left)
+            log.warning("hooks.undelivered", left=left)
+
     def _start(self) -> None:
         with self._starting:
             if self._thread is None:
@@ -93,7 +101,7 @@ class Messenger:
                 self._thread = threading.Thread(target=self._run, name="hooks", daemon=True)
                 self._thread.start()
                 # Unlike atexit's, it is also called where multiprocessing ends a worker of the cluster.
-                Finalize(None, self.drain, exitpriority=0)
+                Finalize(None, self.end, exitpriority=0)
 
     def _run(self) -> None:
         while True:

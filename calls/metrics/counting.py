@@ -92,7 +92,7 @@ claim_seconds = Histogram(
     registry=None,
 )
 hooks_dropped = Counter(
-    "surveycalls_hooks_dropped", "Signals that no receiver got, because receivers are too slow.", registry=None
+    "surveycalls_hooks_dropped", "Signals that did not get to all receivers, because some are too slow.", registry=None
 )
 hooks_failed = Counter("surveycalls_hooks_failed", "Receivers of signals that raised an error.", registry=None)
 
@@ -189,9 +189,9 @@ def _count_correction(campaign: str) -> None:
         attempts_corrected.labels(campaign).inc()
 
 
-def count_dropped_hook() -> None:
+def count_dropped_hooks(number: int) -> None:
     with _harmless():
-        hooks_dropped.inc()
+        hooks_dropped.inc(number)
 
 
 def count_failed_hook() -> None:

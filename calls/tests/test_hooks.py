@@ -162,8 +162,25 @@ def test_a_process_that_ends_lets_its_receivers_hear_what_waits(how):
     assert output.stdout.count("heard") == (4 if how == "fork" else 3), output.stderr
 
 
-def test_a_process_ends_though_a_receiver_hangs():
-    assert run_to_the_end("60", "alone").returncode == 0
+def test_a_process_ends_though_a_receiver_hangs_and_says_how_much_was_left():
+    output = run_to_the_end("60", "alone")
+    assert output.returncode == 0
+    (line,) = [line for line in output.stderr.splitlines() if "hooks.undelivered" in line]
+    assert "left=3" in line
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_left_at_the_end_is_counted(messenger, listen):
+    go_on, before = threading.Event(), value_of(counting.hooks_dropped)
+    listen(signals.attempt_ended, lambda **_: go_on.wait(20))
+    for _ in range(2):
+        end(make_attempt())
+    messenger.end(0.05)
+    assert value_of(counting.hooks_dropped) - before == 2
+    go_on.set()
+    assert messenger.drain()
+    messenger.end()
+    assert value_of(counting.hooks_dropped) - before == 2
 
 
 def run_to_the_end(*arguments):
