@@ -5,10 +5,12 @@ holds up the receivers of its process and nobody else: when the queue is full, o
 and counted.
 """
 
+import logging
 import os
 import queue
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from multiprocessing.util import Finalize
 from typing import Any
@@ -27,6 +29,10 @@ log = structlog.get_logger(__name__)
 WAITING = 1000
 DRAIN_SECONDS = 2.0
 WARN_EVERY_SECONDS = 60.0
+THREAD_NAME = "hooks"
+
+# Django logs each failure of a receiver with its traceback; here that is done below.
+logging.getLogger("django.dispatch").addFilter(lambda record: record.threadName != THREAD_NAME)
 
 
 def announce_claimed(attempt: CallAttempt) -> None:
@@ -68,6 +74,7 @@ class Messenger:
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._warn_at = 0.0
+        self._trace_at: dict[str, float] = {}
 
     def tell(self, signal: Signal, facts: dict[str, Any]) -> None:
         """Never waits."""
@@ -98,7 +105,7 @@ class Messenger:
         with self._starting:
             if self._thread is None:
                 # A daemon: a receiver that hangs must not keep the process from ending.
-                self._thread = threading.Thread(target=self._run, name="hooks", daemon=True)
+                self._thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
                 self._thread.start()
                 # Unlike atexit's, it is also called where multiprocessing ends a worker of the cluster.
                 Finalize(None, self.end, exitpriority=0)
@@ -107,22 +114,31 @@ class Messenger:
         while True:
             signal, facts = self._news.get()
             try:
-                _send(signal, facts)
-            except BaseException:
+                self._send(signal, facts)
+            except BaseException:  # also Django's own, of a receiver that fails and has no name, such as a partial
+                counting.count_failed_hook()
                 log.exception("hooks.failed")
             finally:
                 self._news.task_done()
 
+    def _send(self, signal: Signal, facts: dict[str, Any]) -> None:
+        close_old_connections()
+        try:
+            for receiver, answer in signal.send_robust(sender=CallAttempt, **facts):
+                if isinstance(answer, Exception):
+                    self._report_failure(receiver, answer)
+        finally:
+            # Whatever a receiver has left open, a transaction or a lock, ends here.
+            connections.close_all()
 
-def _send(signal: Signal, facts: dict[str, Any]) -> None:
-    close_old_connections()
-    try:
-        for _, answer in signal.send_robust(sender=CallAttempt, **facts):  # it logs what was raised
-            if isinstance(answer, Exception):
-                counting.count_failed_hook()
-    finally:
-        # Whatever a receiver has left open, a transaction or a lock, ends here.
-        connections.close_all()
+    def _report_failure(self, receiver: Callable[..., Any], error: Exception) -> None:
+        """A line each; the traceback of a receiver's errors once in a while."""
+        counting.count_failed_hook()
+        name = f"{receiver.__module__}.{receiver.__qualname__}"
+        traced = error if time.monotonic() >= self._trace_at.get(name, 0.0) else None
+        if traced:
+            self._trace_at[name] = time.monotonic() + WARN_EVERY_SECONDS
+        log.error("hooks.failed", receiver=name, error=f"{type(error).__name__}: {error}", exc_info=traced)
 
 
 _messenger = Messenger()

@@ -2,6 +2,7 @@ import re
 import subprocess
 import sys
 import threading
+from functools import partial
 
 import pytest
 from django.db import transaction
@@ -14,7 +15,7 @@ from calls.tests.conftest import NOON
 from calls.tests.test_counting import end, hear_the_end_of_the_script, make_attempt, value_of
 from contacts.models import CallOutcome, Contact
 from contacts.tests.factories import ContactFactory
-from surveycalls.tests.processes import ROOT, make_environment
+from surveycalls.tests.processes import ROOT, make_environment, run_python
 
 
 @pytest.fixture
@@ -109,6 +110,39 @@ def test_a_receiver_that_fails_keeps_nobody_from_hearing_the_next_news(messenger
         end(make_attempt())
     assert messenger.drain()
     assert len(heard) == 2
+
+
+FAIL_TWICE = """
+import django
+django.setup()
+from calls import hooks
+from django.dispatch import Signal
+signal = Signal()
+class Crm:
+    def tell(self, **_):
+        raise ValueError("crm is away")
+crm = Crm()
+signal.connect(crm.tell)
+for _ in range(2):
+    hooks._messenger.tell(signal, {})
+"""
+
+
+def test_a_receiver_that_fails_is_named_in_a_line_each_time_and_traced_once():
+    lines = run_python(FAIL_TWICE, DJANGO_SETTINGS_MODULE="surveycalls.settings").stderr.splitlines()
+    failures = [line for line in lines if "hooks.failed" in line]
+    assert len(failures) == 2
+    assert all("receiver=__main__.Crm.tell" in line and "ValueError: crm is away" in line for line in failures)
+    assert len([line for line in lines if line.startswith("Traceback")]) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_receiver_without_a_name_of_its_own_is_counted_like_any_other(messenger, listen):
+    before = value_of(counting.hooks_failed)
+    listen(signals.attempt_ended, partial(int, "no number"))
+    end(make_attempt())
+    assert messenger.drain()
+    assert value_of(counting.hooks_failed) - before == 1
 
 
 @pytest.mark.django_db(transaction=True)
