@@ -15,7 +15,7 @@ from calls.tests.conftest import NOON
 from calls.tests.test_counting import end, hear_the_end_of_the_script, make_attempt, value_of
 from contacts.models import CallOutcome, Contact
 from contacts.tests.factories import ContactFactory
-from surveycalls.tests.processes import ROOT, make_environment, run_python
+from surveycalls.tests.processes import ROOT, make_environment, run_manage, run_python
 
 
 @pytest.fixture
@@ -228,13 +228,29 @@ def run_to_the_end(*arguments):
     )
 
 
+def read_examples():
+    """The files in the documentation by their path below the app's directory."""
+    examples = re.findall(r"```python\n(# /srv/crm/(\S+\.py).*?)```", (ROOT / "docs/hooks.md").read_text(), re.DOTALL)
+    return {path: code for code, path in examples}
+
+
+def test_the_app_in_the_documentation_is_installed_by_its_settings(tmp_path):
+    for path, code in read_examples().items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(code)
+    (tmp_path / "crm/__init__.py").touch()
+    show = "from calls.signals import attempt_ended; print(attempt_ended.receivers)"
+    environment = {"DJANGO_SETTINGS_MODULE": "crm_settings", "PYTHONPATH": tmp_path}
+    output = run_manage("shell", "--no-imports", f"--command={show}", **environment)
+    assert "tell_crm" in output.stdout, output.stderr
+
+
 @pytest.mark.django_db(transaction=True)
 def test_the_example_in_the_documentation_works(messenger, monkeypatch):
-    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/hooks.md").read_text(), re.DOTALL)
     posted = []
     monkeypatch.setattr("requests.post", lambda url, **arguments: posted.append((url, arguments)))
     names = {"__name__": "crm.receivers"}
-    exec(example, names)
+    exec(read_examples()["crm/receivers.py"], names)
     attempt = make_attempt()
     try:
         end(attempt)
