@@ -85,7 +85,7 @@ def _crash_database(world: World, seconds: float) -> float:
     schedulers = _start(world, 2, seconds)
     time.sleep(seconds / 2)
     before = datetime.now(UTC)
-    world.postgres.stop("immediate")
+    world.postgres.crash()
     world.postgres.start()
     back = datetime.now(UTC)
     time.sleep(seconds / 2 + WINDOW_SECONDS)

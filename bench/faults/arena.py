@@ -71,6 +71,7 @@ class Arena:
         self._start_numbers = itertools.count(1)
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._agenda_numbers = itertools.count()
+        self._timers: list[threading.Timer] = []
         self._crowd: list[Any] = []
         self._is_database_down = False
         self._database_lock = threading.Lock()
@@ -94,6 +95,7 @@ class Arena:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        self._cancel_timers()  # one of them might start the database again
         self._wake_all()
         self._disperse_crowd()
         self.world.__exit__(*exc_info)
@@ -134,6 +136,7 @@ class Arena:
     def begin(self) -> None:
         """A run; nothing is left to be done of one that was broken off."""
         self._agenda.clear()
+        self._cancel_timers()
         self._blows.clear()
         self.quieten()
         for name, child in self._children.items():
@@ -202,7 +205,7 @@ class Arena:
         if not self._is_database_down:
             self._blows.append(self.now())
             self._is_database_down = True
-            self.world.postgres.stop("immediate")
+            self.world.postgres.crash()
             self._do_beside(seconds, self._start_database)
 
     def terminate_backends(self, chosen: Sequence[bool]) -> None:
@@ -259,8 +262,15 @@ class Arena:
     def _do_beside(self, seconds: float, deed: Callable[[], None]) -> None:
         """In a thread: whoever works through the agenda may be waiting for what the deed brings back."""
         timer = threading.Timer(seconds, deed)
+        self._timers.append(timer)
         timer.start()
         self.do_in(seconds, timer.join)
+
+    def _cancel_timers(self) -> None:
+        while self._timers:
+            timer = self._timers.pop()
+            timer.cancel()
+            timer.join()
 
     def _start(self, name: str) -> None:
         label = f"{name}.{next(self._start_numbers)}"
