@@ -1,7 +1,7 @@
-"""python -m bench: measures, prints a table, and as the last line one JSON object.
+"""make bench: measures, prints a table, and as the last line one JSON object.
 
 Ends with 0 when everything was measured, goals missed or not (the table marks those), and with 1 when a family
-broke off.
+broke off. Interrupted, it prints what it has measured, and ends with 130.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from rich.console import Console
 
 from bench.families import UnknownFamily, choose_families, measure_families, module_of
 from bench.figures import Figure
+from bench.interruption import Interrupted, end_at_signals
 from bench.peers import PEERS_PYTHON
 from bench.report import as_json, print_figures, write_page
 from bench.results import Result, describe_machine, keep_results
@@ -34,25 +35,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UnknownFamily as error:
         print(error, file=sys.stderr)
         return 2
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if not families:
+        print("--without leaves out everything that --only names: nothing is left to measure.", file=sys.stderr)
+        return 2
+    end_at_signals()
     console = Console()
     figures: list[Figure] = []
     unmeasured = list(families)
-    for _, of_module in groupby(families, key=module_of):
-        names = list(of_module)
-        console.rule(", ".join(names))
-        began = time.monotonic()
-        for family, measured in _measure_apart(names, options.scale):
-            console.print(f"{family}: {time.monotonic() - began:.0f} s since the beginning of its module", style="dim")
+    interrupted: Interrupted | None = None
+    try:
+        for family, measured in _measure(families, options.scale, console):
             unmeasured.remove(family)
             figures += measured
             if options.write:
                 write_docs(measured, scale=options.scale, docs=DOCS)
+    except Interrupted as exc:
+        interrupted = exc
     print_figures(figures, console)
     if unmeasured:
-        console.print(f"Broke off: {', '.join(unmeasured)}", style="bold red")
+        console.print(f"{'Interrupted' if interrupted else 'Broke off'}: {', '.join(unmeasured)}", style="bold red")
     print(as_json(figures))
-    return 1 if unmeasured else 0
+    return interrupted.code if interrupted else int(bool(unmeasured))
+
+
+def _measure(families: Sequence[str], scale: float, console: Console) -> Iterator[tuple[str, list[Figure]]]:
+    """Each that did not break off, with its figures."""
+    for _, of_module in groupby(families, key=module_of):
+        names = list(of_module)
+        console.rule(", ".join(names))
+        began = time.monotonic()
+        for family, measured in _measure_apart(names, scale):
+            console.print(f"{family}: {time.monotonic() - began:.0f} s since the beginning of its module", style="dim")
+            yield family, measured
 
 
 def write_docs(figures: Sequence[Figure], *, scale: float, docs: Path) -> None:
@@ -74,7 +88,10 @@ def _measure_apart(families: Sequence[str], scale: float) -> Iterator[tuple[str,
     spawn = multiprocessing.get_context("spawn")
     receiver, sender = spawn.Pipe(duplex=False)
     process = spawn.Process(target=measure_families, args=(families, scale, sender))
+    # A Ctrl-C is for the whole group of processes. This one hears of it from us; twice would disturb its clearing up.
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     process.start()
+    signal.signal(signal.SIGINT, handler)
     sender.close()  # so that the end of the process is the end of what can be received
     try:
         while True:
@@ -87,7 +104,7 @@ def _measure_apart(families: Sequence[str], scale: float) -> Iterator[tuple[str,
 
 
 def _read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure how fast surveycalls is, as ratios.")
+    parser = argparse.ArgumentParser(prog="make bench", description="Measure how fast surveycalls is, as ratios.")
     parser.add_argument(
         "--only",
         metavar="NAME",
@@ -98,7 +115,12 @@ def _read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--without", metavar="NAME", nargs="+", default=[], help="the same, to be left out (memory_soak)"
     )
-    parser.add_argument("--scale", type=float, default=1, help="part of the real sizes, such as 0.01 (default: 1)")
+    parser.add_argument(
+        "--scale",
+        type=float,
+        default=1,
+        help="part of the real sizes and durations, such as 0.01 (default: 1); none gets too small to be measured",
+    )
     parser.add_argument("--write", action="store_true", help="keep the figures, and write docs/performance.md")
     options = parser.parse_args(arguments)
     if not 0 < options.scale <= 1:

@@ -1,6 +1,6 @@
 """What one call costs the database, and how many of them this machine's disk could commit.
 
-    python -m bench.cost --contacts 1000
+    make cost ARGS="--contacts 1000"
 
 Runs a campaign with the whole product over a PostgreSQL of its own, which logs every statement, and divides by the
 calls. The last line is one JSON object.
@@ -11,13 +11,13 @@ import json
 import os
 import re
 import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from bench.interruption import end_at_signals
 from bench.postgres import BINARIES
 from bench.world import DATABASE, SHORT_CALLS, World
 
@@ -177,14 +177,16 @@ def say(text: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.cost", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="make cost", description=__doc__.splitlines()[0])
     parser.add_argument("--contacts", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    try:
-        figures = measure(options.contacts, options.seed)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    if options.contacts < 1:
+        parser.error("--contacts must be at least 1")
+    if options.seed < 0:
+        parser.error("--seed must not be negative")
+    end_at_signals()
+    figures = measure(options.contacts, options.seed)
     for name, value in figures.items():
         say(f"{name.replace('_', ' ')}: {value}")
     print(json.dumps(figures), flush=True)

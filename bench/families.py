@@ -1,10 +1,10 @@
 """Every family of benchmarks by name, and where it is; imported only when it is measured."""
 
-import signal
-import sys
 from collections.abc import Collection, Iterable, Sequence
 from importlib import import_module
 from multiprocessing.connection import Connection
+
+from bench.interruption import end_at_signals
 
 # Each function takes what its module's set_up() has opened, and the scale of the sizes (1 is the real one), and yields
 # figures whose names begin with the family's. In this order, because the later ones of a module leave more behind.
@@ -56,7 +56,7 @@ def module_of(family: str) -> str:
 
 def measure_families(families: Sequence[str], scale: float, results: Connection) -> None:
     """Those of one module, on what it sets up once; sends the name and figures of each as it has them."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an end that leaves nothing running
+    end_at_signals(word="")  # whoever started us says it
     module = import_module(f"bench.{module_of(families[0])}")
     with module.set_up() as ground:
         for family in families:

@@ -1,6 +1,6 @@
 """Two hosts over one database: one after the other is cut off from the database, from the provider, and from both.
 
-    python -m bench.hosts --seconds 120 --seed 1
+    make hosts ARGS="--seconds 120 --seed 1"
 
 Each host is a network namespace with a run_scheduler, the second one with a qcluster beside it; the database, the
 provider and the web server are here. Nothing is refused: packets vanish. The suite of faults' judge judges the calls.
@@ -11,6 +11,7 @@ namespaces for us.
 import argparse
 import contextlib
 import json
+import math
 import os
 import shutil
 import signal
@@ -28,6 +29,7 @@ from urllib.parse import quote
 from bench.faults.evidence import OperatorLog, Terms, read_evidence
 from bench.faults.judge import Verdict, judge
 from bench.faults.plan import CampaignPlan, ContactPlan, Plan
+from bench.interruption import end_at_signals
 from bench.netns import HostNetwork, NotPermitted
 from bench.world import DATABASE, ROOT, SHORT_CALLS, World
 from calls.demo.processes import Child
@@ -336,7 +338,7 @@ def say(text: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.hosts", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="make hosts", description=__doc__.splitlines()[0])
     parser.add_argument(
         "--seconds", type=float, default=120, help="from the first cut to the last return, over all scenes"
     )
@@ -347,10 +349,14 @@ def main() -> None:
     )
     parser.add_argument("--silence", type=float, help="our time-outs, but of so many seconds instead of ten")
     options = parser.parse_args()
+    if not 0 < options.seconds < math.inf:
+        parser.error("--seconds must be above 0")
+    if options.silence is not None and not 0.001 <= options.silence < math.inf:
+        parser.error("--silence must be at least 0.001")
+    if options.seed < 0:
+        parser.error("--seed must not be negative")
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "surveycalls.settings")
-    # So that everything is removed: a signal would otherwise end us on the spot.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: sys.exit(130))
+    end_at_signals()
     try:
         time_outs = DEFAULT_TIME_OUTS if options.default_time_outs else _shorten_time_outs(options.silence)
         figures = run(seconds=options.seconds, seed=options.seed, time_outs=time_outs, scenes=options.scenes)

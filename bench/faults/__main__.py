@@ -16,6 +16,7 @@ from bench.faults.arena import Arena
 from bench.faults.judge import judge
 from bench.faults.plan import make_plan
 from bench.faults.violations import Kind
+from bench.interruption import Interrupted, end_at_signals
 from bench.postgres import BINARIES
 from bench.world import DATABASE, ROOT
 
@@ -33,21 +34,34 @@ TABLES = (
 
 def main() -> int:
     options = _read_options()
-    results = []
-    with Arena(options.directory / "arena") as arena:
-        for number, seed in enumerate(options.seeds, start=1):
-            result = _run(arena, seed, options.directory)
-            results.append(result)
-            _show(result, number, len(options.seeds))
-            if options.stop_at.intersection(violation.kind for violation in result["violations"]):
-                break
-            if options.stop and not result["clean"]:
-                break
-        traps = count_traps(arena.traps_set, arena.traps_sprung)
+    end_at_signals()
+    results: list[dict[str, Any]] = []
+    interrupted: Interrupted | None = None
+    arena = Arena(options.directory / "arena")
+    try:
+        with arena:
+            _run_all(arena, options, results)
+    except Interrupted as exc:
+        interrupted = exc
+    traps = count_traps(arena.traps_set, arena.traps_sprung)
     if traps["unreachable"]:
         print(f"  no process ever came by, so nothing was tried there: {', '.join(traps['unreachable'])}")
-    print(json.dumps(sum_up(results) | {"traps": traps}))
+    print(json.dumps(sum_up(results) | {"traps": traps, "interrupted": interrupted is not None}))
+    if interrupted:
+        return interrupted.code
     return 0 if all(result["clean"] for result in results) and not traps["unreachable"] else 1
+
+
+def _run_all(arena: Arena, options: argparse.Namespace, results: list[dict[str, Any]]) -> None:
+    """Adds to the results as it has them, because an interruption leaves those of the runs that were over."""
+    for number, seed in enumerate(options.seeds, start=1):
+        result = _run(arena, seed, options.directory)
+        results.append(result)
+        _show(result, number, len(options.seeds))
+        if options.stop_at.intersection(violation.kind for violation in result["violations"]):
+            return
+        if options.stop and not result["clean"]:
+            return
 
 
 def count_traps(set_: Counter[str], sprung: Counter[str]) -> dict[str, Any]:
@@ -71,6 +85,10 @@ def _read_options() -> argparse.Namespace:
     )
     parser.add_argument("--directory", type=Path, default=DIRECTORY, help="for logs and evidence")
     options = parser.parse_args()
+    if options.runs < 1:
+        parser.error("--runs must be at least 1")
+    if min(options.seed) < 0:
+        parser.error("--seed must not be negative")
     options.stop_at = set(options.stop_at)
     first, *more = options.seed
     options.seeds = options.seed if more else range(first, first + options.runs)
@@ -138,7 +156,7 @@ def sum_up(results: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "runs": len(results),
         "clean": sum(result["clean"] for result in results),
-        "first_seed": results[0]["seed"],
+        "first_seed": results[0]["seed"] if results else None,
         "calls": sum(result["figures"].get("calls", 0) for result in results),
         "violations": dict(sorted(violations.items())),
         "lost": violations["lost"],

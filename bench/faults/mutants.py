@@ -1,6 +1,6 @@
 """The suite of faults without one of the product's guards: it has to notice, and for the right reason.
 
-    python -m bench.faults.mutants [--only NAME]
+    make faults-mutants ARGS="--only NAME"
 
 Each mutant is a copy of the repository with one guard taken out, in which the suite runs until it has found a
 violation of the kind that the guard prevents. It counts if the same plan is clean with the guard in its place. A mutant
@@ -10,7 +10,6 @@ that survives is a hole in the suite.
 import argparse
 import json
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.faults.violations import Kind
+from bench.interruption import end_at_signals
 from bench.world import ROOT
 
 ROUNDS = 2
@@ -238,8 +238,8 @@ class Control:
 
 
 def main() -> int:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options = _read_options()
+    end_at_signals()
     chosen = [mutant for mutant in MUTANTS if options.only in (None, mutant.name)]
     control = Control()
     results = {mutant.name: _try_mutant(mutant, control) for mutant in chosen}

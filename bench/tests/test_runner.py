@@ -8,9 +8,11 @@ from importlib import import_module
 import pytest
 from rich.console import Console
 
+from bench import __main__ as runner
 from bench.__main__ import main
 from bench.families import FAMILIES, UnknownFamily, choose_families
 from bench.figures import Figure, compare
+from bench.interruption import Interrupted
 from bench.report import as_json, print_figures, write_page
 from bench.results import Result, keep_results, read_results
 
@@ -102,6 +104,52 @@ def test_another_name_is_refused_with_the_list_of_all(name):
     with pytest.raises(UnknownFamily, match="claim_scale"):
         choose_families([name])
     assert main(["--only", name]) == 2
+
+
+def test_to_leave_out_what_alone_was_to_be_measured_is_refused(capsys):
+    assert main(["--only", "idle", "--without", "idle"]) == 2
+    assert "nothing is left to measure" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("module", "target", "arguments"),
+    [
+        ("bench", "bench", ["--scale", "0"]),
+        ("bench.faults", "faults", ["--runs", "0"]),
+        ("bench.faults", "faults", ["--runs", "-5"]),
+        ("bench.faults", "faults", ["--seed", "3", "-1"]),
+        ("bench.faults.mutants", "faults-mutants", ["--only", "none"]),
+        ("bench.hosts", "hosts", ["--seconds", "0"]),
+        ("bench.hosts", "hosts", ["--seconds", "inf"]),
+        ("bench.hosts", "hosts", ["--silence", "0"]),
+        ("bench.hosts", "hosts", ["--seed", "-1"]),
+        ("bench.cost", "cost", ["--contacts", "0"]),
+        ("bench.cost", "cost", ["--seed", "-1"]),
+    ],
+)
+def test_a_value_that_nothing_could_be_done_with_is_refused_at_once_by_name(
+    monkeypatch, capsys, module, target, arguments
+):
+    program = import_module(f"{module}.__main__" if module in ("bench", "bench.faults") else module)
+    monkeypatch.setattr("sys.argv", [target, *arguments])
+    with pytest.raises(SystemExit) as ended:
+        program.main()
+    assert ended.value.code == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith(f"usage: make {target} ")
+    assert f"make {target}: error: " in errors and arguments[0] in errors.splitlines()[-1]
+
+
+def test_an_interrupted_benchmark_prints_what_it_has_measured(monkeypatch, capsys):
+    def measure(families, scale):
+        yield "cps", [make_figure("cps_1.5")]
+        raise Interrupted(130)
+
+    monkeypatch.setattr(runner, "_measure_apart", measure)
+    monkeypatch.setattr(runner, "end_at_signals", lambda: None)
+    assert main(["--only", "idle", "cps"]) == 130
+    *_, said, figures = capsys.readouterr().out.splitlines()
+    assert (said, list(json.loads(figures))) == ("Interrupted: idle", ["cps_1.5"])
 
 
 @pytest.mark.parametrize("path", FAMILIES.values())

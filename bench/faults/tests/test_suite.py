@@ -11,8 +11,9 @@ from django.db import OperationalError
 
 from bench.faults import __main__ as suite
 from bench.faults import run
-from bench.faults.__main__ import OFTEN, count_traps
+from bench.faults.__main__ import OFTEN, count_traps, sum_up
 from bench.faults.history import EvidenceError
+from bench.interruption import Interrupted
 
 
 class EmptyArena:
@@ -47,6 +48,7 @@ def test_a_run_that_breaks_off_is_an_error_and_the_others_are_still_made(monkeyp
         made.append(plan.seed)
         raise error
 
+    monkeypatch.setattr(suite, "end_at_signals", lambda: None)
     monkeypatch.setattr(run, "carry_out", break_off)
     monkeypatch.setattr(sys, "argv", ["faults", "--runs", "2", "--seed", "5", "--directory", str(tmp_path)])
     assert suite.main() == 1
@@ -54,6 +56,26 @@ def test_a_run_that_breaks_off_is_an_error_and_the_others_are_still_made(monkeyp
     assert (made, arenas[0].broken_off) == ([5, 6], 2)
     assert (summary["errors"], summary["clean"], summary["failing_seeds"]) == (2, 0, [5, 6])
     assert f"{type(error).__name__}: {error}" in (tmp_path / "seed-5" / "report.txt").read_text()
+
+
+def test_an_interrupted_suite_sums_up_the_runs_that_were_over(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(suite, "Arena", EmptyArena)
+    monkeypatch.setattr(suite, "end_at_signals", lambda: None)
+
+    def run_or_end(arena, seed, directory):
+        if seed == 6:
+            raise Interrupted(130)
+        return {"seed": seed, "violations": [], "figures": {"calls": 3}, "error": "", "seconds": 1.0, "clean": True}
+
+    monkeypatch.setattr(suite, "_run", run_or_end)
+    monkeypatch.setattr(sys, "argv", ["faults", "--seed", "5", "--directory", str(tmp_path)])
+    assert suite.main() == 130
+    summary = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (summary["interrupted"], summary["runs"], summary["calls"]) == (True, 1, 3)
+
+
+def test_a_suite_that_is_interrupted_before_its_first_run_sums_up_none():
+    assert (sum_up([])["runs"], sum_up([])["first_seed"]) == (0, None)
 
 
 def test_a_point_that_is_often_set_and_never_reached_is_a_hole():
