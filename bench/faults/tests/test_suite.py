@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections import Counter
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ from django.db import OperationalError
 from bench.faults import __main__ as suite
 from bench.faults import run
 from bench.faults.__main__ import OFTEN, count_traps, sum_up
+from bench.faults.arena import Arena
 from bench.faults.history import EvidenceError
 from bench.interruption import Interrupted
 
@@ -72,6 +74,15 @@ def test_an_interrupted_suite_sums_up_the_runs_that_were_over(monkeypatch, tmp_p
     assert suite.main() == 130
     summary = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (summary["interrupted"], summary["runs"], summary["calls"]) == (True, 1, 3)
+
+
+def test_what_was_still_to_happen_beside_an_interrupted_run_does_not_happen_after_it(tmp_path):
+    arena, happened = Arena(tmp_path / "arena"), []
+    arena.world = SimpleNamespace(__exit__=lambda *_: None)
+    arena._do_beside(0.2, lambda: happened.append("the database is started"))
+    arena.__exit__()
+    time.sleep(0.4)
+    assert not happened
 
 
 def test_a_suite_that_is_interrupted_before_its_first_run_sums_up_none():
