@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 from django.db import IntegrityError, connection, transaction
 from django.db.models import ProtectedError
+from django.test.utils import CaptureQueriesContext
 
 from calls.models import CallAttempt, ProviderConfig
 from calls.states import AttemptStatus
@@ -143,6 +144,17 @@ def test_open_attempts_are_read_all_or_among_some():
         (attempt.pk, attempt.campaign_id, attempt.phone_number) for attempt in (first, second)
     ]
     assert [call.attempt for call in CallAttempt.objects.read_open([second.pk, ended.pk])] == [second.pk]
+
+
+def test_known_attempts_are_looked_up_by_their_ids_and_not_in_the_index_of_open_calls():
+    known = [CallAttemptFactory(claimed=True).pk for _ in range(3)]
+    with CaptureQueriesContext(connection) as queries:
+        CallAttempt.objects.read_open(known)
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")  # there are too few for an index to pay
+        cursor.execute(f"EXPLAIN {queries[0]['sql']}")
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+    assert "calls_callattempt_pkey" in plan and "attempt_one_open" not in plan
 
 
 # Moving on
