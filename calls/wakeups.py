@@ -45,12 +45,13 @@ def _notify(channel: str) -> None:
 
 
 class Bell:
-    """Tells the schedulers: of a bunch of news the first at once, and all others together DEBOUNCE_SECONDS later.
+    """Tells the schedulers: of a bunch of news the first at once, and all others together so many seconds later.
 
     Every NOTIFY waits for those of all other connections, so in a storm of reports it would cost as much as they do.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, debounce_seconds: float = DEBOUNCE_SECONDS) -> None:
+        self._debounce_seconds = debounce_seconds
         self._lock = threading.Lock()
         self._quiet_until = 0.0
         self._is_wanted = threading.Event()
@@ -63,7 +64,7 @@ class Bell:
                 self._is_wanted.set()
                 self._start()
                 return
-            self._quiet_until = time.monotonic() + DEBOUNCE_SECONDS
+            self._quiet_until = time.monotonic() + self._debounce_seconds
         _notify(SCHEDULERS)
 
     def ring_for_others(self) -> None:
@@ -72,7 +73,7 @@ class Bell:
             if not self._is_wanted.is_set():
                 return
             self._is_wanted.clear()  # before it rings: who comes from now on wants another
-            self._quiet_until = time.monotonic() + DEBOUNCE_SECONDS
+            self._quiet_until = time.monotonic() + self._debounce_seconds
         try:
             close_old_connections()
             _notify(SCHEDULERS)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from calls import wakeups
 from calls.models import ProviderConfig
 from calls.providers.base import PlacedCall
 from calls.scheduler import CallScheduler, CallSchedulerConfig
@@ -81,6 +82,12 @@ class InlineSenders(Executor):
         except Exception as error:
             future.set_exception(error)
         return future
+
+
+@pytest.fixture(autouse=True)
+def every_end_is_told_at_once(monkeypatch):
+    """No test waits for the thread that tells of a bunch of them, or finds it at work from the one before."""
+    monkeypatch.setattr(wakeups, "_bell", wakeups.Bell(debounce_seconds=0))
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from calls import wakeups
 from calls.admin import show_dialling
 from calls.models import CallAttempt, ProviderConfig
 from calls.tests.factories import CallAttemptFactory, ProviderConfigFactory
-from calls.wakeups import _notify
 
 ATTEMPTS = "/admin/calls/callattempt/"
 PROVIDERS = "/admin/calls/providerconfig/"
@@ -216,7 +216,7 @@ def test_schedulers_look_again_when_more_may_be_rung(admin_client, change, djang
     provider = ProviderConfigFactory()
     with django_capture_on_commit_callbacks() as callbacks:
         change(admin_client, provider)
-    assert _notify in [getattr(callback, "func", None) for callback in callbacks]
+    assert wakeups._bell.ring in callbacks
 
 
 def test_other_changes_keep_what_has_failed(admin_client):

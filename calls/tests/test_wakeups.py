@@ -51,7 +51,13 @@ def test_many_wakeups_are_one(listener):
 
 
 @pytest.fixture
-def heard():
+def bell(monkeypatch):
+    """The one of the product, which other tests do without."""
+    monkeypatch.setattr(wakeups, "_bell", wakeups.Bell())
+
+
+@pytest.fixture
+def heard(bell):
     """A function: how many times somebody called since it was asked last, waiting for the first."""
     ear = psycopg2.connect(**{**connection.get_connection_params(), "cursor_factory": None, "context": None})
     ear.autocommit = True
@@ -84,7 +90,7 @@ def run_threads(number, work):
 @pytest.fixture
 def slow(monkeypatch):
     """A bunch lasts so long that even a busy machine makes no more than one of what a test does at once."""
-    monkeypatch.setattr(wakeups, "DEBOUNCE_SECONDS", 0.5)
+    monkeypatch.setattr(wakeups, "_bell", wakeups.Bell(debounce_seconds=0.5))
 
 
 def test_of_a_bunch_the_first_calls_at_once_and_all_others_together(heard, slow):
@@ -122,7 +128,7 @@ def test_a_process_that_ends_calls_for_those_that_are_left(heard):
     assert heard() == 2
 
 
-def test_a_child_of_a_process_has_a_bell_of_its_own():
+def test_a_child_of_a_process_has_a_bell_of_its_own(bell):
     for _ in range(2):
         wake_schedulers()
     pid = os.fork()
