@@ -18,6 +18,7 @@ from bench.peers import CALLER_NUMBER, PEERS_PYTHON
 from bench.postgres import PostgresServer
 from calls.demo.processes import Child, ChildProcesses
 from calls.simulator.ledger import LedgerCall, Line, calls_from, read_ledger
+from calls.tests import phone_network
 
 ROOT = Path(__file__).resolve().parent.parent
 DATABASE = "surveycalls"
@@ -26,12 +27,7 @@ NOWHERE = "http://127.0.0.1:9"
 
 # As short as the settings allow: a call that got lost is settled within seconds.
 SHORT_CALLS = {
-    "CALL_SEND_DEADLINE_SECONDS": "2",
-    "CALL_LOOKUP_SECONDS": "1",
-    "CALL_SILENCE_SECONDS": "2",
-    "CALL_QUEUE_SECONDS": "1",
-    "CALL_RING_TIMEOUT_SECONDS": "5",
-    "CALL_TIME_LIMIT_SECONDS": "2",
+    **phone_network.SHORT_CALLS,
     "TWILIO_CONNECT_TIMEOUT_SECONDS": "1",
     "TWILIO_READ_TIMEOUT_SECONDS": "2",
 }
