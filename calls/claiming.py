@@ -6,20 +6,17 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
-from django.conf import settings
 from django.db import transaction
-from django.db.models import F
 
 from calls import breaker, pacing
 from calls.clock import Clock
-from calls.lanes import Openings, find_next_change, longest_way
+from calls.lanes import Openings, find_next_change
 from calls.metrics import counting
 from calls.models import CallAttempt, ProviderConfig
+from calls.reserving import reserve, send_deadline
 from calls.roster import Roster
 from calls.sharing import Demand, share_lines
 from campaigns.models import Campaign, CampaignStatus
-from contacts.exclusion import exclude_contacts, numbers_on_do_not_call
-from contacts.models import Contact, ContactState
 
 # When everybody who was chosen turned out to be locked by somebody else, or not to be called any more.
 MISSED_RETRY = timedelta(milliseconds=200)
@@ -117,21 +114,20 @@ def _claim(max_concurrent_calls: int | None, batch_size: int, room: int, clock: 
         roster.note_served(newest_starts)
         demands = roster.state_demands(open_calls, len(starts), now)
         chosen = share_lines(demands, len(starts))
-        contacts = _lock_contacts(chosen, open_calls, openings, now)
 
         # 4. Write it down.
-        if contacts:
-            claim.attempts = _write_attempts(contacts, starts, now)
+        claim.attempts = reserve(chosen, starts, open_calls=open_calls, campaigns=roster.campaigns, openings=openings)
+        if claim.attempts:
             _store_pacing(provider, claim.attempts[-1].start_at, now)
         elif chosen:
             claim.look_again_at = now + MISSED_RETRY
         elif claim.is_thorough:
             claim.look_again_at = find_next_change(roster.all_lanes(), openings, now)
         if claim.is_thorough:
-            claim.reasons = _explain(roster, demands, contacts, openings, open_calls)
-            if not contacts:
+            claim.reasons = _explain(roster, demands, claim.attempts, openings, open_calls)
+            if not claim.attempts:
                 claim.reasons |= _explain_outside_dates(roster)
-    _remember(roster, claim, is_complete=len(contacts) == len(chosen))
+    _remember(roster, claim, is_complete=len(claim.attempts) == len(chosen))
     return claim
 
 
@@ -162,7 +158,7 @@ def replan_starts(attempts: Sequence[CallAttempt], clock: Clock, *, not_before: 
             [attempt.start_at for attempt in attempts],
             next_call_at=provider.next_call_at,
             calls_per_second=rate,
-            send_deadline=_send_deadline(),
+            send_deadline=send_deadline(),
             not_before=max(not_before, now + pacing.HEADROOM),
         )
         ProviderConfig.objects.update(next_call_at=starts[-1] + pacing.gap_between(rate))
@@ -190,7 +186,7 @@ def _plan_starts(claim: Claim, lines: int, batch_size: int, room: int) -> list[d
         return []
     wanted = min(lines - claim.open_calls, batch_size, room)
     rate = provider.calls_per_second
-    next_call_at = pacing.believe(provider.next_call_at, now, calls_per_second=rate, send_deadline=_send_deadline())
+    next_call_at = pacing.believe(provider.next_call_at, now, calls_per_second=rate, send_deadline=send_deadline())
     starts = pacing.plan_starts(
         now,
         next_call_at=max(next_call_at or now, now + pacing.HEADROOM),
@@ -204,64 +200,6 @@ def _plan_starts(claim: Claim, lines: int, batch_size: int, room: int) -> list[d
             provider.next_call_at = next_call_at
             provider.save(update_fields=["next_call_at"])
     return starts
-
-
-def _lock_contacts(
-    chosen: Sequence[UUID], open_calls: dict[UUID, int], openings: Openings, now: datetime
-) -> list[Contact]:
-    """Lock the chosen contacts, in their order, less those that may not be called, whatever they were chosen by.
-
-    Campaigns are read with them, as they are now. Those who should not have been waiting at all, because their
-    number is on the do-not-call list or their attempts are used up, are taken out for good, so that the next
-    claim does not meet them again.
-    """
-    locked = (
-        Contact.objects.due(now)
-        .filter(pk__in=chosen, campaign__in=Campaign.objects.dialling(now))
-        .select_related("campaign")
-        .select_for_update(skip_locked=True, of=("self",))
-    )
-    contacts = {contact.pk: contact for contact in locked}
-    listed = numbers_on_do_not_call({contact.phone_number for contact in contacts.values()})
-    used_up = {pk for pk, contact in contacts.items() if contact.attempts_count >= contact.campaign.max_attempts}
-    if listed:
-        exclude_contacts(Contact.objects.filter(pk__in=contacts, phone_number__in=listed))
-    if used_up:
-        Contact.objects.filter(pk__in=used_up).update(next_attempt_at=None)
-    allowed = []
-    room = dict(open_calls)
-    for contact in (contacts[pk] for pk in chosen if pk in contacts and pk not in used_up):
-        campaign = contact.campaign
-        calls = room.get(campaign.pk, 0)
-        has_room = campaign.max_concurrent_calls is None or calls < campaign.max_concurrent_calls
-        if contact.phone_number not in listed and has_room and openings.is_open(campaign, contact.calling_zone):
-            room[campaign.pk] = calls + 1
-            allowed.append(contact)
-    return allowed
-
-
-def _write_attempts(contacts: Sequence[Contact], starts: Sequence[datetime], now: datetime) -> list[CallAttempt]:
-    Contact.objects.filter(pk__in=[contact.pk for contact in contacts]).update(
-        state=ContactState.IN_PROGRESS,
-        attempts_count=F("attempts_count") + 1,
-        next_attempt_at=None,
-        updated_at=now,
-    )
-    for contact in contacts:
-        contact.attempts_count += 1
-    deadlines = [_send_before(contact, now) for contact in contacts]
-    return CallAttempt.objects.create_attempts(contacts, starts, deadlines, now=now)
-
-
-def _send_before(contact: Contact, now: datetime) -> datetime:
-    """The send deadline, or sooner when a call that is sent just before it would ring too late."""
-    deadline = now + _send_deadline()
-    may_ring = contact.campaign.is_open_for(contact.calling_zone, deadline + longest_way())
-    return deadline if may_ring else now + pacing.LAST_CALL
-
-
-def _send_deadline() -> timedelta:
-    return timedelta(seconds=settings.CALL_SEND_DEADLINE_SECONDS)
 
 
 def _store_pacing(provider: ProviderConfig, last_start: datetime, now: datetime) -> None:
@@ -298,12 +236,12 @@ def _explain_outside_dates(roster: Roster) -> dict[UUID, Reason]:
 def _explain(
     roster: Roster,
     demands: Sequence[Demand],
-    contacts: Sequence[Contact],
+    attempts: Sequence[CallAttempt],
     openings: Openings,
     open_calls: dict[UUID, int],
 ) -> dict[UUID, Reason]:
     """For each campaign that got nothing, why."""
-    served = {contact.campaign_id for contact in contacts}
+    served = {attempt.campaign_id for attempt in attempts}
     waiting = {demand.campaign for demand in demands if demand.waiting}
     unasked = roster.campaigns.keys() - {demand.campaign for demand in demands}
     waiting |= roster.find_due(unasked, openings.now)
@@ -321,7 +259,7 @@ def _explain(
             reasons[pk] = Reason.NOBODY_WAITING
         elif not any(lane.is_open for lane in own):
             # Only a claim that has nothing else to do asks for openings: they take time to find.
-            never = not contacts and not any(openings.next_opening(campaign, lane.calling_zone) for lane in own)
+            never = not attempts and not any(openings.next_opening(campaign, lane.calling_zone) for lane in own)
             reasons[pk] = Reason.NEVER_OPEN if never else Reason.ZONES_CLOSED
         else:
             reasons[pk] = Reason.NOBODY_DUE

@@ -97,25 +97,33 @@ def longest_way() -> timedelta:
 
 
 def read_heads(lanes: Sequence[Lane], wanted: int, *, besides: Sequence[str]) -> None:
-    """Set the first ``wanted`` contacts of each lane, from where it resumes, due or not, besides those of some numbers.
+    """Set the ``wanted`` contacts of each campaign that come first in these lanes, from where each resumes, due or not.
+
+    Those of the numbers ``besides`` are left out.
 
     The numbers are those in calls. They are as few as the lines, so few rows are passed over. To look for them here
     would be to trust the planner with an index that may be full of the dead entries of calls that have ended.
     """
     sql = """
-        SELECT lane.position, head.id, head.phone_number, head.next_attempt_at
-        FROM unnest(%s::uuid[], %s::text[], %s::timestamptz[], %s::uuid[])
-            WITH ORDINALITY AS lane(campaign_id, zone, resume_at, resume_id, position)
-        CROSS JOIN LATERAL (
-            SELECT contact.id, contact.phone_number, contact.next_attempt_at
-            FROM contacts_contact contact
-            WHERE contact.campaign_id = lane.campaign_id AND contact.calling_zone = lane.zone
-              AND contact.next_attempt_at IS NOT NULL
-              AND (contact.next_attempt_at, contact.id) >= (lane.resume_at, lane.resume_id)
-              AND contact.phone_number <> ALL (%s::text[])
-            ORDER BY contact.next_attempt_at, contact.id
-            LIMIT %s
-        ) head
+        SELECT position, id, phone_number, next_attempt_at
+        FROM (
+            SELECT lane.position, head.*,
+                row_number() OVER (PARTITION BY lane.campaign_id ORDER BY head.next_attempt_at, head.id) AS place
+            FROM unnest(%s::uuid[], %s::text[], %s::timestamptz[], %s::uuid[])
+                WITH ORDINALITY AS lane(campaign_id, zone, resume_at, resume_id, position)
+            CROSS JOIN LATERAL (
+                SELECT contact.id, contact.phone_number, contact.next_attempt_at
+                FROM contacts_contact contact
+                WHERE contact.campaign_id = lane.campaign_id AND contact.calling_zone = lane.zone
+                  AND contact.next_attempt_at IS NOT NULL
+                  AND (contact.next_attempt_at, contact.id) >= (lane.resume_at, lane.resume_id)
+                  AND contact.phone_number <> ALL (%s::text[])
+                ORDER BY contact.next_attempt_at, contact.id
+                LIMIT %s
+            ) AS head
+        ) AS first
+        WHERE place <= %s
+        ORDER BY place
     """
     places = [
         [lane.campaign.pk for lane in lanes],
@@ -126,7 +134,7 @@ def read_heads(lanes: Sequence[Lane], wanted: int, *, besides: Sequence[str]) ->
     for lane in lanes:
         lane.heads = []
     with connection.cursor() as cursor:
-        cursor.execute(sql, [*places, list(besides), wanted])
+        cursor.execute(sql, [*places, list(besides), wanted, wanted])
         for position, *head in cursor.fetchall():
             lanes[position - 1].heads.append(tuple(head))
 

@@ -178,14 +178,7 @@ def start_placing(attempts: Collection[CallAttempt], *, now: datetime) -> set[UU
     It must not be asked after an attempt's send deadline, when another process has given it back, and when
     meanwhile its campaign was stopped or its number put on the do-not-call list.
     """
-    ids = {attempt.pk for attempt in attempts}
-    may_ring = CallAttempt.objects.claimed().filter(send_before__gt=now).for_running_campaigns().callable()
-    placing = {"status": AttemptStatus.PLACING, "started_at": now}
-    with transaction.atomic():
-        if may_ring.filter(pk__in=ids).update(**placing) == len(ids):
-            return ids
-        transaction.set_rollback(True)  # it does not say which, so each is asked by itself
-    return {pk for pk in ids if may_ring.filter(pk=pk).update(**placing)}
+    return CallAttempt.objects.start_placing([attempt.pk for attempt in attempts], now=now)
 
 
 def record_placed(placed: Sequence[tuple[CallAttempt, PlacedCall]], *, now: datetime) -> int:

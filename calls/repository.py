@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from uuid import UUID
 
 from django.db import connection, models
-from django.db.models import Exists, OuterRef
 
-from calls.statements import Columns, Statement, fetch_last
+from calls.statements import Columns, Statement, run, write_array
 from calls.states import AttemptStatus, statuses_before
-from campaigns.models import Campaign, CampaignStatus
-from contacts.models import CallOutcome, Contact, DoNotCallEntry
+from campaigns.models import Campaign
+from contacts.models import CallOutcome, Contact
 
 if TYPE_CHECKING:
     from calls.models import CallAttempt
@@ -103,13 +102,58 @@ _RECORD_OUTCOME = Statement(
     RETURNING true
     """,
 )
+_TAKE_CONTACTS = Statement(
+    "take_contacts",
+    "uuid[], timestamptz",
+    """
+    UPDATE contacts_contact
+    SET state = 'in_progress', attempts_count = attempts_count + 1, next_attempt_at = NULL, updated_at = $2
+    WHERE id = ANY ($1)
+    """,
+)
+_INSERT_CLAIMED = Statement(
+    "insert_claimed",
+    "uuid[], uuid[], uuid[], text[], smallint[], text[], timestamptz[], timestamptz[], timestamptz",
+    """
+    INSERT INTO calls_callattempt (
+        id, contact_id, campaign_id, phone_number, attempt_number, call_id, start_at, send_before, check_at,
+        claimed_at, status, outcome, given_back, provider_call_id, provider_raw_status, error_code, error_message,
+        metadata)
+    SELECT own.*, own.send_before, $9, 'claimed', '', false, '', '', '', '', '{}'
+    FROM unnest($1, $2, $3, $4, $5, $6, $7, $8)
+        AS own (id, contact_id, campaign_id, phone_number, attempt_number, call_id, start_at, send_before)
+    """,
+)
 
-
-# In what the attempts of one claim differ.
-_OWN_OF_CLAIMED = {
-    *("id", "contact_id", "campaign_id", "phone_number", "attempt_number", "call_id"),
-    *("start_at", "send_before", "check_at"),
-}
+# What is asked here of other tables is as it was when the statement began, also of an attempt that it had to wait for;
+# what is asked of the attempt itself is asked again.
+_START_PLACING = Statement(
+    "start_placing",
+    "uuid[], timestamptz",
+    """
+    UPDATE calls_callattempt AS attempt SET status = 'placing', started_at = $2
+    WHERE id = ANY ($1) AND status = 'claimed' AND send_before > $2
+        AND EXISTS (SELECT FROM campaigns_campaign WHERE id = attempt.campaign_id AND status = 'running')
+        AND EXISTS (SELECT FROM contacts_contact WHERE id = attempt.contact_id AND NOT do_not_call)
+        AND NOT EXISTS (SELECT FROM contacts_donotcallentry WHERE phone_number = attempt.phone_number)
+    RETURNING id
+    """,
+)
+_BEFORE_QUEUED = "status IN ('{}')".format("', '".join(statuses_before(AttemptStatus.QUEUED)))
+_RECORD_ACCEPTED = Statement(
+    "record_accepted",
+    "uuid[], text[], text[], timestamptz",
+    f"""
+    UPDATE calls_callattempt SET
+        provider_call_id = CASE WHEN provider_call_id = '' THEN accepted.id ELSE provider_call_id END,
+        status = CASE WHEN {_BEFORE_QUEUED} THEN 'queued' ELSE status END,
+        provider_raw_status = CASE WHEN {_BEFORE_QUEUED} THEN raw ELSE provider_raw_status END,
+        check_at = CASE WHEN {_BEFORE_QUEUED} THEN $4 ELSE check_at END
+    FROM unnest($1, $2, $3) AS accepted (attempt, id, raw)
+    WHERE calls_callattempt.id = accepted.attempt AND (provider_call_id = '' OR {_BEFORE_QUEUED})
+    RETURNING calls_callattempt.id
+    """,
+)
 
 
 class OpenCall(NamedTuple):
@@ -158,18 +202,6 @@ class CallAttemptQuerySet(models.QuerySet["CallAttempt"]):
         """Open, and nothing was heard of them for longer than they may be silent."""
         return self.open().filter(check_at__lte=now)
 
-    def claimed(self) -> Self:
-        """Not sent; after their deadline they never will be."""
-        return self.filter(status=AttemptStatus.CLAIMED)
-
-    def for_running_campaigns(self) -> Self:
-        return self.filter(campaign__in=Campaign.objects.filter(status=CampaignStatus.RUNNING))
-
-    def callable(self) -> Self:
-        """Whose number nobody has put on the do-not-call list since they were claimed."""
-        listed = DoNotCallEntry.objects.filter(phone_number=OuterRef("phone_number"))
-        return self.filter(~Exists(listed), contact__in=Contact.objects.filter(do_not_call=False))
-
     def find_by_call_id(self, call_id: str) -> CallAttempt | None:
         return self.filter(call_id=call_id).first()
 
@@ -187,52 +219,38 @@ class CallAttemptRepository(models.Manager.from_queryset(CallAttemptQuerySet)):
         *,
         now: datetime,
     ) -> list[CallAttempt]:
-        """One claimed attempt a contact, numbered by its attempts_count.
+        """Take each contact into a call: it is in progress, and has one more attempt, numbered by their count.
 
-        It is to start at the instant beside it and is not sent after the deadline beside that; then
+        The attempt is to start at the instant beside it and is not sent after the deadline beside that; then
         reconciliation looks after it.
 
         Raises IntegrityError when a contact or its number already has an open attempt.
         """
-        attempts = [
-            self.model(
-                contact=contact,
-                campaign_id=contact.campaign_id,
-                phone_number=contact.phone_number,
-                attempt_number=contact.attempts_count,
-                claimed_at=now,
-                start_at=start,
-                send_before=deadline,
-                check_at=deadline,
+        attempts = []
+        for contact, start, deadline in zip(contacts, starts, deadlines, strict=False):
+            contact.attempts_count += 1
+            attempts.append(
+                self.model(
+                    contact=contact,
+                    campaign_id=contact.campaign_id,
+                    phone_number=contact.phone_number,
+                    attempt_number=contact.attempts_count,
+                    claimed_at=now,
+                    start_at=start,
+                    send_before=deadline,
+                    check_at=deadline,
+                )
             )
-            for contact, start, deadline in zip(contacts, starts, deadlines, strict=False)
-        ]
         if attempts:
-            self._insert_claimed(attempts)
-        return attempts
-
-    def _insert_claimed(self, attempts: Sequence[CallAttempt]) -> None:
-        """`bulk_create`, which takes as long as the rest of a claim: most values are the same in every row."""
-        quote = connection.ops.quote_name
-        fields = self.model._meta.concrete_fields
-        own = [field for field in fields if field.attname in _OWN_OF_CLAIMED]
-        chosen = [quote(field.column) if field in own else "%s" for field in fields]
-        # Without their lengths, to which a cast would silently cut.
-        arrays = [f"%s::{field.db_type(connection).split('(')[0]}[]" for field in own]
-        sql = f"""
-            INSERT INTO {quote(self.model._meta.db_table)} ({", ".join(quote(field.column) for field in fields)})
-            SELECT {", ".join(chosen)}
-            FROM unnest({", ".join(arrays)}) AS own ({", ".join(quote(field.column) for field in own)})
-        """
-        common = [
-            field.get_db_prep_save(field.value_from_object(attempts[0]), connection)
-            for field in fields
-            if field not in own
-        ]
-        with connection.cursor() as cursor:
-            cursor.execute(sql, [*common, *([getattr(one, field.attname) for one in attempts] for field in own)])
+            own = ("id", "contact_id", "campaign_id", "phone_number", "attempt_number", "call_id")
+            arrays = [
+                write_array(getattr(attempt, name) for attempt in attempts)
+                for name in (*own, "start_at", "send_before")
+            ]
+            run((_TAKE_CONTACTS, [arrays[1], now]), (_INSERT_CLAIMED, [*arrays, now]))
         for attempt in attempts:
             attempt._state.adding = False
+        return attempts
 
     def read_open(self, among: Sequence[UUID] | None = None) -> list[OpenCall]:
         """All that are open, or those of these, the earliest start first; lean, because every claim asks."""
@@ -264,34 +282,18 @@ class CallAttemptRepository(models.Manager.from_queryset(CallAttemptQuerySet)):
                 [list(attempts), list(starts)],
             )
 
+    def start_placing(self, attempts: Iterable[UUID], *, now: datetime) -> set[UUID]:
+        """Move those on to placing that are claimed and may still be sent; returns which they are."""
+        return {attempt for (attempt,) in _START_PLACING.fetch_all(write_array(attempts), now)}
+
     def record_accepted(self, accepted: Sequence[tuple[UUID, str, str]], *, check_at: datetime) -> int:
         """Store the provider's id of each call (attempt, id, status), and move it on to queued unless it is further.
 
         One statement, in which each attempt has a condition of its own; returns how many changed. Raises
         IntegrityError when an id belongs to another attempt; then none of them has changed.
         """
-        table = connection.ops.quote_name(self.model._meta.db_table)
-        sql = f"""
-            UPDATE {table} AS attempt SET
-                provider_call_id = CASE WHEN provider_call_id = '' THEN accepted.id ELSE provider_call_id END,
-                status = CASE WHEN status = ANY(%(before)s) THEN %(queued)s ELSE status END,
-                provider_raw_status = CASE WHEN status = ANY(%(before)s) THEN raw ELSE provider_raw_status END,
-                check_at = CASE WHEN status = ANY(%(before)s) THEN %(check_at)s ELSE check_at END
-            FROM unnest(%(attempts)s::uuid[], %(ids)s::text[], %(raws)s::text[]) AS accepted(attempt, id, raw)
-            WHERE attempt.id = accepted.attempt AND (provider_call_id = '' OR status = ANY(%(before)s))
-        """
         attempts, ids, raws = zip(*accepted, strict=True)
-        parameters = {
-            "before": [str(status) for status in statuses_before(AttemptStatus.QUEUED)],
-            "queued": str(AttemptStatus.QUEUED),
-            "check_at": check_at,
-            "attempts": list(attempts),
-            "ids": list(ids),
-            "raws": list(raws),
-        }
-        with connection.cursor() as cursor:
-            cursor.execute(sql, parameters)
-            return cursor.rowcount
+        return len(_RECORD_ACCEPTED.fetch_all(write_array(attempts), list(ids), list(raws), check_at))
 
     def read_call(self, call_id: str) -> HeardCall | None:
         """Lean, because most reports tell nothing new."""
@@ -363,4 +365,4 @@ class CallAttemptRepository(models.Manager.from_queryset(CallAttemptQuerySet)):
         told = (check_at, raw_status, error_code, error_message, json.dumps(dict(details or {})), was_played)
         settled = (contact.state.value, contact.attempts_count, contact.number_rejected, contact.next_attempt_at)
         values = (*ended, *told, *call.versions, *settled)
-        return fetch_last((_LOCK_CALL, [call.attempt.pk]), (_RECORD_OUTCOME, values)) is not None
+        return bool(run((_LOCK_CALL, [call.attempt.pk]), (_RECORD_OUTCOME, values)))

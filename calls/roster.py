@@ -63,7 +63,7 @@ class Roster:
 
     def read(self, openings: Openings, now: datetime) -> None:
         newest = CallAttempt.objects.filter(campaign=OuterRef("pk")).order_by("-id").values("start_at")[:1]
-        campaigns = Campaign.objects.dialling(now).order_by("id").annotate(newest_start=Subquery(newest))
+        campaigns = Campaign.objects.dialling(now).with_version().order_by("id").annotate(newest_start=Subquery(newest))
         self.campaigns = {campaign.pk: campaign for campaign in campaigns}
         self._served = {pk: campaign.newest_start or _NEVER for pk, campaign in self.campaigns.items()}
         self._lanes = {pk: [] for pk in self.campaigns}

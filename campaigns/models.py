@@ -12,6 +12,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.expressions import RawSQL
 from uuid_utils.compat import uuid7
 
 from campaigns.windows import CallingHours, is_open, next_opening
@@ -61,6 +62,11 @@ def every_weekday() -> list[int]:
     return list(Weekday.values)
 
 
+def version_of(table: str) -> str:
+    """SQL for the version of a row: the transaction that wrote it, and where it wrote it."""
+    return f"{table}.xmin || {table}.ctid::text"
+
+
 class CampaignQuerySet(models.QuerySet["Campaign"]):
     def dialling(self, now: datetime) -> Self:
         """Running, and between their dates."""
@@ -69,6 +75,10 @@ class CampaignQuerySet(models.QuerySet["Campaign"]):
             Q(ends_at=None) | Q(ends_at__gt=now),
             status=CampaignStatus.RUNNING,
         )
+
+    def with_version(self) -> Self:
+        """``version`` is the same as long as nothing in the row has changed (`version_of`)."""
+        return self.annotate(version=RawSQL(version_of(self.model._meta.db_table), []))
 
 
 class Campaign(models.Model):

@@ -100,7 +100,7 @@ MUTANTS = (
     Mutant(
         name="send_deadline",
         edits=[
-            Edit(file="calls/outcomes.py", old=".claimed().filter(send_before__gt=now)", new=".claimed()"),
+            Edit(file="calls/repository.py", old="status = 'claimed' AND send_before > $2", new="status = 'claimed'"),
             Edit(file="calls/senders.py", old="if self._clock() >= send_before:", new="if False:"),
             Edit(file="calls/senders.py", old="if self.is_too_late(departure):", new="if False:"),
         ],
@@ -140,12 +140,13 @@ MUTANTS = (
     Mutant(
         name="do_not_call_check",
         edits=[
+            Edit(file="calls/reserving.py", old="if is_listed:", new="if False:"),
+            Edit(file="calls/repository.py", old="id = attempt.contact_id AND NOT do_not_call", new="true"),
             Edit(
-                file="calls/claiming.py",
-                old="listed = numbers_on_do_not_call({contact.phone_number for contact in contacts.values()})",
-                new="listed = set()",
+                file="calls/repository.py",
+                old="EXISTS (SELECT FROM contacts_donotcallentry WHERE phone_number = attempt.phone_number)",
+                new="false",
             ),
-            Edit(file="calls/outcomes.py", old=".for_running_campaigns().callable()", new=".for_running_campaigns()"),
         ],
         caught_as=[Kind.DO_NOT_CALL],
         seeds=(33, 48, 116, 159, 163, 204),
@@ -184,9 +185,9 @@ MUTANTS = (
             ),
             # Alone it is needed when a call is given back after the number was lowered, once in 1,500 plans.
             Edit(
-                file="calls/claiming.py",
-                old="if contact.attempts_count >= contact.campaign.max_attempts}",
-                new="if False}",
+                file="calls/reserving.py",
+                old="elif campaign and contact.attempts_count >= campaign.max_attempts:",
+                new="elif False:",
             ),
         ],
         caught_as=[Kind.TOO_MANY_ATTEMPTS],

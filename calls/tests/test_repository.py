@@ -10,9 +10,8 @@ from django.test.utils import CaptureQueriesContext
 
 from calls.models import CallAttempt, ProviderConfig
 from calls.states import AttemptStatus
-from campaigns.models import CampaignStatus
 from contacts.models import CallOutcome, ContactState
-from contacts.tests.factories import ContactFactory, DoNotCallEntryFactory
+from contacts.tests.factories import ContactFactory
 
 from .conftest import NOON
 from .factories import CallAttemptFactory
@@ -35,9 +34,10 @@ def refused_by(constraint):
 
 
 def test_a_created_attempt_is_claimed_and_knows_its_contact():
-    contact = ContactFactory(attempts_count=2)
-    create_attempts([contact])
+    contact = ContactFactory(attempts_count=1)
+    (made,) = create_attempts([contact])
     attempt = CallAttempt.objects.get()
+    assert all(getattr(made, field.attname) == getattr(attempt, field.attname) for field in CallAttempt._meta.fields)
     assert (attempt.contact, attempt.campaign, attempt.phone_number) == (
         contact,
         contact.campaign,
@@ -59,7 +59,19 @@ def test_attempts_are_created_in_the_order_of_their_starts():
     )
 
 
+def test_with_its_attempt_a_contact_is_in_progress_and_waits_no_more():
+    contact, other = ContactFactory.create_batch(2, attempts_count=1)
+    create_attempts([contact])
+    assert contact.attempts_count == 2
+    contact.refresh_from_db()
+    assert (contact.state, contact.attempts_count, contact.next_attempt_at) == (ContactState.IN_PROGRESS, 2, None)
+    assert contact.updated_at == NOON
+    other.refresh_from_db()
+    assert (other.state, other.attempts_count) == (ContactState.PENDING, 1)
+
+
 def test_any_number_of_attempts_is_created_with_one_query(django_assert_num_queries):
+    create_attempts([ContactFactory()])  # prepares it
     contacts = ContactFactory.create_batch(20, attempts_count=1)
     with django_assert_num_queries(1):
         create_attempts(contacts)
@@ -111,7 +123,7 @@ def test_the_open_attempts_are_found_in_an_index_that_has_no_others():
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
     for open_ones in (CallAttempt.objects.open(), CallAttempt.objects.silent(NOON)):
-        assert "attempt_one_open_per" in open_ones.explain()
+        assert "attempt_one_open_per" in open_ones.order_by().explain()
 
 
 def test_silent_attempts_are_open_and_past_their_check():
@@ -119,21 +131,6 @@ def test_silent_attempts_are_open_and_past_their_check():
     CallAttemptFactory(ringing=True, check_at=NOON + timedelta(microseconds=1))
     CallAttemptFactory(check_at=NOON)
     assert list(CallAttempt.objects.silent(NOON)) == [due]
-
-
-@pytest.mark.parametrize("status", CampaignStatus)
-def test_attempts_of_running_campaigns_alone_may_ring(status):
-    CallAttemptFactory(claimed=True, contact__campaign__status=status)
-    assert CallAttempt.objects.for_running_campaigns().exists() is (status == CampaignStatus.RUNNING)
-
-
-def test_attempts_are_callable_until_their_number_or_contact_is_on_the_do_not_call_list():
-    callable_one, listed = CallAttemptFactory(claimed=True), CallAttemptFactory(claimed=True)
-    DoNotCallEntryFactory(phone_number=listed.phone_number)
-    CallAttemptFactory(
-        claimed=True, contact__do_not_call=True, contact__state="in_progress", contact__next_attempt_at=None
-    )
-    assert list(CallAttempt.objects.callable()) == [callable_one]
 
 
 def test_open_attempts_are_read_all_or_among_some():
