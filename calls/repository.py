@@ -125,6 +125,9 @@ _INSERT_CLAIMED = Statement(
     """,
 )
 
+_FIND_ENDED = Statement(
+    "find_ended", "uuid[]", "SELECT id FROM calls_callattempt WHERE id = ANY ($1) AND status = 'ended'"
+)
 # What is asked here of other tables is as it was when the statement began, also of an attempt that it had to wait for;
 # what is asked of the attempt itself is asked again.
 _START_PLACING = Statement(
@@ -161,6 +164,10 @@ class OpenCall(NamedTuple):
     campaign: UUID
     phone_number: str
     start_at: datetime
+
+    @classmethod
+    def of(cls, attempt: CallAttempt) -> Self:
+        return cls(attempt.pk, attempt.campaign_id, attempt.phone_number, attempt.start_at)
 
 
 class HeardCall(NamedTuple):
@@ -252,20 +259,20 @@ class CallAttemptRepository(models.Manager.from_queryset(CallAttemptQuerySet)):
             attempt._state.adding = False
         return attempts
 
-    def read_open(self, among: Sequence[UUID] | None = None) -> list[OpenCall]:
-        """All that are open, or those of these, the earliest start first; lean, because every claim asks."""
-        # The second says "open" so that no index of open calls knows it: the planner would rather go through that,
-        # which may be full of the dead entries of calls that have ended, than look up the few that are asked for.
-        chosen = "ended_at IS NULL" if among is None else "id = ANY (%s::uuid[]) AND status <> 'ended'"
+    def read_open(self) -> list[OpenCall]:
+        """All that are open, the earliest start first; lean, because a claim asks."""
         with connection.cursor() as cursor:
             cursor.execute(
-                f"""
+                """
                 SELECT id, campaign_id, phone_number, start_at FROM calls_callattempt
-                WHERE {chosen} ORDER BY start_at
-                """,
-                None if among is None else [list(map(str, among))],
+                WHERE ended_at IS NULL ORDER BY start_at
+                """
             )
             return [OpenCall(*row) for row in cursor.fetchall()]
+
+    def find_ended(self, among: Iterable[UUID]) -> list[UUID]:
+        """Those that have ended, each looked up by its id."""
+        return [attempt for (attempt,) in _FIND_ENDED.fetch_all(write_array(among))]
 
     def find(self, attempt_id: UUID) -> CallAttempt | None:
         return self.filter(pk=attempt_id).first()

@@ -15,6 +15,7 @@ from django.db.models import OuterRef, Subquery
 
 from calls.lanes import Lane, Openings, find_lanes, read_heads
 from calls.models import CallAttempt
+from calls.repository import OpenCall
 from calls.sharing import Demand, allot_lines
 from campaigns.models import Campaign
 
@@ -33,8 +34,7 @@ class Roster:
         self._open: dict[UUID, list[Lane]] = {}  # of the campaigns that have any
         self._served: dict[UUID, datetime] = {}
         self._claims: int | None = None
-        self._known: list[UUID] = []  # the attempts that were open at that claim
-        self._numbers: list[str] = []  # of those that were open when this claim began
+        self._open_calls: dict[UUID, OpenCall] = {}  # by their attempts, as they were at that claim
 
     def is_current(self, now: datetime) -> bool:
         return self.read_at is not None and timedelta(0) <= now - self.read_at < READ_AGAIN
@@ -46,18 +46,22 @@ class Roster:
         """The open calls of each campaign, and the latest start among them. Exact; under the provider's lock.
 
         ``claims`` is the provider's count of them. While it is the one that this scheduler's last claim left,
-        nobody else has claimed, so whatever is open is among the attempts that were open then: only those are
-        looked up. A look through all open attempts also passes the dead index entries of those that have ended,
-        which are many when an old transaction keeps vacuum from them.
+        nobody else has claimed, so whatever is open is among the attempts that were open then: it is only asked
+        which of those have ended. A look through all open attempts also passes the dead index entries of those that
+        have ended, which are many when an old transaction keeps vacuum from them.
         """
-        is_known = self._claims == claims and self.is_current(now)
-        calls = CallAttempt.objects.read_open(self._known if is_known else None)
-        self._claims, self._known = claims, [call.attempt for call in calls]
-        self._numbers = [call.phone_number for call in calls]
+        if self._claims == claims and self.is_current(now):
+            for attempt in CallAttempt.objects.find_ended(self._open_calls):
+                del self._open_calls[attempt]
+        else:
+            self._open_calls = {call.attempt: call for call in CallAttempt.objects.read_open()}
+        self._claims = claims
+        calls = self._open_calls.values()
         return Counter(call.campaign for call in calls), {call.campaign: call.start_at for call in calls}
 
     def note_claimed(self, attempts: Sequence[CallAttempt], claims: int) -> None:
-        self._known += [attempt.pk for attempt in attempts]
+        for attempt in attempts:
+            self._open_calls[attempt.pk] = OpenCall.of(attempt)
         self._claims = claims
         self.note_served({attempt.campaign_id: attempt.start_at for attempt in attempts})
 
@@ -99,7 +103,8 @@ class Roster:
         while _find_unasked(turns, asked, lines, lines):
             unasked = _find_unasked(turns, asked, reach, lines)
             depth = max(unasked.values())
-            read_heads([lane for place in unasked for lane in self._open[order[place]]], depth, besides=self._numbers)
+            lanes = [lane for place in unasked for lane in self._open[order[place]]]
+            read_heads(lanes, depth, besides=self._list_numbers())
             for place in unasked:
                 asked[place] = depth
                 due = _first_due(self._open[order[place]], depth, now)
@@ -112,8 +117,11 @@ class Roster:
         """Those of the campaigns that have somebody due in an open lane."""
         lanes = [lane for pk in campaigns for lane in self._open.get(pk, [])]
         if lanes:
-            read_heads(lanes, 1, besides=self._numbers)
+            read_heads(lanes, 1, besides=self._list_numbers())
         return {lane.campaign.pk for lane in lanes if lane.heads and lane.heads[0][2] <= now}
+
+    def _list_numbers(self) -> list[str]:
+        return [call.phone_number for call in self._open_calls.values()]
 
     def resume_after(self, claimed: set[UUID], campaigns: set[UUID]) -> None:
         for pk in campaigns:

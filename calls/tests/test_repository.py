@@ -9,6 +9,7 @@ from django.db.models import ProtectedError
 from django.test.utils import CaptureQueriesContext
 
 from calls.models import CallAttempt, ProviderConfig
+from calls.repository import OpenCall
 from calls.states import AttemptStatus
 from contacts.models import CallOutcome, ContactState
 from contacts.tests.factories import ContactFactory
@@ -133,20 +134,24 @@ def test_silent_attempts_are_open_and_past_their_check():
     assert list(CallAttempt.objects.silent(NOON)) == [due]
 
 
-def test_open_attempts_are_read_all_or_among_some():
+def test_open_attempts_are_read_in_the_order_of_their_starts():
     second, first = (CallAttemptFactory(claimed=True, start_at=NOON + timedelta(seconds=n)) for n in (2, 1))
-    ended = CallAttemptFactory()
-    calls = CallAttempt.objects.read_open()
-    assert [(call.attempt, call.campaign, call.phone_number) for call in calls] == [
-        (attempt.pk, attempt.campaign_id, attempt.phone_number) for attempt in (first, second)
-    ]
-    assert [call.attempt for call in CallAttempt.objects.read_open([second.pk, ended.pk])] == [second.pk]
+    CallAttemptFactory()
+    assert CallAttempt.objects.read_open() == [OpenCall.of(first), OpenCall.of(second)]
+
+
+def test_among_some_attempts_those_are_found_that_have_ended():
+    ended, _ = CallAttemptFactory(), CallAttemptFactory()
+    open_ones = [CallAttemptFactory(status=status) for status in OPEN_STATUSES]
+    assert CallAttempt.objects.find_ended([ended.pk, *(attempt.pk for attempt in open_ones)]) == [ended.pk]
+    assert CallAttempt.objects.find_ended([]) == []
 
 
 def test_known_attempts_are_looked_up_by_their_ids_and_not_in_the_index_of_open_calls():
     known = [CallAttemptFactory(claimed=True).pk for _ in range(3)]
+    CallAttempt.objects.find_ended(known)  # prepares it
     with CaptureQueriesContext(connection) as queries:
-        CallAttempt.objects.read_open(known)
+        CallAttempt.objects.find_ended(known)
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")  # there are too few for an index to pay
         cursor.execute(f"EXPLAIN {queries[0]['sql']}")
