@@ -18,16 +18,16 @@ BATCH = 50
 PROCESSES = (1, 2, 3, 4)
 CLIENTS = (1, 2)
 
-# The statements of a claim from a roster (calls/claiming.py), the ids kept in a variable in between, and the end of
-# the calls as in bench.claims.end_calls. A client that does not get the lock tries again at once.
+# The statements of a claim from a roster (calls/claiming.py), prepared, the ids kept in variables in between, and the
+# end of the calls as in bench.claims.end_calls. A client that does not get the lock tries again at once.
 _SCRIPT = f"""
 BEGIN;
 SELECT count(*) AS locked
   FROM (SELECT * FROM calls_providerconfig ORDER BY id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED) provider \\gset
 \\if :locked
 SELECT clock_timestamp();
-SELECT id, campaign_id, phone_number, start_at FROM calls_callattempt WHERE ended_at IS NULL ORDER BY start_at;
-SELECT quote_literal(array_agg(id)::text) AS ids FROM (
+SELECT id FROM calls_callattempt WHERE id = ANY(:attempts::uuid[]) AND status = 'ended';
+SELECT array_agg(id)::text AS ids FROM (
     SELECT head.id, head.phone_number, head.next_attempt_at
     FROM (SELECT DISTINCT campaign_id, zone FROM bench_lane) AS lane
     CROSS JOIN LATERAL (
@@ -38,28 +38,27 @@ SELECT quote_literal(array_agg(id)::text) AS ids FROM (
         ORDER BY contact.next_attempt_at, contact.id LIMIT {BATCH}
     ) head ORDER BY head.next_attempt_at, head.id LIMIT {BATCH}
 ) chosen \\gset
-SELECT contact.*, campaign.* FROM contacts_contact contact JOIN campaigns_campaign campaign
-  ON campaign.id = contact.campaign_id
-  WHERE contact.id = ANY(:ids::uuid[]) AND next_attempt_at <= clock_timestamp() AND campaign.status = 'running'
-  FOR UPDATE OF contact SKIP LOCKED;
-SELECT phone_number FROM contacts_donotcallentry
-  WHERE phone_number IN (SELECT phone_number FROM contacts_contact WHERE id = ANY(:ids::uuid[]));
+SELECT contact.id, contact.campaign_id, phone_number, calling_zone, attempts_count, campaign.xmin, campaign.ctid,
+    EXISTS (SELECT FROM contacts_donotcallentry AS entry WHERE entry.phone_number = contact.phone_number)
+  FROM contacts_contact contact JOIN campaigns_campaign campaign ON campaign.id = contact.campaign_id
+  WHERE contact.id = ANY(:ids::uuid[]) AND next_attempt_at <= clock_timestamp() FOR UPDATE OF contact SKIP LOCKED;
 UPDATE contacts_contact SET state = 'in_progress', attempts_count = attempts_count + 1, next_attempt_at = NULL,
   updated_at = clock_timestamp() WHERE id = ANY(:ids::uuid[]);
-INSERT INTO calls_callattempt (
+WITH claimed AS (INSERT INTO calls_callattempt (
     id, contact_id, campaign_id, phone_number, attempt_number, call_id, status, outcome, given_back, claimed_at,
     start_at, send_before, check_at, provider_call_id, provider_raw_status, error_code, error_message, metadata)
   SELECT gen_random_uuid(), id, campaign_id, phone_number, attempts_count,
          replace(gen_random_uuid()::text, '-', ''), 'claimed', '', false, clock_timestamp(), clock_timestamp(),
          clock_timestamp() + interval '5 seconds', clock_timestamp() + interval '5 seconds', '', '', '', '', '{{}}'
-  FROM contacts_contact WHERE id = ANY(:ids::uuid[]);
+  FROM contacts_contact WHERE id = ANY(:ids::uuid[]) RETURNING id)
+SELECT array_agg(id)::text AS attempts FROM claimed \\gset
 UPDATE calls_providerconfig SET next_call_at = clock_timestamp(), paused_until = NULL, claims = claims + 1;
 \\endif
 COMMIT;
 \\if :locked
 BEGIN;
 UPDATE calls_callattempt SET status = 'ended', outcome = 'failed', given_back = true, ended_at = clock_timestamp()
-  WHERE contact_id = ANY(:ids::uuid[]) AND ended_at IS NULL RETURNING contact_id;
+  WHERE id = ANY(:attempts::uuid[]) RETURNING contact_id;
 UPDATE contacts_contact SET state = 'pending', attempts_count = attempts_count - 1, next_attempt_at = clock_timestamp()
   WHERE id = ANY(:ids::uuid[]);
 COMMIT;
@@ -145,12 +144,18 @@ def _run_pgbench(url: str, clients: int, seconds: float) -> float:
     with tempfile.TemporaryDirectory() as directory:
         script = Path(directory) / "claim.sql"
         script.write_text(_SCRIPT)
-        arguments = ["--no-vacuum", f"--file={script}", f"--client={clients}", f"--jobs={clients}"]
+        arguments = [
+            "--no-vacuum",
+            "--protocol=prepared",
+            f"--file={script}",
+            f"--client={clients}",
+            f"--jobs={clients}",
+        ]
         counted = "SELECT claims FROM calls_providerconfig"
         before = _ask(url, counted)
         began = perf_counter()
         subprocess.run(
-            [BINARIES / "pgbench", *arguments, f"--time={max(1, round(seconds))}", url],
+            [BINARIES / "pgbench", *arguments, "--define=attempts={}", f"--time={max(1, round(seconds))}", url],
             check=True,
             capture_output=True,
             text=True,

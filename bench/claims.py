@@ -154,17 +154,19 @@ def end_calls(attempts: Sequence[object]) -> None:
     """As if each had been given back: its contact is due again, behind all the others."""
     from django.db import connection, transaction
 
+    from calls.statements import write_array
+
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
             "UPDATE calls_callattempt SET status = 'ended', outcome = 'failed', given_back = true, "
-            "ended_at = clock_timestamp() WHERE id = ANY(%s) RETURNING contact_id",
-            [attempts],
+            "ended_at = clock_timestamp() WHERE id = ANY(%s::uuid[]) RETURNING contact_id",
+            [write_array(attempts)],
         )
         contacts = [contact for (contact,) in cursor.fetchall()]
         cursor.execute(
             "UPDATE contacts_contact SET state = 'pending', attempts_count = attempts_count - 1, "
-            "next_attempt_at = clock_timestamp() WHERE id = ANY(%s)",
-            [contacts],
+            "next_attempt_at = clock_timestamp() WHERE id = ANY(%s::uuid[])",
+            [write_array(contacts)],
         )
 
 
