@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import connection
 
 from calls.pacing import LAST_CALL
+from calls.statements import write_array
 from campaigns.models import Campaign
 from campaigns.windows import CallingHours, is_open, next_opening
 
@@ -44,16 +45,20 @@ class Openings:
     def __init__(self, now: datetime) -> None:
         self.now = now
         self._last = now + LAST_CALL + longest_way()
-        self._open: dict[tuple[CallingHours, tuple[str, ...]], bool] = {}
+        self._open: dict[tuple[CallingHours, tuple[str, ...], tuple[datetime, ...]], bool] = {}
         self._next: dict[tuple[CallingHours, tuple[str, ...]], datetime | None] = {}
 
     def is_open(self, campaign: Campaign, calling_zone: str) -> bool:
         """Now, and still when the last call that is claimed now may reach the provider."""
-        if campaign.ends_at is not None and campaign.ends_at <= self._last:
+        return self.is_open_at(campaign, calling_zone, self.now, self._last)
+
+    def is_open_at(self, campaign: Campaign, calling_zone: str, *instants: datetime) -> bool:
+        """At all of these instants."""
+        if campaign.ends_at is not None and campaign.ends_at <= max(instants):
             return False
-        key = hours, zones = campaign.hours, tuple(campaign.zones_of(calling_zone))
+        key = hours, zones, _ = campaign.hours, tuple(campaign.zones_of(calling_zone)), instants
         if key not in self._open:
-            self._open[key] = is_open(hours, zones, self.now) and is_open(hours, zones, self._last)
+            self._open[key] = all(is_open(hours, zones, instant) for instant in instants)
         return self._open[key]
 
     def next_opening(self, campaign: Campaign, calling_zone: str) -> datetime | None:
@@ -126,10 +131,10 @@ def read_heads(lanes: Sequence[Lane], wanted: int, *, besides: Sequence[str]) ->
         ORDER BY place
     """
     places = [
-        [lane.campaign.pk for lane in lanes],
+        write_array(lane.campaign.pk for lane in lanes),
         [lane.calling_zone for lane in lanes],
-        [lane.resume_at[0] for lane in lanes],
-        [lane.resume_at[1] for lane in lanes],
+        write_array(lane.resume_at[0] for lane in lanes),
+        write_array(lane.resume_at[1] for lane in lanes),
     ]
     for lane in lanes:
         lane.heads = []

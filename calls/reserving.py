@@ -99,9 +99,9 @@ def _refresh(known: Mapping[UUID, Campaign], versions: Mapping[UUID, str], now: 
 
 def _find_deadlines(lanes: Set[tuple[Campaign, str]], openings: Openings) -> dict[tuple[Campaign, str], datetime]:
     """Until when a call of each lane that is open may be sent: no later than it may still ring."""
-    deadline, last = openings.now + send_deadline(), openings.now + pacing.LAST_CALL
+    usual, last = openings.now + send_deadline(), openings.now + pacing.LAST_CALL
     return {
-        (campaign, zone): deadline if campaign.is_open_for(zone, deadline + longest_way()) else last
+        (campaign, zone): usual if openings.is_open_at(campaign, zone, usual + longest_way()) else last
         for campaign, zone in lanes
         if openings.is_open(campaign, zone)
     }

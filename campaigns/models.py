@@ -15,7 +15,7 @@ from django.db.models import F, Q
 from django.db.models.expressions import RawSQL
 from uuid_utils.compat import uuid7
 
-from campaigns.windows import CallingHours, is_open, next_opening
+from campaigns.windows import CallingHours, next_opening
 
 validate_e164 = RegexValidator(
     r"^\+[1-9][0-9]{6,14}\Z", "Write the number in international form (E.164), such as +12025550123."
@@ -187,11 +187,6 @@ class Campaign(models.Model):
     def zones_of(self, calling_zone: str) -> Sequence[str]:
         """The zones that must be open for a contact: its own, else the campaign's, else none."""
         return (calling_zone or self.time_zone).split()
-
-    def is_open_for(self, calling_zone: str, now: datetime) -> bool:
-        """Within the hours in all of the contact's zones, and before the campaign's end."""
-        has_ended = self.ends_at is not None and self.ends_at <= now
-        return not has_ended and is_open(self.hours, self.zones_of(calling_zone), now)
 
     def next_opening_for(self, calling_zone: str, now: datetime) -> datetime | None:
         return next_opening(self.hours, self.zones_of(calling_zone), now)

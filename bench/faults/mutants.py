@@ -156,7 +156,7 @@ MUTANTS = (
         edits=[
             Edit(
                 file="calls/lanes.py",
-                old="self._open[key] = is_open(hours, zones, self.now) and is_open(hours, zones, self._last)",
+                old="self._open[key] = all(is_open(hours, zones, instant) for instant in instants)",
                 new="self._open[key] = True",
             )
         ],
