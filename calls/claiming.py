@@ -116,7 +116,9 @@ def _claim(max_concurrent_calls: int | None, batch_size: int, room: int, clock: 
         chosen = share_lines(demands, len(starts))
 
         # 4. Write it down.
-        claim.attempts = reserve(chosen, starts, open_calls=open_calls, campaigns=roster.campaigns, openings=openings)
+        claim.attempts, is_roster_true = reserve(
+            chosen, starts, open_calls=open_calls, campaigns=roster.campaigns, openings=openings
+        )
         if claim.attempts:
             _store_pacing(provider, claim.attempts[-1].start_at, now)
         elif chosen:
@@ -127,7 +129,11 @@ def _claim(max_concurrent_calls: int | None, batch_size: int, room: int, clock: 
             claim.reasons = _explain(roster, demands, claim.attempts, openings, open_calls)
             if not claim.attempts:
                 claim.reasons |= _explain_outside_dates(roster)
-    _remember(roster, claim, is_complete=len(claim.attempts) == len(chosen))
+    # For the next claim, once this one is committed.
+    if is_roster_true:
+        roster.note_claimed(claim.attempts, provider.claims)
+    else:
+        roster.forget()
     return claim
 
 
@@ -209,18 +215,6 @@ def _store_pacing(provider: ProviderConfig, last_start: datetime, now: datetime)
         provider.paused_until = now + breaker.pause_after(provider.consecutive_failures)
     provider.claims += 1
     provider.save(update_fields=["next_call_at", "paused_until", "claims"])
-
-
-def _remember(roster: Roster, claim: Claim, *, is_complete: bool) -> None:
-    """For the next claim, once this one is committed."""
-    if not is_complete:
-        roster.forget()  # it named people who may not be called
-        return
-    if claim.attempts:
-        roster.note_claimed(claim.attempts, claim.provider.claims)
-    roster.resume_after(
-        {attempt.contact_id for attempt in claim.attempts}, {attempt.campaign_id for attempt in claim.attempts}
-    )
 
 
 def _explain_blocked(blocked: Reason, now: datetime) -> dict[UUID, Reason]:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from django.conf import settings
@@ -29,6 +30,13 @@ _LOCK_DUE = Statement(
 )
 
 
+class Reservation(NamedTuple):
+    """``is_as_known``: no campaign was changed, and no window has closed, since the contacts were chosen."""
+
+    attempts: list[CallAttempt]
+    is_as_known: bool
+
+
 def reserve(
     chosen: Sequence[UUID],
     starts: Sequence[datetime],
@@ -36,25 +44,31 @@ def reserve(
     open_calls: Mapping[UUID, int],
     campaigns: Mapping[UUID, Campaign],
     openings: Openings,
-) -> list[CallAttempt]:
+) -> Reservation:
     """Attempts for the chosen contacts, in their order, but for those that may not be called, however they were chosen.
 
     Campaigns are taken as they are now: ``campaigns`` are what was known of them, and those that were changed since are
     read anew. Contacts who should not have been waiting at all, because their number is on the do-not-call list or
     their attempts are used up, are taken out for good, so that the next claim does not meet them again.
     """
-    callable_contacts = _lock_callable(chosen, campaigns, openings.now)
-    deadlines = _find_deadlines({(contact.campaign, contact.calling_zone) for contact in callable_contacts}, openings)
+    found = _lock_due(chosen, openings.now) if chosen else []
+    versions = {contact.campaign_id: version for contact, version, _ in found}
+    current = _refresh(campaigns, versions, openings.now)
+    contacts = _take_out(found, current)
+    lanes = {(contact.campaign, contact.calling_zone) for contact in contacts.values()}
+    deadlines = _find_deadlines(lanes, openings)
     allowed = []
     calls = Counter(open_calls)
-    for contact in callable_contacts:
+    for contact in (contacts[pk] for pk in chosen if pk in contacts):
         limit = contact.campaign.max_concurrent_calls
         has_room = limit is None or calls[contact.campaign_id] < limit
         if has_room and (contact.campaign, contact.calling_zone) in deadlines:
             calls[contact.campaign_id] += 1
             allowed.append(contact)
     send_before = [deadlines[contact.campaign, contact.calling_zone] for contact in allowed]
-    return CallAttempt.objects.create_attempts(allowed, starts, send_before, now=openings.now)
+    attempts = CallAttempt.objects.create_attempts(allowed, starts, send_before, now=openings.now)
+    are_campaigns_as_known = all(current.get(pk) is campaigns.get(pk) for pk in versions)
+    return Reservation(attempts, is_as_known=are_campaigns_as_known and len(deadlines) == len(lanes))
 
 
 def send_deadline() -> timedelta:
@@ -62,39 +76,39 @@ def send_deadline() -> timedelta:
     return timedelta(seconds=settings.CALL_SEND_DEADLINE_SECONDS)
 
 
-def _lock_callable(chosen: Sequence[UUID], known: Mapping[UUID, Campaign], now: datetime) -> list[Contact]:
-    """In their order, with their campaigns as they are now; whoever is locked by somebody else is left out."""
-    found = _lock_due(chosen, now) if chosen else []
-    campaigns = _refresh(known, {contact.campaign_id: version for contact, version, _ in found}, now)
-    contacts: dict[UUID, Contact] = {}
-    listed, used_up = set(), set()
-    for contact, _, is_listed in found:
-        campaign = campaigns.get(contact.campaign_id)
-        if is_listed:
-            listed.add(contact.pk)
-        elif campaign and contact.attempts_count >= campaign.max_attempts:
-            used_up.add(contact.pk)
-        elif campaign:
-            contact.campaign = campaign
-            contacts[contact.pk] = contact
-    if listed:
-        exclude_contacts(Contact.objects.filter(pk__in=listed))
-    if used_up:
-        Contact.objects.filter(pk__in=used_up).update(next_attempt_at=None)
-    return [contacts[pk] for pk in chosen if pk in contacts]
-
-
 def _lock_due(chosen: Sequence[UUID], now: datetime) -> list[tuple[Contact, str, bool]]:
-    """Those that are due, each with the version of its campaign, and whether its number is on the do-not-call list."""
+    """Those that are due and locked by nobody, each with the version of its campaign, and whether its number is on the
+    do-not-call list.
+    """
     rows = map(iter, _LOCK_DUE.fetch_all(write_array(chosen), now))
     return [(_CONTACT_COLUMNS.make(Contact, row), *row) for row in rows]
 
 
 def _refresh(known: Mapping[UUID, Campaign], versions: Mapping[UUID, str], now: datetime) -> dict[UUID, Campaign]:
-    """Those that may ring, as they are now: of those that were changed since they became known a new reading."""
+    """Those that may ring, as they are now: of those with another version than the known one a new reading."""
     same = {pk: known[pk] for pk, version in versions.items() if pk in known and known[pk].version == version}
     changed = versions.keys() - same.keys()
     return same | (Campaign.objects.dialling(now).in_bulk(changed) if changed else {})
+
+
+def _take_out(found: Sequence[tuple[Contact, str, bool]], campaigns: Mapping[UUID, Campaign]) -> dict[UUID, Contact]:
+    """The contacts that may be rung in their campaigns; takes those out that should not have been waiting."""
+    callable_ones = {}
+    listed, used_up = [], []
+    for contact, _, is_listed in found:
+        campaign = campaigns.get(contact.campaign_id)
+        if is_listed:
+            listed.append(contact.pk)
+        elif campaign and contact.attempts_count >= campaign.max_attempts:
+            used_up.append(contact.pk)
+        elif campaign:
+            contact.campaign = campaign
+            callable_ones[contact.pk] = contact
+    if listed:
+        exclude_contacts(Contact.objects.filter(pk__in=listed))
+    if used_up:
+        Contact.objects.filter(pk__in=used_up).update(next_attempt_at=None)
+    return callable_ones
 
 
 def _find_deadlines(lanes: Set[tuple[Campaign, str]], openings: Openings) -> dict[tuple[Campaign, str], datetime]:

@@ -6,7 +6,7 @@ old roster can make somebody wait, and no more; and a claim that gets nobody has
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -32,7 +32,8 @@ class Roster:
         self.campaigns: dict[UUID, Campaign] = {}
         self._lanes: dict[UUID, list[Lane]] = {}
         self._open: dict[UUID, list[Lane]] = {}  # of the campaigns that have any
-        self._served: dict[UUID, datetime] = {}
+        self._served: dict[UUID, datetime] = {}  # the latest start of each campaign
+        self._order: dict[UUID, None] = {}  # the campaigns of _open, those first that were served longest ago
         self._claims: int | None = None
         self._open_calls: dict[UUID, OpenCall] = {}  # by their attempts, as they were at that claim
 
@@ -60,10 +61,15 @@ class Roster:
         return Counter(call.campaign for call in calls), {call.campaign: call.start_at for call in calls}
 
     def note_claimed(self, attempts: Sequence[CallAttempt], claims: int) -> None:
+        """The attempts of the claim that has just been committed, which was the provider's ``claims``th."""
         for attempt in attempts:
             self._open_calls[attempt.pk] = OpenCall.of(attempt)
         self._claims = claims
         self.note_served({attempt.campaign_id: attempt.start_at for attempt in attempts})
+        claimed = {attempt.contact_id for attempt in attempts}
+        for pk in {attempt.campaign_id for attempt in attempts}:
+            for lane in self._open.get(pk, []):
+                lane.resume_after(claimed)
 
     def read(self, openings: Openings, now: datetime) -> None:
         newest = CallAttempt.objects.filter(campaign=OuterRef("pk")).order_by("-id").values("start_at")[:1]
@@ -76,6 +82,7 @@ class Roster:
             self._lanes[lane.campaign.pk].append(lane)
             if lane.is_open:
                 self._open.setdefault(lane.campaign.pk, []).append(lane)
+        self._order = dict.fromkeys(sorted(self._open, key=self._served.__getitem__))
         self.read_at = now
 
     def note_served(self, starts: dict[UUID, datetime]) -> None:
@@ -83,6 +90,8 @@ class Roster:
         for campaign, start in starts.items():
             if start > self._served.get(campaign, start):
                 self._served[campaign] = start
+                if campaign in self._order:
+                    self._order[campaign] = self._order.pop(campaign)
 
     def lanes_of(self, campaign: UUID) -> list[Lane]:
         return self._lanes[campaign]
@@ -96,22 +105,26 @@ class Roster:
         Lines are allotted as if everybody who was not asked yet had plenty of contacts due. Who gets any is asked,
         and it is done again, until no answer is missing. Each time more are asked at once.
         """
-        order = sorted(self._open, key=lambda pk: (open_calls.get(pk, 0), self._served[pk]))
-        turns = _Turns(order, open_calls, self.campaigns)
+        turns = _Turns(self._take_turns(open_calls), len(self._open), open_calls, self.campaigns)
         asked: dict[int, int] = {}
         reach = lines
         while _find_unasked(turns, asked, lines, lines):
             unasked = _find_unasked(turns, asked, reach, lines)
             depth = max(unasked.values())
-            lanes = [lane for place in unasked for lane in self._open[order[place]]]
+            lanes = [lane for place in unasked for lane in self._open[turns[place].campaign]]
             read_heads(lanes, depth, besides=self._list_numbers())
             for place in unasked:
                 asked[place] = depth
-                due = _first_due(self._open[order[place]], depth, now)
+                due = _first_due(self._open[turns[place].campaign], depth, now)
                 is_all = len(due) < depth or depth == lines
                 turns.answer(place, due, may_have_more=not is_all)
             reach *= 4
         return [turns[place] for place in sorted(asked)]
+
+    def _take_turns(self, open_calls: dict[UUID, int]) -> Iterator[UUID]:
+        """The fewest open calls first, and of equals who was served longest ago. Few are looked at."""
+        yield from (pk for pk in self._order if pk not in open_calls)
+        yield from sorted(open_calls.keys() & self._open.keys(), key=lambda pk: (open_calls[pk], self._served[pk]))
 
     def find_due(self, campaigns: Iterable[UUID], now: datetime) -> set[UUID]:
         """Those of the campaigns that have somebody due in an open lane."""
@@ -123,27 +136,24 @@ class Roster:
     def _list_numbers(self) -> list[str]:
         return [call.phone_number for call in self._open_calls.values()]
 
-    def resume_after(self, claimed: set[UUID], campaigns: set[UUID]) -> None:
-        for pk in campaigns:
-            for lane in self._open.get(pk, []):
-                lane.resume_after(claimed)
-
 
 class _Turns(Sequence[Demand]):
     """What each campaign would like to add, in the order of their turns; made when it is looked at, few are."""
 
-    def __init__(self, order: list[UUID], open_calls: dict[UUID, int], campaigns: dict[UUID, Campaign]) -> None:
-        self._order, self._open_calls, self._campaigns = order, open_calls, campaigns
-        self._made: dict[int, Demand] = {}
+    def __init__(
+        self, order: Iterator[UUID], count: int, open_calls: dict[UUID, int], campaigns: dict[UUID, Campaign]
+    ) -> None:
+        self._order, self._count, self._open_calls, self._campaigns = order, count, open_calls, campaigns
+        self._made: list[Demand] = []
 
     def __len__(self) -> int:
-        return len(self._order)
+        return self._count
 
     def __getitem__(self, place: int) -> Demand:
-        if place not in self._made:
-            pk = self._order[place]
+        while len(self._made) <= place:
+            pk = next(self._order)
             limit = self._campaigns[pk].max_concurrent_calls
-            self._made[place] = Demand(campaign=pk, open_calls=self._open_calls.get(pk, 0), limit=limit)
+            self._made.append(Demand(campaign=pk, open_calls=self._open_calls.get(pk, 0), limit=limit))
         return self._made[place]
 
     def answer(self, place: int, waiting: list[tuple[UUID, str]], *, may_have_more: bool) -> None:
