@@ -41,7 +41,7 @@ test: lint
 	@$(RUN) manage.py makemigrations --check --dry-run --verbosity 0 || { \
 		echo 'The models have changes without a migration: .venv/bin/python manage.py makemigrations' >&2; \
 		exit 1; }
-	@exec $(RUN) -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	@exec $(RUN) -m pytest --numprocesses 3 --dist loadfile $(ARGS)
 
 faults: .venv/requirements.txt
 	@exec $(RUN) -m bench.faults $(ARGS)
