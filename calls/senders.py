@@ -6,21 +6,22 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import datetime
+from functools import partial
 
 from calls.clock import Clock
 from calls.metrics import counting
 from calls.models import CallAttempt
 from calls.pacing import TOLERANCE, Departure, Departures
-from calls.providers.base import CallRequest, PlacedCall, TelephonyProvider
+from calls.providers.base import CallRequest, NotSent, PlacedCall, TelephonyProvider
 
 MOST_AT_ONCE = 128
 
 
-class SendDeadlinePassed(Exception):
+class SendDeadlinePassed(NotSent):
     """The process was held up between claiming the call and sending it, which it did not do then."""
 
 
-class StartMissed(Exception):
+class StartMissed(NotSent):
     """The call was not sent, because that would have been too long after its instant."""
 
 
@@ -77,6 +78,14 @@ class Senders:
         self, provider: TelephonyProvider, request: CallRequest, send_before: datetime, departure: Departure
     ) -> PlacedCall:
         self._sleep(max(0.0, departure.leaves_at - self._clock.steady()))
+        try:
+            with counting.asking_provider("place"):
+                return provider.initiate_call(request, partial(self._leave, departure, send_before))
+        finally:
+            departure.answered_at = self._clock.steady()
+
+    def _leave(self, departure: Departure, send_before: datetime) -> None:
+        """Raises NotSent when it is too late for that."""
         if self._clock() >= send_before:
             raise SendDeadlinePassed
         if self.is_too_late(departure):
@@ -84,8 +93,4 @@ class Senders:
         departure.leaves_at = max(departure.leaves_at, self._clock.steady())
         if departure.leaves_at > departure.start + TOLERANCE.total_seconds() and math.isfinite(departure.latest):
             self._late.append(departure)
-        try:
-            with counting.asking_provider("place"):
-                return provider.initiate_call(request)
-        finally:
-            departure.answered_at = self._clock.steady()
+        counting.count_start()

@@ -38,7 +38,9 @@ def measure(family, **constants):
 
 def test_claims_on_hard_data_meet_those_who_slipped_in_and_take_them_out():
     """With more of them than usual; time itself is not looked at."""
-    figures = measure("claim_adversarial", ROUNDS=1, CLAIMS_PER_ROUND=6, CLAIMS_PER_TURN=2, CONTACTS=60_000_000, SLIPPED_SHARE=0.1)
+    figures = measure(
+        "claim_adversarial", ROUNDS=1, CLAIMS_PER_ROUND=6, CLAIMS_PER_TURN=2, CONTACTS=60_000_000, SLIPPED_SHARE=0.1
+    )
     a, b, _, detail = figures["claim_adversarial"]
     assert a > 0 and b > 0
     assert "6 of these claims met" in detail

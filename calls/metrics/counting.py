@@ -19,7 +19,13 @@ from django.db import transaction
 from prometheus_client import Counter, Histogram, values
 
 from calls.metrics.slots import ProcessSlots
-from calls.providers.base import CallRejected, PlacementUnknown, ProviderMisconfigured, ProviderUnavailable
+from calls.providers.base import (
+    CallRejected,
+    NotSent,
+    PlacementUnknown,
+    ProviderMisconfigured,
+    ProviderUnavailable,
+)
 
 if TYPE_CHECKING:
     from calls.claiming import Claim
@@ -141,24 +147,28 @@ def measure_claim(claim_calls: Callable[Arguments, "Claim"]) -> Callable[Argumen
 
 
 class asking_provider:
-    """Around one request to the provider: counts and times it, and its error if it has one."""
+    """Around one request to the provider: counts and times it, and its error if it has one, unless it was not sent."""
 
     def __init__(self, request: str) -> None:
         self._request = request
 
     def __enter__(self) -> None:
         self._began = time.perf_counter()
-        if self._request == "place":
-            with _harmless():
-                calls_started.inc()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if kind is not None and issubclass(kind, NotSent):
+            return
         with _harmless():
             provider_seconds.labels(self._request).observe(time.perf_counter() - self._began)
             if kind is not None:
                 provider_errors.labels(self._request, KIND_OF_ERROR.get(kind, UNEXPECTED)).inc()
+
+
+def count_start() -> None:
+    with _harmless():
+        calls_started.inc()
 
 
 def count_callback(result: str) -> None:

@@ -1,6 +1,6 @@
 """What a telephone provider must be able to do, and how it may fail. Imports no model."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -29,6 +29,10 @@ class ProviderUnavailable(ProviderError):
 
 class PlacementUnknown(ProviderError):
     """The request went out and nobody knows what came of it."""
+
+
+class NotSent(Exception):
+    """It was too late to ask the provider for a call, so it was not asked."""
 
 
 class InvalidSignature(Exception):
@@ -86,8 +90,12 @@ class CallEvent:
 
 
 class TelephonyProvider(Protocol):
-    def initiate_call(self, request: CallRequest) -> PlacedCall:
-        """Ring once; never retried. Raises any of the four errors above."""
+    def initiate_call(self, request: CallRequest, leave: Callable[[], None]) -> PlacedCall:
+        """Ring once; never retried. Raises any of the four errors above.
+
+        ``leave`` is called when a connection is open, in the last moment in which nobody will be rung if it raises;
+        what it raises is passed on.
+        """
 
     def parse_webhook_event(self, url: str, parameters: Mapping[str, str], headers: Mapping[str, str]) -> CallEvent:
         """Raises InvalidSignature or MalformedEvent.

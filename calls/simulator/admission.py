@@ -29,8 +29,15 @@ class SocketClosed(Exception):
 
 @web.middleware
 async def record_request(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Note when a request arrives, before anything else, and put it on record with its answer."""
+    """Note when a request has arrived, before anything else, and put it on record with its answer.
+
+    One that breaks off before its end has ordered nothing and leaves no trace.
+    """
     network = request.app[NETWORK]
+    try:
+        await request.read()
+    except ConnectionError:
+        return web.Response(status=400)  # for nobody
     arrived_at = network.read_clock()
     if not request.path.startswith(f"/{API_VERSION}/"):
         return await handler(request)

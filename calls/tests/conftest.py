@@ -48,7 +48,8 @@ class FakeProvider:
         self.hung_up = []
         self.on_call = lambda request: None
 
-    def initiate_call(self, request):
+    def initiate_call(self, request, leave):
+        leave()
         self.requests.append(request)
         self.started_at.append(self.clock())
         self.on_call(request)

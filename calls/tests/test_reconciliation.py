@@ -478,7 +478,7 @@ def place(attempt, provider):
         ring_timeout=30,
         time_limit=60,
     )
-    return provider.initiate_call(request)
+    return provider.initiate_call(request, leave=lambda: None)
 
 
 def place_and_record(attempt, provider):

@@ -24,6 +24,7 @@ from calls.providers.base import (
     CallRequest,
     InvalidSignature,
     MalformedEvent,
+    NotSent,
     PlacementUnknown,
     ProviderError,
     ProviderMisconfigured,
@@ -89,7 +90,7 @@ def request_call(to=ANNE, **changes):
 
 
 def place(provider, to=ANNE, **changes):
-    return provider.initiate_call(request_call(to, **changes)).provider_call_id
+    return provider.initiate_call(request_call(to, **changes), leave=lambda: None).provider_call_id
 
 
 def place_long_call(network, to):
@@ -152,7 +153,7 @@ def answering(status=201, body=b'{"sid": "CA1", "status": "queued"}', headers=No
 
 
 def test_a_call_is_placed(network, provider):
-    placed = provider.initiate_call(request_call())
+    placed = provider.initiate_call(request_call(), leave=lambda: None)
     call = network.calls()[-1]
     assert (placed.provider_call_id, placed.raw_status) == (call.sid, "queued")
     assert (call.to, call.from_, call.call_id) == (ANNE, CALLER, "call-1")
@@ -160,7 +161,7 @@ def test_a_call_is_placed(network, provider):
 
 def test_the_provider_is_told_all_that_it_must_know_and_every_event_by_itself():
     with answering() as server:
-        provider_at(server.base_url).initiate_call(request_call(ring_timeout=25, time_limit=300))
+        provider_at(server.base_url).initiate_call(request_call(ring_timeout=25, time_limit=300), leave=lambda: None)
     ((method, path, _, form),) = server.requests
     assert (method, path) == ("POST", f"/2010-04-01/Accounts/{ACCOUNT_SID}/Calls.json")
     assert form == {
@@ -173,6 +174,25 @@ def test_the_provider_is_told_all_that_it_must_know_and_every_event_by_itself():
         "StatusCallbackMethod": ["POST"],
         "StatusCallbackEvent": ["initiated", "ringing", "answered", "completed"],
     }
+
+
+def test_what_may_not_leave_any_more_is_not_placed_though_a_connection_was_open(network, provider):
+    def refuse():
+        raise NotSent
+
+    before = len(network.calls())
+    for _ in range(2):  # over a new connection, and over one that was kept
+        with pytest.raises(NotSent):
+            provider.initiate_call(request_call(ANNE), leave=refuse)
+        place(provider, BEN)
+    assert [call.to for call in network.calls()[before:]] == [BEN, BEN]
+
+
+def test_a_request_leaves_when_there_is_a_connection_and_not_sooner():
+    left = []
+    with pytest.raises(ProviderUnavailable):
+        provider_at("http://127.0.0.1:9").initiate_call(request_call(), leave=lambda: left.append(True))
+    assert left == []
 
 
 def test_a_slow_answer_is_waited_for(network, provider):
@@ -334,7 +354,7 @@ def test_a_connection_that_the_provider_has_closed_meanwhile_is_not_used_for_a_c
 )
 def test_an_order_is_refused_for_its_number_or_for_what_every_call_has(provider, order, error, code):
     with pytest.raises(error) as raised:
-        provider.initiate_call(request_call(**order))
+        provider.initiate_call(request_call(**order), leave=lambda: None)
     assert raised.value.code == code
 
 
@@ -429,7 +449,7 @@ def test_an_answer_of_any_shape_has_a_meaning(status, body, error, code):
 )
 def test_the_status_of_a_placed_call_can_be_stored(status, kept):
     with answering(201, f'{{"sid": "CA1", "status": {status}}}'.encode()) as server:
-        assert provider_at(server.base_url).initiate_call(request_call()).raw_status == kept
+        assert provider_at(server.base_url).initiate_call(request_call(), leave=lambda: None).raw_status == kept
 
 
 # Looking up
