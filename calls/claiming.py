@@ -10,16 +10,18 @@ from django.db import transaction
 
 from calls import breaker, pacing
 from calls.clock import Clock
-from calls.lanes import Openings, find_next_change
+from calls.lanes import Openings, find_next_change, send_deadline
 from calls.metrics import counting
 from calls.models import CallAttempt, ProviderConfig
-from calls.reserving import reserve, send_deadline
+from calls.reserving import reserve
 from calls.roster import Roster
 from calls.sharing import Demand, share_lines
 from campaigns.models import Campaign, CampaignStatus
 
 # When everybody who was chosen turned out to be locked by somebody else, or not to be called any more.
 MISSED_RETRY = timedelta(milliseconds=200)
+# So often others are chosen when nobody of those who were can be had.
+CHOICES = 10
 
 
 class Reason(StrEnum):
@@ -39,6 +41,7 @@ class Reason(StrEnum):
     NEVER_OPEN = "the calling hours of everybody who waits never open"
     NOBODY_DUE = "everybody who waits is to be called later"
     OTHERS_FIRST = "the free lines went to other campaigns or are about to"
+    BEING_EDITED = "those whose turn it is are being edited or imported"
 
 
 @dataclass(kw_only=True)
@@ -73,7 +76,7 @@ def claim_calls(
     limits = (max_concurrent_calls, batch_size, room)
     try:
         claim = _claim(*limits, clock, roster)
-        if not claim.attempts and not claim.blocked and not claim.is_thorough:
+        if not claim.attempts and claim.blocked in (None, Reason.NO_CAMPAIGN) and not claim.is_thorough:
             # Memory must not be the reason why nobody is rung.
             roster.forget()
             claim = _claim(*limits, clock, roster)
@@ -102,7 +105,7 @@ def _claim(max_concurrent_calls: int | None, batch_size: int, room: int, clock: 
             claim.reasons = _explain_blocked(claim.blocked, now)
             return claim
 
-        # 3. Who is due, and whose turn it is.
+        # 3. Who is due, whose turn it is, and who of them can be had: their attempts are written down.
         openings = Openings(now)
         if not roster.is_current(now):
             roster.read(openings, now)
@@ -112,16 +115,19 @@ def _claim(max_concurrent_calls: int | None, batch_size: int, room: int, clock: 
             claim.reasons = _explain_outside_dates(roster)
             return claim
         roster.note_served(newest_starts)
-        demands = roster.state_demands(open_calls, len(starts), now)
-        chosen = share_lines(demands, len(starts))
+        for _ in range(CHOICES):
+            demands = roster.state_demands(open_calls, len(starts), now)
+            chosen = share_lines(demands, len(starts))
+            reservation = reserve(chosen, starts, open_calls=open_calls, campaigns=roster.campaigns, openings=openings)
+            roster.pass_over(reservation.missed)
+            if reservation.attempts or not chosen or not reservation.is_as_known:
+                break
 
-        # 4. Write it down.
-        claim.attempts, is_roster_true = reserve(
-            chosen, starts, open_calls=open_calls, campaigns=roster.campaigns, openings=openings
-        )
+        # 4. What follows from it.
+        claim.attempts = reservation.attempts
         if claim.attempts:
             _store_pacing(provider, claim.attempts[-1].start_at, now)
-        elif chosen:
+        elif chosen or roster.passed_over:
             claim.look_again_at = now + MISSED_RETRY
         elif claim.is_thorough:
             claim.look_again_at = find_next_change(roster.all_lanes(), openings, now)
@@ -130,7 +136,7 @@ def _claim(max_concurrent_calls: int | None, batch_size: int, room: int, clock: 
             if not claim.attempts:
                 claim.reasons |= _explain_outside_dates(roster)
     # For the next claim, once this one is committed.
-    if is_roster_true:
+    if reservation.is_as_known:
         roster.note_claimed(claim.attempts, provider.claims)
     else:
         roster.forget()
@@ -247,6 +253,8 @@ def _explain(
             continue
         if limit is not None and open_calls.get(pk, 0) >= limit:
             reasons[pk] = Reason.CAMPAIGN_LINES_BUSY
+        elif pk in roster.passed_over:
+            reasons[pk] = Reason.BEING_EDITED
         elif pk in waiting:
             reasons[pk] = Reason.OTHERS_FIRST
         elif not own:

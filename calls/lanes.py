@@ -96,6 +96,11 @@ def find_lanes(campaigns: Sequence[Campaign], openings: Openings) -> list[Lane]:
     return [Lane(campaign=by_id[pk], calling_zone=zone, is_open=openings.is_open(by_id[pk], zone)) for pk, zone in rows]
 
 
+def send_deadline() -> timedelta:
+    """How long after its claim a call may be sent."""
+    return timedelta(seconds=settings.CALL_SEND_DEADLINE_SECONDS)
+
+
 def longest_way() -> timedelta:
     """How long after it was sent a call may reach the provider."""
     return timedelta(seconds=settings.TWILIO_CONNECT_TIMEOUT_SECONDS)

@@ -279,11 +279,10 @@ class CallAttemptRepository(models.Manager.from_queryset(CallAttemptQuerySet)):
 
     def move_starts(self, attempts: Sequence[UUID], starts: Sequence[datetime]) -> None:
         """Give each attempt the start beside it."""
-        table = connection.ops.quote_name(self.model._meta.db_table)
         with connection.cursor() as cursor:
             cursor.execute(
-                f"""
-                UPDATE {table} AS attempt SET start_at = moved.start
+                """
+                UPDATE calls_callattempt AS attempt SET start_at = moved.start
                 FROM unnest(%s::uuid[], %s::timestamptz[]) AS moved (id, start) WHERE attempt.id = moved.id
                 """,
                 [list(attempts), list(starts)],

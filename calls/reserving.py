@@ -2,14 +2,12 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from django.conf import settings
-
 from calls import pacing
-from calls.lanes import Openings, longest_way
+from calls.lanes import Openings, longest_way, send_deadline
 from calls.models import CallAttempt
 from calls.statements import Columns, Statement, write_array
 from campaigns.models import Campaign, version_of
@@ -25,15 +23,19 @@ _LOCK_DUE = Statement(
         EXISTS (SELECT FROM contacts_donotcallentry AS entry WHERE entry.phone_number = contact.phone_number)
     FROM contacts_contact AS contact JOIN campaigns_campaign AS campaign ON campaign.id = contact.campaign_id
     WHERE contact.id = ANY ($1) AND contact.next_attempt_at <= $2
-    FOR UPDATE OF contact SKIP LOCKED
+    FOR NO KEY UPDATE OF contact SKIP LOCKED
     """,
 )
 
 
 class Reservation(NamedTuple):
-    """``is_as_known``: no campaign was changed, and no window has closed, since the contacts were chosen."""
+    """``missed`` are the contacts that somebody else has locked, or had just before.
+
+    ``is_as_known``: no campaign was changed, and no window has closed, since the contacts were chosen.
+    """
 
     attempts: list[CallAttempt]
+    missed: Set[UUID]
     is_as_known: bool
 
 
@@ -68,12 +70,11 @@ def reserve(
     send_before = [deadlines[contact.campaign, contact.calling_zone] for contact in allowed]
     attempts = CallAttempt.objects.create_attempts(allowed, starts, send_before, now=openings.now)
     are_campaigns_as_known = all(current.get(pk) is campaigns.get(pk) for pk in versions)
-    return Reservation(attempts, is_as_known=are_campaigns_as_known and len(deadlines) == len(lanes))
-
-
-def send_deadline() -> timedelta:
-    """So long after its claim a call may be sent."""
-    return timedelta(seconds=settings.CALL_SEND_DEADLINE_SECONDS)
+    return Reservation(
+        attempts,
+        missed=set(chosen) - {contact.pk for contact, _, _ in found},
+        is_as_known=are_campaigns_as_known and len(deadlines) == len(lanes),
+    )
 
 
 def _lock_due(chosen: Sequence[UUID], now: datetime) -> list[tuple[Contact, str, bool]]:

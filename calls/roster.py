@@ -6,7 +6,7 @@ old roster can make somebody wait, and no more; and a claim that gets nobody has
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -34,6 +34,7 @@ class Roster:
         self._open: dict[UUID, list[Lane]] = {}  # of the campaigns that have any
         self._served: dict[UUID, datetime] = {}  # the latest start of each campaign
         self._order: dict[UUID, None] = {}  # the campaigns of _open, those first that were served longest ago
+        self.passed_over: set[UUID] = set()  # campaigns, until they are read anew
         self._claims: int | None = None
         self._open_calls: dict[UUID, OpenCall] = {}  # by their attempts, as they were at that claim
 
@@ -82,6 +83,7 @@ class Roster:
             self._lanes[lane.campaign.pk].append(lane)
             if lane.is_open:
                 self._open.setdefault(lane.campaign.pk, []).append(lane)
+        self.passed_over = set()
         self._order = dict.fromkeys(sorted(self._open, key=self._served.__getitem__))
         self.read_at = now
 
@@ -92,6 +94,17 @@ class Roster:
                 self._served[campaign] = start
                 if campaign in self._order:
                     self._order[campaign] = self._order.pop(campaign)
+
+    def pass_over(self, contacts: Set[UUID]) -> None:
+        """Nobody else of their campaigns is chosen until they are read anew: whoever has locked them may have all."""
+        if not contacts:
+            return
+        locked = {
+            pk for pk, lanes in self._open.items() if any(head[0] in contacts for lane in lanes for head in lane.heads)
+        }
+        self.passed_over |= locked
+        for pk in locked:
+            del self._open[pk], self._order[pk]
 
     def lanes_of(self, campaign: UUID) -> list[Lane]:
         return self._lanes[campaign]

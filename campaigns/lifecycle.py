@@ -241,7 +241,10 @@ def _is_anybody_callable(campaign: Campaign, now: datetime) -> bool:
     if campaign.contacts.in_progress().exists():
         return True
     zones = campaign.contacts.waiting().calling_zones()
-    return any(campaign.next_opening_for(zone, now) for zone in zones)
+    if any(campaign.next_opening_for(zone, now) for zone in zones):
+        return True
+    # Whoever was claimed between the two questions is in neither answer.
+    return campaign.contacts.in_progress().exists()
 
 
 def _start(campaign: Campaign, step: str, now: datetime) -> Campaign:

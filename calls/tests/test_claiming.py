@@ -87,9 +87,11 @@ def test_a_contact_that_the_do_not_call_list_has_missed_is_excluded_instead_of_c
     assert (contact.state, contact.next_attempt_at) == (ContactState.EXCLUDED, None)
 
 
-def test_a_claim_that_met_only_excluded_contacts_looks_again_soon(claim):
-    DoNotCallEntryFactory(phone_number=ContactFactory().phone_number)
-    assert claim().look_again_at == NOON + timedelta(milliseconds=200)
+def test_a_claim_that_met_somebody_who_is_excluded_chooses_again(claim):
+    ProviderConfig.objects.update(calls_per_second=1)
+    first, second = ContactFactory.create_batch(2, campaign=CampaignFactory())
+    DoNotCallEntryFactory(phone_number=first.phone_number)
+    assert claimed_contacts(claim()) == [second]
 
 
 def test_a_contact_whose_attempts_are_used_up_is_not_claimed(claim):

@@ -2,17 +2,20 @@
 
 import threading
 from contextlib import contextmanager
+from datetime import timedelta
 
 import pytest
 from django.db import connection, transaction
 
+from calls import claiming
 from calls.claiming import Reason, claim_calls
 from calls.clock import DatabaseClock
 from calls.models import CallAttempt, ProviderConfig
 from calls.outcomes import end_attempt
 from calls.roster import Roster
+from campaigns.lifecycle import complete_if_done
 from campaigns.tests.factories import CampaignFactory
-from contacts.models import CallOutcome, Contact
+from contacts.models import CallOutcome, Contact, ContactState
 from contacts.tests.factories import ContactFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -23,8 +26,8 @@ def plenty_of_calls_per_second(db):
     ProviderConfig.objects.update(calls_per_second=100_000, max_concurrent_calls=10)
 
 
-def claim():
-    return claim_calls(max_concurrent_calls=None, batch_size=50, room=50, clock=DatabaseClock())
+def claim(roster=None):
+    return claim_calls(max_concurrent_calls=None, batch_size=50, room=50, clock=DatabaseClock(), roster=roster)
 
 
 def in_thread(work):
@@ -112,3 +115,84 @@ def test_an_operator_who_edits_the_provider_does_not_wait_for_a_claim(monkeypatc
     with claim_held_open(monkeypatch):
         edit = in_thread(lambda: ProviderConfig.objects.update(max_concurrent_calls=3))
     assert edit() == 1
+
+
+# Contacts that somebody else has locked
+
+
+@contextmanager
+def locked(contacts):
+    """By somebody who edits or imports them."""
+    is_locked, go_on = threading.Event(), threading.Event()
+
+    def hold():
+        with transaction.atomic():
+            list(contacts.select_for_update(no_key=True))
+            is_locked.set()
+            go_on.wait(timeout=20)
+
+    release = in_thread(hold)
+    is_locked.wait(timeout=20)
+    try:
+        yield
+    finally:
+        go_on.set()
+        release()
+
+
+def test_a_campaign_whose_contacts_are_locked_keeps_nobody_else_from_being_rung():
+    ProviderConfig.objects.update(max_concurrent_calls=1)
+    edited, other = CampaignFactory.create_batch(2)
+    ContactFactory.create_batch(3, campaign=edited)
+    (contact,) = ContactFactory.create_batch(1, campaign=other)
+    with locked(edited.contacts):
+        assert [attempt.contact for attempt in claim().attempts] == [contact]
+
+
+def test_whoever_is_locked_is_told_to_be_and_called_afterwards():
+    roster = Roster()
+    contacts = ContactFactory.create_batch(3, campaign=(campaign := CampaignFactory()))
+    with locked(campaign.contacts):
+        result = claim(roster)
+        assert (result.attempts, result.reasons) == ([], {campaign.pk: Reason.BEING_EDITED})
+        assert result.look_again_at is not None
+    assert len(claim(roster).attempts) == len(contacts)
+
+
+def test_nobody_is_passed_over_for_good_because_the_contact_before_was_locked():
+    roster = Roster()
+    contacts = ContactFactory.create_batch(3, campaign=(campaign := CampaignFactory()))
+    claim_calls(max_concurrent_calls=None, batch_size=1, room=50, clock=DatabaseClock(), roster=roster)
+    with locked(campaign.contacts.filter(pk=contacts[1].pk)):
+        claimed = claim(roster).attempts
+    assert [attempt.contact for attempt in claimed] == [contacts[2]]
+    assert [attempt.contact for attempt in claim(roster).attempts] == [contacts[1]]
+
+
+def test_who_was_put_off_after_being_chosen_is_not_rung(monkeypatch):
+    contact = ContactFactory()
+    reserve = claiming.reserve
+
+    def put_off_and_reserve(*arguments, **options):
+        in_thread(lambda: Contact.objects.update(next_attempt_at=DatabaseClock()() + timedelta(hours=1)))()
+        return reserve(*arguments, **options)
+
+    monkeypatch.setattr(claiming, "reserve", put_off_and_reserve)
+    assert claim().attempts == []
+    contact.refresh_from_db()
+    assert contact.state == ContactState.PENDING
+
+
+def test_a_campaign_is_not_completed_under_somebody_who_is_being_claimed():
+    campaign = ContactFactory().campaign
+    claims = []
+
+    def claim_after_the_first_question(execute, sql, params, many, context):
+        result = execute(sql, params, many, context)
+        if not claims and "contacts_contact" in sql:
+            claims.append(in_thread(claim)().attempts)
+        return result
+
+    with connection.execute_wrapper(claim_after_the_first_question):
+        assert not complete_if_done(campaign.pk, DatabaseClock()())
+    assert len(claims[0]) == 1

@@ -9,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from calls.claiming import Reason, claim_calls
 from calls.models import CallAttempt, ProviderConfig
 from calls.outcomes import end_attempt
+from calls.repository import CallAttemptRepository
 from calls.roster import READ_AGAIN, Roster
 from calls.tests.conftest import NOON
 from campaigns.models import Campaign, CampaignStatus
@@ -63,6 +64,13 @@ def test_a_roster_is_not_the_reason_why_nobody_is_rung(claim, campaign):
     assert [attempt.contact for attempt in claim().attempts] == [other]
 
 
+def test_a_campaign_that_is_started_is_rung_though_none_was_running_just_before(claim):
+    contact = ContactFactory(campaign__status=CampaignStatus.PAUSED)
+    assert claim().blocked == Reason.NO_CAMPAIGN
+    Campaign.objects.update(status=CampaignStatus.RUNNING)
+    assert [attempt.contact for attempt in claim().attempts] == [contact]
+
+
 def test_a_new_campaign_is_seen_after_some_seconds_however_much_there_is_to_do(claim, clock, campaign):
     other = ContactFactory()
     assert claim().attempts[0].contact != other
@@ -83,8 +91,9 @@ def test_calls_that_another_scheduler_has_claimed_are_counted(claim, campaign):
     assert claim().blocked == Reason.LINES_BUSY
 
 
-def test_a_line_that_became_free_is_known_without_a_look_at_all_attempts(claim, campaign):
+def test_a_line_that_became_free_is_known_without_a_look_at_all_attempts(claim, campaign, monkeypatch):
     ProviderConfig.objects.update(max_concurrent_calls=1)
+    monkeypatch.setattr(CallAttemptRepository, "read_open", None)
     assert claim().blocked == Reason.LINES_BUSY
     end_attempt(CallAttempt.objects.get(), CallOutcome.BUSY, now=NOON)
     assert len(claim().attempts) == 1
@@ -97,6 +106,25 @@ def test_lines_go_to_the_campaigns_that_others_have_not_served(claim, clock, cam
     clock.sleep(READ_AGAIN.total_seconds())
     served = {claim(roster=roster).attempts[0].campaign_id for roster in (Roster(), Roster())}
     assert served == {second.pk, third.pk}
+
+
+def test_turns_are_taken_with_what_another_scheduler_serves_meanwhile(claim, clock, campaign):
+    ContactFactory.create_batch(3, campaign=(other := CampaignFactory()))
+    clock.sleep(READ_AGAIN.total_seconds())
+    assert claim().attempts[0].campaign_id == other.pk  # from then on it remembers both
+    another = Roster()
+    for expected in (campaign, other):
+        clock.sleep(0.1)
+        end_everything()
+        assert claim(roster=another).attempts[0].campaign_id == expected.pk
+    clock.sleep(0.1)
+    end_everything()
+    assert claim().attempts[0].campaign_id == campaign.pk
+
+
+def end_everything():
+    for attempt in CallAttempt.objects.open():
+        end_attempt(attempt, CallOutcome.BUSY, now=NOON)
 
 
 def test_a_claim_asks_the_same_few_questions_however_many_campaigns_have_nobody_due(claim, clock, campaign):
