@@ -7,6 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from calls.claiming import Reason, claim_calls
+from calls.lanes import Lane
 from calls.models import CallAttempt, ProviderConfig
 from calls.outcomes import end_attempt
 from calls.repository import CallAttemptRepository
@@ -108,23 +109,23 @@ def test_lines_go_to_the_campaigns_that_others_have_not_served(claim, clock, cam
     assert served == {second.pk, third.pk}
 
 
-def test_turns_are_taken_with_what_another_scheduler_serves_meanwhile(claim, clock, campaign):
-    ContactFactory.create_batch(3, campaign=(other := CampaignFactory()))
+def test_turns_are_taken_with_what_another_scheduler_has_served_meanwhile(claim, clock, campaign):
+    end_attempt(CallAttempt.objects.get(), CallOutcome.BUSY, now=NOON)
+    other = CampaignFactory()
+    ContactFactory.create_batch(3, campaign=other)
     clock.sleep(READ_AGAIN.total_seconds())
-    assert claim().attempts[0].campaign_id == other.pk  # from then on it remembers both
-    another = Roster()
-    for expected in (campaign, other):
+    served = []
+    for roster in ({}, {"roster": Roster()}, {}):
+        served.append(claim(**roster).attempts[0].campaign_id)
         clock.sleep(0.1)
-        end_everything()
-        assert claim(roster=another).attempts[0].campaign_id == expected.pk
-    clock.sleep(0.1)
-    end_everything()
-    assert claim().attempts[0].campaign_id == campaign.pk
+    assert served == [other.pk, campaign.pk, other.pk]
 
 
-def end_everything():
-    for attempt in CallAttempt.objects.open():
-        end_attempt(attempt, CallOutcome.BUSY, now=NOON)
+def test_a_lane_goes_on_behind_those_who_were_claimed_and_passes_over_nobody_else(campaign):
+    heads = [(contact.pk, contact.phone_number, NOON) for contact in campaign.contacts.order_by("pk")[:4]]
+    lane = Lane(campaign=campaign, calling_zone="", is_open=True, heads=heads)
+    lane.resume_after({heads[0][0], heads[1][0], heads[3][0]})
+    assert lane.resume_at == (NOON, heads[1][0])
 
 
 def test_a_claim_asks_the_same_few_questions_however_many_campaigns_have_nobody_due(claim, clock, campaign):
