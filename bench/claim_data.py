@@ -150,6 +150,26 @@ def count_taken_out() -> int:
     return Contact.objects.filter(external_contact_id="slipped", state="excluded", do_not_call=True).count()
 
 
+def end_calls(attempts: Sequence[object]) -> None:
+    """As if each had been given back: its contact is due again, behind all the others."""
+    from django.db import connection, transaction
+
+    from calls.statements import write_array
+
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE calls_callattempt SET status = 'ended', outcome = 'failed', given_back = true, "
+            "ended_at = clock_timestamp() WHERE id = ANY(%s::uuid[]) RETURNING contact_id",
+            [write_array(attempts)],
+        )
+        contacts = [contact for (contact,) in cursor.fetchall()]
+        cursor.execute(
+            "UPDATE contacts_contact SET state = 'pending', attempts_count = attempts_count - 1, "
+            "next_attempt_at = clock_timestamp() WHERE id = ANY(%s::uuid[])",
+            [write_array(contacts)],
+        )
+
+
 def vacuum(*tables: str) -> None:
     from django.db import connection
 

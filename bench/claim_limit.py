@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter, sleep
 
-from bench.claim_data import ClaimDatabases, set_up_django, vacuum
+from bench.claim_data import ClaimDatabases, end_calls, set_up_django, vacuum
 from bench.figures import Figure, compare
 from bench.postgres import BINARIES
 
@@ -18,8 +18,9 @@ BATCH = 50
 PROCESSES = (1, 2, 3, 4)
 CLIENTS = (1, 2)
 
-# The statements of a claim from a roster (calls/claiming.py), prepared, the ids kept in variables in between, and the
-# end of the calls as in bench.claims.end_calls. A client that does not get the lock tries again at once.
+# What a claim from a roster asks (calls/claiming.py), all of it prepared, the ids kept in variables in between, and the
+# end of the calls as in bench.claim_data.end_calls. What Python puts together on the way, lanes and new attempts, is
+# here made from the tables. A client that does not get the lock tries again at once.
 _SCRIPT = f"""
 BEGIN;
 SELECT count(*) AS locked
@@ -28,20 +29,22 @@ SELECT count(*) AS locked
 SELECT clock_timestamp();
 SELECT id FROM calls_callattempt WHERE id = ANY(:attempts::uuid[]) AND status = 'ended';
 SELECT array_agg(id)::text AS ids FROM (
-    SELECT head.id, head.phone_number, head.next_attempt_at
-    FROM (SELECT DISTINCT campaign_id, zone FROM bench_lane) AS lane
+    SELECT head.id, head.phone_number, head.next_attempt_at,
+        row_number() OVER (PARTITION BY lane.campaign_id ORDER BY head.next_attempt_at, head.id) AS place
+    FROM bench_lane AS lane
     CROSS JOIN LATERAL (
         SELECT contact.id, contact.phone_number, contact.next_attempt_at FROM contacts_contact contact
         WHERE contact.campaign_id = lane.campaign_id AND contact.calling_zone = lane.zone
           AND contact.next_attempt_at IS NOT NULL
           AND contact.phone_number <> ALL ('{{}}'::text[])
         ORDER BY contact.next_attempt_at, contact.id LIMIT {BATCH}
-    ) head ORDER BY head.next_attempt_at, head.id LIMIT {BATCH}
-) chosen \\gset
+    ) head
+) chosen WHERE place <= {BATCH} \\gset
 SELECT contact.id, contact.campaign_id, phone_number, calling_zone, attempts_count, campaign.xmin, campaign.ctid,
     EXISTS (SELECT FROM contacts_donotcallentry AS entry WHERE entry.phone_number = contact.phone_number)
   FROM contacts_contact contact JOIN campaigns_campaign campaign ON campaign.id = contact.campaign_id
-  WHERE contact.id = ANY(:ids::uuid[]) AND next_attempt_at <= clock_timestamp() FOR UPDATE OF contact SKIP LOCKED;
+  WHERE contact.id = ANY(:ids::uuid[]) AND next_attempt_at <= clock_timestamp()
+  FOR NO KEY UPDATE OF contact SKIP LOCKED;
 UPDATE contacts_contact SET state = 'in_progress', attempts_count = attempts_count + 1, next_attempt_at = NULL,
   updated_at = clock_timestamp() WHERE id = ANY(:ids::uuid[]);
 WITH claimed AS (INSERT INTO calls_callattempt (
@@ -115,7 +118,6 @@ def _run_schedulers(url: str, processes: int, seconds: float) -> float:
 def _claim_for(url: str, directory: str, start: "multiprocessing.synchronize.Barrier", seconds: float) -> float:
     """One scheduler's claims; returns its contacts a second."""
     set_up_django(url, Path(directory))
-    from bench.claims import end_calls
     from calls.claiming import Reason, claim_calls
     from calls.clock import DatabaseClock
     from calls.roster import Roster

@@ -8,7 +8,8 @@ from statistics import median, quantiles
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from bench.claim_data import OFFICE_HOURS, ClaimDatabases, Filling, count_taken_out, vacuum
+from bench import claim_limit
+from bench.claim_data import OFFICE_HOURS, ClaimDatabases, Filling, count_taken_out, end_calls, vacuum
 from bench.figures import Figure, compare
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def measure_adversarial(databases: ClaimDatabases, scale: float) -> Iterator[Fig
         "them. Adding an entry excludes its contacts, so no claim meets them any more; but of "
         f"{SLIPPED_SHARE:.1%} of the contacts there is an entry and they wait all the same, until a claim meets them. "
         f"{_describe_met(hard_times)} p99 {_p99(hard_times):.0f} and {_p99(clean_times):.0f} ms: the roster of 1,000 "
-        "campaigns is read anew every 2 seconds, and after a claim that met somebody who may not be rung.",
+        "campaigns is read anew every 2 seconds.",
     )
 
 
@@ -126,10 +127,8 @@ def measure_bloat(databases: ClaimDatabases, scale: float) -> Iterator[Figure]:
 
 
 def measure_limit(databases: ClaimDatabases, scale: float) -> Iterator[Figure]:
-    from bench.claim_limit import measure
-
     name = provide_clean(databases, max(200_000, int(CONTACTS * scale)))
-    yield from measure(databases, name, seconds=max(2.0, LIMIT_SECONDS * scale), rounds=LIMIT_ROUNDS)
+    yield from claim_limit.measure(databases, name, seconds=max(2.0, LIMIT_SECONDS * scale), rounds=LIMIT_ROUNDS)
 
 
 def provide_clean(databases: ClaimDatabases, contacts: int) -> str:
@@ -149,26 +148,6 @@ def time_claim(roster: "Roster") -> Timing:
     milliseconds = (perf_counter() - started) * 1000
     end_calls([attempt.pk for attempt in claim.attempts])
     return Timing(milliseconds, BATCH - len(claim.attempts))
-
-
-def end_calls(attempts: Sequence[object]) -> None:
-    """As if each had been given back: its contact is due again, behind all the others."""
-    from django.db import connection, transaction
-
-    from calls.statements import write_array
-
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE calls_callattempt SET status = 'ended', outcome = 'failed', given_back = true, "
-            "ended_at = clock_timestamp() WHERE id = ANY(%s::uuid[]) RETURNING contact_id",
-            [write_array(attempts)],
-        )
-        contacts = [contact for (contact,) in cursor.fetchall()]
-        cursor.execute(
-            "UPDATE contacts_contact SET state = 'pending', attempts_count = attempts_count - 1, "
-            "next_attempt_at = clock_timestamp() WHERE id = ANY(%s::uuid[])",
-            [write_array(contacts)],
-        )
 
 
 def _time_in_turn(databases: ClaimDatabases, names: Sequence[str]) -> dict[str, list[Timing]]:

@@ -28,6 +28,7 @@ log = structlog.get_logger(__name__)
 
 WAITING = 1000
 DRAIN_SECONDS = 2.0
+SLOW_SECONDS = 30.0
 WARN_EVERY_SECONDS = 60.0
 THREAD_NAME = "hooks"
 
@@ -73,12 +74,14 @@ class Messenger:
         self._news: queue.Queue[tuple[Signal, dict[str, Any]]] = queue.Queue(waiting)
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
-        self._warn_at = 0.0
+        self._warn_at = self._warn_of_slow_at = 0.0
+        self._busy_since: float | None = None  # with the news that the receivers are hearing
         self._trace_at: dict[str, float] = {}
 
     def tell(self, signal: Signal, facts: dict[str, Any]) -> None:
         """Never waits."""
         self._start()
+        self._warn_of_slow_receivers()
         try:
             self._news.put_nowait((signal, facts))
         except queue.Full:
@@ -86,6 +89,13 @@ class Messenger:
             if time.monotonic() >= self._warn_at:
                 self._warn_at = time.monotonic() + WARN_EVERY_SECONDS
                 log.warning("hooks.dropped", waiting=self._news.maxsize)
+
+    def _warn_of_slow_receivers(self) -> None:
+        """One that hangs says nothing itself, and long before the queue is full somebody should know."""
+        busy_since, now = self._busy_since, time.monotonic()
+        if busy_since is not None and now - busy_since > SLOW_SECONDS and now >= self._warn_of_slow_at:
+            self._warn_of_slow_at = now + WARN_EVERY_SECONDS
+            log.warning("hooks.slow", seconds=round(now - busy_since), waiting=self._news.qsize())
 
     def drain(self, seconds: float = DRAIN_SECONDS) -> bool:
         """Give the receivers so long to hear what is still waiting; whether they have."""
@@ -113,12 +123,14 @@ class Messenger:
     def _run(self) -> None:
         while True:
             signal, facts = self._news.get()
+            self._busy_since = time.monotonic()
             try:
                 self._send(signal, facts)
             except BaseException:  # also Django's own, of a receiver that fails and has no name, such as a partial
                 counting.count_failed_hook()
                 log.exception("hooks.failed")
             finally:
+                self._busy_since = None
                 self._news.task_done()
 
     def _send(self, signal: Signal, facts: dict[str, Any]) -> None:

@@ -108,7 +108,7 @@ def _run(arena: Arena, seed: int, directory: Path) -> dict[str, Any]:
         evidence = carry_out(make_plan(seed), arena)
         verdict = judge(evidence)
         result |= {"violations": verdict.violations, "figures": verdict.figures}
-        result["recovery"] = arena.measure_recovery(evidence.witness.calls)
+        result["recovery"] = arena.measure_recovery(evidence)
     except Exception as error:
         result["error"] = f"{type(error).__name__}: {error}"
         arena.break_off()

@@ -19,10 +19,11 @@ from typing import Any
 import psycopg2
 import requests
 
+from bench.faults.evidence import Evidence
 from bench.faults.plan import MOST_BACKENDS, PROCESSES, SCHEDULERS
+from bench.faults.reckoning import stepped_between
 from bench.world import DATABASE, ROOT, SHORT_CALLS, World
 from calls.demo.processes import Child
-from calls.simulator.ledger import LedgerCall
 
 SPEED = 16.0
 TICK_SECONDS = 0.02
@@ -152,11 +153,18 @@ class Arena:
             if child := self._take(process):
                 self.world.children.kill(child)
 
-    def measure_recovery(self, calls: Sequence[LedgerCall]) -> list[float]:
-        """From each kill, freeze and failure of the database to the next start of a call, if there was one."""
-        starts = sorted(call.started_at for call in calls)
-        after = (next((start for start in starts if start > blow), None) for blow in self._blows)
-        return [(start - blow).total_seconds() for blow, start in zip(self._blows, after, strict=True) if start]
+    def measure_recovery(self, evidence: Evidence) -> list[float]:
+        """Seconds from each kill, freeze and failure of the database to the next start of a call.
+
+        Where there was none, or the clock was put forward in between because nobody was due, it says nothing.
+        """
+        starts = sorted(call.started_at for call in evidence.witness.calls)
+        after = [(blow, next((start for start in starts if start > blow), None)) for blow in self._blows]
+        return [
+            (start - blow).total_seconds()
+            for blow, start in after
+            if start and not stepped_between(evidence, blow, start)
+        ]
 
     # What happens to processes
 

@@ -2,9 +2,11 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from functools import partial
 
 import pytest
+import structlog
 from django.db import transaction
 
 from calls import hooks, outcomes, signals
@@ -91,6 +93,22 @@ def test_a_receiver_that_hangs_holds_up_no_call_and_what_it_misses_is_counted(me
     assert CallAttempt.objects.open().count() == 0
     assert value_of(counting.hooks_dropped) - before in (2, 3)
     assert not messenger.drain(0.05)
+    go_on.set()
+    assert messenger.drain()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_receiver_that_hangs_is_told_of_long_before_anything_is_lost(messenger, listen, monkeypatch):
+    monkeypatch.setattr(hooks, "SLOW_SECONDS", 0.05)
+    go_on, is_hanging = threading.Event(), threading.Event()
+    listen(signals.attempt_ended, lambda **_: is_hanging.set() or go_on.wait(20))
+    end(make_attempt())
+    is_hanging.wait(20)
+    time.sleep(0.1)
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(2):
+            end(make_attempt())
+    assert [log["waiting"] for log in logs if log["event"] == "hooks.slow"] == [0]
     go_on.set()
     assert messenger.drain()
 
