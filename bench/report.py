@@ -8,6 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from bench.figures import Figure
+from bench.reasons import REASONS
 from bench.results import Result
 
 HEADER = """# Performance
@@ -70,6 +71,8 @@ def write_page(results: Mapping[str, Result]) -> str:
 def _describe(result: Result) -> str:
     figure = result.figure
     sentences = [f"{figure.how[0].upper()}{figure.how[1:]}.", figure.detail]
+    if not figure.is_met and figure.name in REASONS:
+        sentences.append(f"**Why it is missed:** {REASONS[figure.name]}")
     if result.scale != 1:
         sentences.append(f"**At {result.scale:g} of the real size.**")
     return " ".join(filter(None, sentences))

@@ -13,8 +13,10 @@ from bench.__main__ import main
 from bench.families import FAMILIES, UnknownFamily, choose_families
 from bench.figures import Figure, compare
 from bench.interruption import Interrupted
+from bench.reasons import REASONS
 from bench.report import as_json, print_figures, write_page
 from bench.results import Result, keep_results, read_results
+from bench.world import ROOT
 
 # The names under which the figures were ordered, and those of figures that are printed.
 ORDERED = [
@@ -222,3 +224,12 @@ def test_the_chart_is_drawn_from_met_and_missed_figures(tmp_path):
     figures = [make_figure(), make_figure("missed", value=9), make_figure("more", value=3, goal=">= 2")]
     chart.draw_chart({figure.name: make_result(figure) for figure in figures}, tmp_path / "chart.png")
     assert (tmp_path / "chart.png").stat().st_size > 1000
+
+
+def test_the_page_gives_the_reasons_of_what_is_missed_and_of_nothing_else():
+    kept = read_results(ROOT / "docs/performance.json")
+    page = write_page(kept)
+    assert (ROOT / "docs/performance.md").read_text() == page
+    missed = [name for name, result in kept.items() if not result.figure.is_met]
+    assert [name for name in missed if REASONS.get(name, "?") not in page] == []
+    assert page.count("Why it is missed") == len(missed)
