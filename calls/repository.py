@@ -226,7 +226,7 @@ class CallAttemptRepository(models.Manager.from_queryset(CallAttemptQuerySet)):
         *,
         now: datetime,
     ) -> list[CallAttempt]:
-        """Take each contact into a call: it is in progress, and has one more attempt, numbered by their count.
+        """Take each contact into a call: it is in progress, and has one more attempt, numbered by its attempts_count.
 
         The attempt is to start at the instant beside it and is not sent after the deadline beside that; then
         reconciliation looks after it.
