@@ -50,6 +50,12 @@ def request_shift() -> None:
             raise
 
 
+def request_shift_anew() -> None:
+    """As request_shift, even when somebody has asked: that request may have died with a cluster."""
+    ProviderConfig.objects.update(shift_requested_at=None)
+    request_shift()
+
+
 def run_scheduled_shift() -> str:
     """The one that comes round every minute. It does not wait for a request that should have been met by now.
 

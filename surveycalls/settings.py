@@ -64,10 +64,10 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
-    "django_q",
     "campaigns",
     "contacts",
     "calls",
+    "django_q",  # behind calls, whose qcluster is the one that counts
 ]
 
 MIDDLEWARE = [

@@ -29,9 +29,16 @@ SPEED = 16.0
 TICK_SECONDS = 0.02
 RESTART_SECONDS = 0.2
 STOP_SECONDS = 20.0
+STACKS_SECONDS = 1.0
 OUTAGE_MARGIN_SECONDS = 0.5
 
-ENVIRONMENT = {**SHORT_CALLS, "SCHEDULER_INTERVAL_SECONDS": "2", "QCLUSTER_WORKERS": "2", "LOG_FORMAT": "json"}
+ENVIRONMENT = {
+    **SHORT_CALLS,
+    "SCHEDULER_INTERVAL_SECONDS": "2",
+    "QCLUSTER_WORKERS": "2",
+    "LOG_FORMAT": "json",
+    "PYTHONFAULTHANDLER": "1",  # at SIGABRT it shows its stacks
+}
 POSTGRES_OPTIONS = {"max_connections": str(MOST_BACKENDS)}
 
 # The clock that all schedulers go by is so far ahead of the machine's: found before the server's own function.
@@ -67,7 +74,7 @@ class Arena:
         self.traps_sprung: Counter[str] = Counter()
         self._traps = directory / "traps"
         self._children: dict[str, Child | None] = {}
-        self._terminated: dict[int, float] = {}
+        self._terminated: dict[Child, float] = {}
         self._killed_parents: list[Child] = []
         self._start_numbers = itertools.count(1)
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
@@ -139,6 +146,7 @@ class Arena:
         self._agenda.clear()
         self._cancel_timers()
         self._blows.clear()
+        time.sleep(max(0.0, self._outage_ends - time.monotonic()))
         self.quieten()
         for name, child in self._children.items():
             if child is None:
@@ -184,6 +192,14 @@ class Arena:
             self._killed_parents.append(child)
             self.do_in(seconds, lambda: self._start(process))
 
+    def kill_member(self, process: str, which: int) -> None:
+        """One of those that it has forked, however deep, at work or idle. What becomes of the others is its affair."""
+        if child := self._children[process]:
+            members = _find_group(child.process.pid)[1:]
+            if members:
+                self._blows.append(self.now())
+                _signal(members[which % len(members)], signal.SIGKILL)
+
     def freeze(self, process: str, seconds: float) -> None:
         if child := self._children[process]:
             group = child.process.pid
@@ -197,7 +213,7 @@ class Arena:
         if child is None:
             return
         child.process.terminate()
-        self._terminated.setdefault(child.process.pid, time.monotonic())
+        self._terminated.setdefault(child, time.monotonic())
 
     def set_trap(self, role: str, point: str, order: str, seconds: float) -> None:
         trap = self._traps / f"{role}.{point}"
@@ -267,6 +283,12 @@ class Arena:
         response = requests.get(f"{self.world.network_url}/simulator/health", timeout=10)
         return response.json()["open"]
 
+    def show_stacks(self, process: str) -> None:
+        """In its log: what all that belong to it are at, who end with that."""
+        if child := self._children[process]:
+            _signal_group(child.process.pid, signal.SIGABRT)
+            time.sleep(STACKS_SECONDS)
+
     def _do_beside(self, seconds: float, deed: Callable[[], None]) -> None:
         """In a thread: whoever works through the agenda may be waiting for what the deed brings back."""
         timer = threading.Timer(seconds, deed)
@@ -292,6 +314,7 @@ class Arena:
 
     def _take(self, process: str) -> Child | None:
         child, self._children[process] = self._children[process], None
+        self._terminated.pop(child, None)
         return child
 
     def _replace_the_dead(self) -> None:
@@ -300,7 +323,8 @@ class Arena:
                 continue
             if child.process.poll() is not None:
                 self.kill(name, RESTART_SECONDS)
-            elif time.monotonic() > self._terminated.get(child.process.pid, math.inf) + STOP_SECONDS:
+            elif time.monotonic() > self._terminated.get(child, math.inf) + STOP_SECONDS:
+                self.show_stacks(name)
                 self.kill(name, RESTART_SECONDS)
                 raise ArenaError(f"{child.name} did not end within {STOP_SECONDS:g} s of SIGTERM; see {child.log}")
 
@@ -313,7 +337,9 @@ class Arena:
             if order["action"] == "freeze":
                 self.do_in(order["seconds"], lambda pid=int(pid): _signal(pid, signal.SIGCONT))
             elif order["action"] == "terminate":
-                self._terminated.setdefault(int(pid), time.monotonic())
+                for child in filter(None, self._children.values()):
+                    if child.process.pid == int(pid):
+                        self._terminated.setdefault(child, time.monotonic())
 
     def _wake_all(self) -> None:
         for child in filter(None, self._children.values()):
@@ -328,6 +354,17 @@ class Arena:
     def _disperse_crowd(self) -> None:
         while self._crowd:
             self._crowd.pop().close()
+
+
+def _find_group(group: int) -> list[int]:
+    """The processes of a group, the one that leads it first."""
+    stats = {path.parent.name: path for path in Path("/proc").glob("[0-9]*/stat")}
+    members = []
+    for pid, path in stats.items():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended since
+            if int(path.read_text().rpartition(")")[2].split()[2]) == group:
+                members.append(int(pid))
+    return sorted(members, key=lambda pid: (pid != group, pid))
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

@@ -183,6 +183,9 @@ def _draw_further_events(draw: Random, campaigns: Sequence[CampaignPlan]) -> lis
             "retry_minutes": draw.choice([0, 0, RETRY_MINUTES]),
         }
         events.append(Event(at=_at(draw), action="pace", values=values))
+    if draw.random() < 0.4:
+        values = {"process": draw.choice(["cluster", "cluster", "web"]), "which": draw.randrange(60)}
+        events.append(Event(at=_at(draw), action="kill_member", values=values))
     return events
 
 

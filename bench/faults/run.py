@@ -9,20 +9,24 @@ from random import Random
 
 from django.db import connection, transaction
 
-from bench.faults.arena import Arena
+from bench.faults.arena import Arena, ArenaError
 from bench.faults.evidence import ClockStep, Evidence, OperatorLog, Terms, read_evidence
 from bench.faults.operators import Operators
 from bench.faults.plan import Event, Plan
 from bench.faults.strangers import Strangers
 from bench.faults.zones import to_local
 from bench.world import DATABASE, SHORT_CALLS
-from calls.models import CallAttempt
+from calls.models import CallAttempt, ProviderConfig
+from calls.shifts import request_shift_anew
 from campaigns.models import CampaignStatus
 from contacts.models import Contact
 
 LOOK_EVERY_SECONDS = 0.25
 # Several times what the longest call, its look-ups and the restart of every process take.
 LONGEST_QUIET_SECONDS = 60.0
+
+# Twice what django-q2 waits for when the database was away, and the time that a cluster takes to start.
+LONGEST_JOBLESS_SECONDS = 25.0
 
 OPENS_SOON = timedelta(seconds=3)
 # Who is to be called within it is waited for by putting the clock forward.
@@ -55,6 +59,7 @@ def carry_out(plan: Plan, arena: Arena) -> Evidence:
         _pass_time(arena, operators, until=lambda: arena.is_idle)
         arena.quieten()
         _wait_for_quiet(arena, operators, log)
+        _see_cluster_work(arena, operators)
     finally:
         strangers.close()
         log.close()
@@ -96,6 +101,20 @@ def _wait_for_quiet(arena: Arena, operators: Operators, log: OperatorLog) -> Non
             return
         steps += 1
         _put_clock_forward(arena, min(later) - OLDEST_READING - now, log)
+
+
+def _see_cluster_work(arena: Arena, operators: Operators) -> None:
+    """Raises ArenaError if it does no jobs any more, which the judge would not notice: the schedulers ring too."""
+    request_shift_anew()
+    deadline = time.monotonic() + LONGEST_JOBLESS_SECONDS
+
+    def is_met() -> bool:
+        return not ProviderConfig.objects.filter(shift_requested_at__isnull=False).exists()
+
+    _pass_time(arena, operators, until=lambda: is_met() or time.monotonic() > deadline)
+    if not is_met():
+        arena.show_stacks("cluster")
+        raise ArenaError(f"the cluster did no job within {LONGEST_JOBLESS_SECONDS:g} s")
 
 
 def look_around() -> tuple[bool, list[Contact]]:

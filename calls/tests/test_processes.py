@@ -58,6 +58,7 @@ def running(network, settings, *command, **environment):
             "TWILIO_AUTH_TOKEN": network.auth_token,
             "TWILIO_API_BASE_URL": network.base_url,
             "LOG_LEVEL": "WARNING",
+            "PYTHONFAULTHANDLER": "1",
             **environment,
         },
         stdout=subprocess.PIPE,
@@ -73,9 +74,9 @@ def running(network, settings, *command, **environment):
         try:
             process.communicate(timeout=20)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-            raise
+            os.killpg(process.pid, signal.SIGABRT)  # each of its processes shows what it is at, and ends
+            output, _ = process.communicate()
+            pytest.fail(f"It did not end within 20 s of SIGTERM.\n{output}")
 
 
 def make_campaign(contacts):

@@ -43,6 +43,10 @@ def test_the_cluster_and_the_site_lose_their_parents():
     assert {values["process"] for values in drawn("kill_parent")} == {"cluster", "web"}
 
 
+def test_the_cluster_and_the_site_lose_one_of_those_that_they_have_forked():
+    assert {values["process"] for values in drawn("kill_member")} == {"cluster", "web"}
+
+
 def test_a_trap_is_set_at_every_point_of_every_role():
     assert {(values["role"], values["point"]) for values in drawn("set_trap")} == {
         (role, point) for role, points in POINTS.items() for point in points

@@ -13,9 +13,10 @@ from django.db import OperationalError
 from bench.faults import __main__ as suite
 from bench.faults import run
 from bench.faults.__main__ import OFTEN, count_traps, sum_up
-from bench.faults.arena import Arena
+from bench.faults.arena import STOP_SECONDS, Arena
 from bench.faults.history import EvidenceError
 from bench.interruption import Interrupted
+from calls.demo.processes import Child
 
 
 class EmptyArena:
@@ -83,6 +84,38 @@ def test_what_was_still_to_happen_beside_an_interrupted_run_does_not_happen_afte
     arena.__exit__()
     time.sleep(0.4)
     assert not happened
+
+
+def test_a_run_after_one_that_broke_off_begins_when_the_provider_is_back(tmp_path):
+    arena, asked_at = Arena(tmp_path / "arena"), []
+    arena._traps.mkdir(parents=True)
+    arena.world = SimpleNamespace(control_network=lambda *_: asked_at.append(time.monotonic()))
+    arena._outage_ends = ends = time.monotonic() + 0.3
+    arena.begin()
+    assert asked_at[0] >= ends
+
+
+def test_another_process_with_the_number_of_one_that_was_told_to_end_is_not_taken_for_it(tmp_path):
+    arena, killed = Arena(tmp_path / "arena"), []
+    arena.world = SimpleNamespace(children=SimpleNamespace(kill=killed.append))
+    old, new = (Child(name=name, process=FakeProcess(), log=tmp_path) for name in ("cluster.1", "cluster.2"))
+    arena._children = {"cluster": old}
+    arena.terminate("cluster", 0)
+    arena.kill("cluster", 60)
+    arena._children = {"cluster": new}
+    arena._terminated = {child: at - STOP_SECONDS - 1 for child, at in arena._terminated.items()}
+    arena._replace_the_dead()
+    assert killed == [old]
+
+
+class FakeProcess:
+    pid = 2_000_000_000
+
+    def terminate(self):
+        pass
+
+    def poll(self):
+        return None
 
 
 def test_a_suite_that_is_interrupted_before_its_first_run_sums_up_none():

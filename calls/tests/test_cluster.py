@@ -1,0 +1,97 @@
+"""A real cluster, some of whose processes are killed."""
+
+import itertools
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from django_q.models import Success
+
+from calls.shifts import request_shift
+from calls.tests.phone_network import SHORT_CALLS, wait_until
+from calls.tests.test_processes import assert_promises_kept, is_completed, make_campaign, network, running
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+__all__ = ["network"]
+
+WORKERS = 2
+
+
+def children_of(pid):
+    """In the order in which they began."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def find_sentinel(cluster):
+    wait_until(lambda: children_of(cluster.pid), seconds=20)
+    return children_of(cluster.pid)[0]
+
+
+def find_members(cluster):
+    """The sentinel's workers, monitor and pusher, once all of them are there."""
+    sentinel = find_sentinel(cluster)
+    wait_until(lambda: len(children_of(sentinel)) == WORKERS + 2, seconds=20)
+    members = children_of(sentinel)
+    return {"workers": members[:WORKERS], "monitor": members[WORKERS:-1], "pusher": members[-1:]}
+
+
+def is_at_work(pid):
+    """Only a scheduler's senders make it more than one thread."""
+    return len(list(Path(f"/proc/{pid}/task").iterdir())) > 1
+
+
+def count_done():
+    return Success.objects.count()
+
+
+def wait_for_a_job():
+    done = count_done()
+    request_shift()
+    wait_until(lambda: count_done() > done, seconds=20)
+
+
+@pytest.mark.parametrize("whom", ["workers", "monitor", "pusher"])
+def test_a_cluster_whose_idle_processes_are_killed_goes_on_and_can_be_stopped(network, settings, whom):
+    with running(network, settings, "qcluster", QCLUSTER_WORKERS=str(WORKERS)) as cluster:
+        wait_until(count_done, seconds=20)
+        sentinel = find_sentinel(cluster)
+        for pid in find_members(cluster)[whom]:
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: find_sentinel(cluster) != sentinel, seconds=20)
+        wait_for_a_job()
+        cluster.terminate()
+        output, _ = cluster.communicate(timeout=20)
+    assert cluster.returncode == 0, output
+    assert "cluster.begins_anew" in output
+
+
+def test_a_cluster_whose_worker_is_killed_at_work_rings_on_at_once(network, settings):
+    campaign = make_campaign(6)
+    with running(network, settings, "qcluster", QCLUSTER_WORKERS=str(WORKERS), **SHORT_CALLS) as cluster:
+        sentinel, workers = find_sentinel(cluster), find_members(cluster)["workers"]
+        wait_until(lambda: any(map(is_at_work, workers)), seconds=20)
+        os.kill(next(filter(is_at_work, workers)), signal.SIGKILL)
+        wait_until(lambda: is_completed(campaign), seconds=25)
+        assert find_sentinel(cluster) == sentinel
+    assert_promises_kept(network)
+
+
+def test_a_cluster_whose_sentinel_is_killed_says_so_and_ends(network, settings):
+    with running(network, settings, "qcluster", QCLUSTER_WORKERS=str(WORKERS)) as cluster:
+        members = find_members(cluster)
+        os.kill(find_sentinel(cluster), signal.SIGKILL)
+        assert cluster.wait(timeout=20) == 1
+        for pid in itertools.chain(*members.values()):
+            os.kill(pid, signal.SIGKILL)
+        output, _ = cluster.communicate(timeout=20)
+    assert "sentinel has ended (-9)" in output
+
+
+def test_a_cluster_that_is_told_to_stop_while_it_starts_stops(network, settings):
+    with running(network, settings, "qcluster", QCLUSTER_WORKERS=str(WORKERS)) as cluster:
+        find_sentinel(cluster)
+        cluster.terminate()
+        cluster.communicate(timeout=20)
+    assert cluster.returncode == 0
