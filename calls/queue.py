@@ -3,15 +3,22 @@
 import time
 from typing import Any
 
+import structlog
+from django.db import DatabaseError, InterfaceError, connections
 from django_q.brokers.orm import ORM
+from django_q.conf import Conf
 
 from calls.wakeups import JOBS, WakeupListener, notify_after_commit
+
+log = structlog.get_logger(__name__)
 
 # For jobs whose news got lost, and those that come back because their worker died.
 LOOK_EVERY_SECONDS = 10.0
 
 # So soon it notices that the cluster is to stop.
 LONGEST_WAIT_SECONDS = 0.5
+
+DATABASE_RETRY_SECONDS = 1.0
 
 
 class WokenBroker(ORM):
@@ -26,6 +33,19 @@ class WokenBroker(ORM):
         return package
 
     def dequeue(self) -> list[tuple[Any, str]] | None:
+        """None when there is no job, or no database; then it is asked again after a second.
+
+        django-q2 would end the process that takes the jobs out, and begin another one ten seconds later.
+        """
+        try:
+            return self._wait_and_take()
+        except (DatabaseError, InterfaceError) as error:
+            log.warning("database.failed", error=str(error).strip())
+            connections[Conf.ORM].close()
+            time.sleep(DATABASE_RETRY_SECONDS)
+            return None
+
+    def _wait_and_take(self) -> list[tuple[Any, str]] | None:
         if self._listener is None:
             # Here and not sooner: it belongs to the one process that takes jobs out, which is forked off later.
             self._listener = WakeupListener(JOBS).__enter__()

@@ -25,7 +25,7 @@ LOOK_EVERY_SECONDS = 0.25
 # Several times what the longest call, its look-ups and the restart of every process take.
 LONGEST_QUIET_SECONDS = 60.0
 
-# Twice what django-q2 waits for when the database was away, and the time that a cluster takes to start.
+# Several times what a cluster takes to start, or to end the jobs that are at work when it begins anew.
 LONGEST_JOBLESS_SECONDS = 25.0
 
 OPENS_SOON = timedelta(seconds=3)

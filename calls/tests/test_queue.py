@@ -4,7 +4,7 @@ import threading
 import time
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django_q.brokers import get_broker
 
 from calls import queue
@@ -83,4 +83,20 @@ def test_a_job_is_taken_also_after_the_database_hung_up(broker):
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_terminate_backend(%s)", [broker._listener._connection.info.backend_pid])
     enqueue_elsewhere("job")
+    assert take(broker) == ["job"]
+
+
+def test_a_job_is_taken_also_after_the_database_could_not_be_reached(broker, monkeypatch):
+    monkeypatch.setattr(queue, "DATABASE_RETRY_SECONDS", 0.01)
+    failures, get_connection = iter([OperationalError("connection refused")]), WokenBroker.get_connection
+
+    def fail_once(*args):
+        if failure := next(failures, None):
+            raise failure
+        return get_connection(*args)
+
+    enqueue_elsewhere("job")
+    monkeypatch.setattr(WokenBroker, "get_connection", fail_once)
+    broker._look_at = time.monotonic()
+    assert broker.dequeue() is None
     assert take(broker) == ["job"]
