@@ -41,8 +41,9 @@ class Sentinel(cluster.Sentinel):
         super().reincarnate(process)
 
     def _wait_for_jobs(self) -> None:
-        """Those that are at work now have as long as any job."""
+        """Those that are at work have as long as any job, and no others are begun: each shift may ask for the next."""
         deadline = time.monotonic() + self.timeout
+        self.event_out.set()  # for the pusher
         while any(map(_is_at_work, self.pool)) and time.monotonic() < deadline:
             time.sleep(LOOK_EVERY_SECONDS)
 

@@ -78,6 +78,18 @@ def test_a_cluster_whose_worker_is_killed_at_work_rings_on_at_once(network, sett
     assert_promises_kept(network)
 
 
+def test_a_cluster_that_begins_anew_finishes_the_job_at_hand_and_no_others(network, settings):
+    campaign = make_campaign(60)  # more than one shift
+    with running(network, settings, "qcluster", QCLUSTER_WORKERS=str(WORKERS)) as cluster:
+        sentinel, workers = find_sentinel(cluster), find_members(cluster)["workers"]
+        wait_until(lambda: any(map(is_at_work, workers)), seconds=20)
+        os.kill(next(pid for pid in workers if not is_at_work(pid)), signal.SIGKILL)
+        wait_until(lambda: find_sentinel(cluster) != sentinel, seconds=12)
+        assert not is_completed(campaign)
+        wait_until(lambda: is_completed(campaign), seconds=40)
+    assert_promises_kept(network)
+
+
 def test_a_cluster_whose_sentinel_is_killed_says_so_and_ends(network, settings):
     with running(network, settings, "qcluster", QCLUSTER_WORKERS=str(WORKERS)) as cluster:
         members = find_members(cluster)
