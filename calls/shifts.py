@@ -10,7 +10,6 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Q
 from django_q.tasks import async_task
 
 from calls.clock import DatabaseClock
@@ -21,7 +20,6 @@ from calls.wakeups import WakeupListener, wake_schedulers
 SHIFT = timedelta(seconds=5)
 REST = timedelta(seconds=60)  # the schedule comes round that often
 REQUESTED_TASK = "calls.tasks.run_requested_scheduler"
-LONGEST_REQUEST = timedelta(minutes=2)  # a request that no cluster has met by then may have been lost
 
 # Any number; it names the lock among all advisory locks of the database.
 _SHIFT_LOCK = 7_265_001
@@ -39,10 +37,7 @@ def request_shift() -> None:
     The mark bounds the queue: with few workers shifts would otherwise ask for more shifts than can be worked
     off, and without a cluster, when run_scheduler alone is at work, each campaign would leave a job behind.
     """
-    now = DatabaseClock()()
-    lost = Q(shift_requested_at__lt=now - LONGEST_REQUEST)
-    free = ProviderConfig.objects.filter(Q(shift_requested_at=None) | lost)
-    if free.update(shift_requested_at=now):
+    if ProviderConfig.objects.filter(shift_requested_at=None).update(shift_requested_at=DatabaseClock()()):
         try:
             async_task(REQUESTED_TASK, group="scheduler")
         except Exception:

@@ -194,11 +194,11 @@ class Arena:
 
     def kill_member(self, process: str, which: int) -> None:
         """One of those that it has forked, however deep, at work or idle. What becomes of the others is its affair."""
-        if child := self._children[process]:
-            members = _find_group(child.process.pid)[1:]
-            if members:
-                self._blows.append(self.now())
-                _signal(members[which % len(members)], signal.SIGKILL)
+        child = self._children[process]
+        members = _find_members(child.process.pid) if child else []
+        if members:
+            self._blows.append(self.now())
+            _signal(members[which % len(members)], signal.SIGKILL)
 
     def freeze(self, process: str, seconds: float) -> None:
         if child := self._children[process]:
@@ -356,15 +356,14 @@ class Arena:
             self._crowd.pop().close()
 
 
-def _find_group(group: int) -> list[int]:
-    """The processes of a group, the one that leads it first."""
-    stats = {path.parent.name: path for path in Path("/proc").glob("[0-9]*/stat")}
+def _find_members(leader: int) -> list[int]:
+    """The other processes of its group."""
     members = []
-    for pid, path in stats.items():
+    for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended since
-            if int(path.read_text().rpartition(")")[2].split()[2]) == group:
-                members.append(int(pid))
-    return sorted(members, key=lambda pid: (pid != group, pid))
+            if int(path.read_text().rpartition(")")[2].split()[2]) == leader:
+                members.append(int(path.parent.name))
+    return sorted(set(members) - {leader})
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

@@ -184,8 +184,11 @@ def _draw_further_events(draw: Random, campaigns: Sequence[CampaignPlan]) -> lis
         }
         events.append(Event(at=_at(draw), action="pace", values=values))
     if draw.random() < 0.4:
-        values = {"process": draw.choice(["cluster", "cluster", "web"]), "which": draw.randrange(60)}
-        events.append(Event(at=_at(draw), action="kill_member", values=values))
+        process, at = draw.choice(["cluster", "cluster", "web"]), _at(draw)
+        events.append(Event(at=at, action="kill_member", values={"process": process, "which": draw.randrange(60)}))
+        if draw.random() < 0.5:  # while it stops
+            before = round(max(0.0, at - draw.uniform(0, 1)), 3)
+            events.append(Event(at=before, action="terminate", values={"process": process, "seconds": 0}))
     return events
 
 

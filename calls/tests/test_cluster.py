@@ -1,13 +1,16 @@
 """A real cluster, some of whose processes are killed."""
 
-import itertools
+import contextlib
 import os
 import signal
 from pathlib import Path
 
 import pytest
-from django_q.models import Success
+from django.utils import timezone
+from django_q.models import OrmQ, Success
+from django_q.tasks import async_task
 
+from calls.cluster import ShiftRequests
 from calls.shifts import request_shift
 from calls.tests.phone_network import SHORT_CALLS, wait_until
 from calls.tests.test_processes import assert_promises_kept, is_completed, make_campaign, network, running
@@ -30,16 +33,16 @@ def find_sentinel(cluster):
 
 
 def find_members(cluster):
-    """The sentinel's workers, monitor and pusher, once all of them are there."""
+    """The sentinel's workers and monitor, once all of its processes are there."""
     sentinel = find_sentinel(cluster)
     wait_until(lambda: len(children_of(sentinel)) == WORKERS + 2, seconds=20)
     members = children_of(sentinel)
-    return {"workers": members[:WORKERS], "monitor": members[WORKERS:-1], "pusher": members[-1:]}
+    return {"workers": members[:WORKERS], "monitor": members[WORKERS:-1]}
 
 
 def is_at_work(pid):
-    """Only a scheduler's senders make it more than one thread."""
-    return len(list(Path(f"/proc/{pid}/task").iterdir())) > 1
+    """Beside its own thread, and the one that hands in results, a scheduler has its senders' and others."""
+    return len(list(Path(f"/proc/{pid}/task").iterdir())) > 2
 
 
 def count_done():
@@ -52,7 +55,7 @@ def wait_for_a_job():
     wait_until(lambda: count_done() > done, seconds=20)
 
 
-@pytest.mark.parametrize("whom", ["workers", "monitor", "pusher"])
+@pytest.mark.parametrize("whom", ["workers", "monitor"])
 def test_a_cluster_whose_idle_processes_are_killed_goes_on_and_can_be_stopped(network, settings, whom):
     with running(network, settings, "qcluster", QCLUSTER_WORKERS=str(WORKERS)) as cluster:
         wait_until(count_done, seconds=20)
@@ -92,13 +95,50 @@ def test_a_cluster_that_begins_anew_finishes_the_job_at_hand_and_no_others(netwo
 
 def test_a_cluster_whose_sentinel_is_killed_says_so_and_ends(network, settings):
     with running(network, settings, "qcluster", QCLUSTER_WORKERS=str(WORKERS)) as cluster:
-        members = find_members(cluster)
         os.kill(find_sentinel(cluster), signal.SIGKILL)
         assert cluster.wait(timeout=20) == 1
-        for pid in itertools.chain(*members.values()):
-            os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # those that live on, if it had begun any
+            os.killpg(cluster.pid, signal.SIGKILL)
         output, _ = cluster.communicate(timeout=20)
-    assert "sentinel has ended (-9)" in output
+    assert "sentinel was killed (signal 9)" in output
+
+
+def test_a_cluster_whose_idle_workers_are_killed_while_it_stops_ends(network, settings):
+    make_campaign(60)
+    with running(network, settings, "qcluster", QCLUSTER_WORKERS=str(WORKERS)) as cluster:
+        workers = find_members(cluster)["workers"]
+        wait_until(lambda: any(map(is_at_work, workers)), seconds=20)
+        cluster.terminate()
+        os.kill(next(pid for pid in workers if not is_at_work(pid)), signal.SIGKILL)
+        output, _ = cluster.communicate(timeout=20)
+    assert cluster.returncode == 0, output
+    assert network.calls()
+
+
+def test_a_cluster_that_stops_finishes_the_jobs_that_it_has_fetched_and_keeps_their_results(network, settings):
+    with running(network, settings, "qcluster", QCLUSTER_WORKERS="1") as cluster:
+        wait_until(count_done, seconds=20)
+        jobs = [async_task("time.sleep", 1) for _ in range(3)]
+        wait_until(lambda: not OrmQ.objects.filter(lock__lt=timezone.now()).exists(), seconds=20)
+        cluster.terminate()
+        output, _ = cluster.communicate(timeout=20)
+    assert cluster.returncode == 0, output
+    assert Success.objects.filter(id__in=jobs).count() == len(jobs)
+    assert not OrmQ.objects.exists()
+
+
+def test_a_cluster_that_cannot_start_says_so(network, settings):
+    with running(network, settings, "qcluster", REDIS_URL="redis://127.0.0.1:9/0") as cluster:
+        output, _ = cluster.communicate(timeout=20)
+    assert cluster.returncode == 1
+    assert "sentinel has failed (1)" in output
+
+
+def test_shifts_are_asked_for_no_more_often_than_the_schedule_does():
+    requests = ShiftRequests()
+    for _ in range(3):
+        requests.ask()
+    assert OrmQ.objects.count() == 1
 
 
 def test_a_cluster_that_is_told_to_stop_while_it_starts_stops(network, settings):

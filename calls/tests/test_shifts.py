@@ -85,13 +85,6 @@ def test_a_scheduled_shift_beside_a_requested_one_does_not_start_a_second_chain(
     assert len(queued_tasks()) == 1
 
 
-def test_a_request_that_was_lost_is_made_again():
-    shifts.request_shift()
-    ProviderConfig.objects.update(shift_requested_at=timezone.now() - timedelta(minutes=11))
-    shifts.request_shift()
-    assert len(queued_tasks()) == 2
-
-
 def test_the_schedule_does_not_wait_for_a_request_that_was_lost_with_its_queue():
     contact = ContactFactory(state=ContactState.IN_PROGRESS, next_attempt_at=None, attempts_count=1)
     CallAttemptFactory(contact=contact, ringing=True, check_at=timezone.now() + timedelta(hours=1))

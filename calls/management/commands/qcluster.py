@@ -12,4 +12,4 @@ class Command(BaseCommand):
         try:
             Cluster().run()
         except ClusterDied as error:
-            raise CommandError(f"{error}; what it was doing may still be going on.") from error
+            raise CommandError(str(error)) from error
