@@ -24,12 +24,12 @@ log = structlog.get_logger(__name__)
 
 LOOK_EVERY_SECONDS = 0.1
 RESULTS_SECONDS = 5.0  # to save those that were handed in
-PAUSE_SECONDS = 1.0  # before a cluster begins anew
+PAUSE_SECONDS = 2.0  # before it is begun anew
 BEGIN_ANEW = os.EX_TEMPFAIL  # how a sentinel ends that wants another in its place
 
 
 class ClusterDied(Exception):
-    """Its sentinel has failed or was killed; the message tells."""
+    """Its sentinel was killed."""
 
 
 class ShiftRequests:
@@ -115,8 +115,11 @@ class Cluster(cluster.Cluster):
         super().__init__()
 
     def run(self) -> None:
-        """Until SIGTERM or SIGINT; then the jobs that were fetched are finished. Raises ClusterDied."""
-        while True:
+        """Until SIGTERM or SIGINT; then the jobs that were fetched are finished. Raises ClusterDied.
+
+        A cluster that fails, such as for want of a database or Redis, is tried again.
+        """
+        while not self._is_stopping:
             self._shift_requests.ask()
             with contextlib.suppress(RuntimeError):  # the sentinel has ended already; how is seen below
                 self.start()
@@ -124,17 +127,12 @@ class Cluster(cluster.Cluster):
                 self.sentinel.join(LOOK_EVERY_SECONDS)
             if self._is_stopping:
                 self.stop()
-                return
-            if self.sentinel.exitcode != BEGIN_ANEW:
-                raise ClusterDied(_describe_end(self.sentinel.exitcode))
-            time.sleep(PAUSE_SECONDS)
+            elif self.sentinel.exitcode < 0:
+                signal = -self.sentinel.exitcode
+                raise ClusterDied(f"The sentinel was killed by signal {signal}; its workers may live on.")
+            else:
+                time.sleep(PAUSE_SECONDS)
 
     def sig_handler(self, *_: Any) -> None:
         """Only notes it. django-q2's own stops the sentinel here and now, or never when that is just being forked."""
         self._is_stopping = True
-
-
-def _describe_end(exitcode: int) -> str:
-    if exitcode < 0:
-        return f"The cluster's sentinel was killed (signal {-exitcode}), and its processes may live on."
-    return f"The cluster's sentinel has failed ({exitcode}); the log has the reason."

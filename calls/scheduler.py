@@ -123,6 +123,7 @@ class CallScheduler:
         self._senders = Senders(self._clock, sleep)
         self._reconciler = ThreadPoolExecutor(1, thread_name_prefix="reconciler")
         self._roster = Roster()
+        self._end = math.inf  # steady seconds
         self._account: ProviderConfig | None = None  # as the last claim has read it
         self._waiting: deque[CallAttempt] = deque()  # in the order of their starts
         self._pushed = (-math.inf, timedelta(0))  # since when starts stand later (steady seconds), and by how much
@@ -147,24 +148,27 @@ class CallScheduler:
         self._record_answers(report)
         return report
 
-    def run(self, wakeups: WakeupListener, *, until: datetime | None = None) -> SchedulerReport:
-        """Pass after pass, until ``stop`` or the instant; returns the last one's report.
+    def run(self, wakeups: WakeupListener, *, seconds: float = math.inf) -> SchedulerReport:
+        """Pass after pass, until ``stop`` or for so long; returns the last one's report.
 
         Looks again when a call has ended, when the next contact is due, and at the latest after the interval.
-        Claims nothing after the instant, but places what was claimed before. Outlives the database's restarts.
+        Claims nothing when the time is over, but places what was claimed before. Outlives the database's restarts.
         """
+        self._end = self._clock.steady() + seconds
         self._wakeups = wakeups
         self._senders.on_answer = wakeups.wake
         report = SchedulerReport()
         try:
-            while not self.stopping and (self._waiting or until is None or self._clock() < until):
+            while not self.stopping and (self._waiting or not self._is_over()):
                 try:
-                    report = self._run_pass(report, until)
-                    wakeups.wait(self._seconds_to_wait(report, until))
+                    report = self._run_pass(report)
+                    wakeups.wait(self._seconds_to_wait(report))
                 except (DatabaseError, InterfaceError) as error:
                     # What waits is placed when the database is back, or given back after its send deadline.
                     log.warning("database.failed", error=str(error).strip())
                     connection.close()
+                    if self._is_over():
+                        break
                     self._sleep(DATABASE_RETRY_SECONDS)
             return report
         finally:
@@ -192,14 +196,17 @@ class CallScheduler:
             self._senders.close()
             self._reconciler.shutdown()
 
-    def _run_pass(self, last: SchedulerReport, until: datetime | None) -> SchedulerReport:
+    def _is_over(self) -> bool:
+        return self._clock.steady() >= self._end
+
+    def _run_pass(self, last: SchedulerReport) -> SchedulerReport:
         """The report of this pass's claim, or the last one's when it is not yet time for the next."""
         self._record_answers(last)
         self._make_up_for_late_starts()
         self._place_due(last)
         self._reconcile_in_background()
         claim_at, now = self._find_claim_instant(), self._clock()
-        if claim_at is None or now < claim_at or (until and now >= until):
+        if claim_at is None or now < claim_at or self._is_over():
             return last
         report = SchedulerReport()
         self._is_untended = self._clock.steady() < self._tend_after
@@ -431,21 +438,24 @@ class CallScheduler:
     def _sleep_until(self, instant: datetime) -> None:
         self._sleep(max(0.0, (instant - self._clock()).total_seconds()))
 
-    def _seconds_to_wait(self, report: SchedulerReport, until: datetime | None) -> float:
+    def _seconds_to_wait(self, report: SchedulerReport) -> float:
         """Until something is to be done again; answers and wake-ups end the wait."""
         claim_at, now = self._find_claim_instant(), self._clock()
+        left = self._end - self._clock.steady()
         looks = [now + timedelta(seconds=self.config.interval_seconds)]
+        if 0 < left < math.inf:
+            looks.append(now + timedelta(seconds=left))
         if self._waiting:
             looks.append(self._waiting[0].start_at - PLACING_LEAD)
         if report.open_calls:
             looks.append(now + timedelta(seconds=self._reconcile_after - self._clock.steady()))
-        if claim_at and not (until and now >= until):
+        if claim_at and left > 0:
             if claim_at > now:
                 looks.append(claim_at)
             elif report.claimed:
                 return 0.0
             else:
-                looks += [report.look_again_at, until]
+                looks.append(report.look_again_at)
             if self._is_untended:
                 looks.append(now + timedelta(seconds=self._tend_after - self._clock.steady()))
             if report.blocked == Reason.LOCKED:

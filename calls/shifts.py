@@ -71,11 +71,9 @@ def run_shift() -> str:
     with _only_shift() as is_only:
         if not is_only:
             return "another worker is at it"
-        clock = DatabaseClock()
-        end = clock.synchronise() + SHIFT
-        scheduler = CallScheduler(CallSchedulerConfig.from_settings(), clock=clock)
+        scheduler = CallScheduler(CallSchedulerConfig.from_settings())
         with WakeupListener() as wakeups:
-            report = scheduler.run(wakeups, until=end)
+            report = scheduler.run(wakeups, seconds=SHIFT.total_seconds())
     if _is_work_left(report):
         request_shift()
         return f"{report.open_calls} calls open"

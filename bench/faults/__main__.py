@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import fcntl
 import json
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ import time
 from collections import Counter
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, TextIO
 
 from bench.faults.arena import Arena
 from bench.faults.judge import judge
@@ -34,6 +35,7 @@ TABLES = (
 
 def main() -> int:
     options = _read_options()
+    lock = _lock(options.directory)
     end_at_signals()
     results: list[dict[str, Any]] = []
     interrupted: Interrupted | None = None
@@ -47,6 +49,7 @@ def main() -> int:
     if traps["unreachable"]:
         print(f"  no process ever came by, so nothing was tried there: {', '.join(traps['unreachable'])}")
     print(json.dumps(sum_up(results) | {"traps": traps, "interrupted": interrupted is not None}))
+    lock.close()
     if interrupted:
         return interrupted.code
     return 0 if all(result["clean"] for result in results) and not traps["unreachable"] else 1
@@ -81,7 +84,11 @@ def _read_options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, nargs="+", default=[1], help="of the first run (1); or one for each run")
     parser.add_argument("--stop", action="store_true", help="at the first run that is not clean")
     parser.add_argument(
-        "--stop-at", action="append", default=[], choices=list(Kind), help="at the first run with such a violation"
+        "--stop-at",
+        action="append",
+        default=[],
+        choices=[kind.value for kind in Kind],
+        help="at the first run with such a violation",
     )
     parser.add_argument("--directory", type=Path, default=DIRECTORY, help="for logs and evidence")
     options = parser.parse_args()
@@ -89,10 +96,25 @@ def _read_options() -> argparse.Namespace:
         parser.error("--runs must be at least 1")
     if min(options.seed) < 0:
         parser.error("--seed must not be negative")
-    options.stop_at = set(options.stop_at)
+    options.stop_at = set(map(Kind, options.stop_at))
     first, *more = options.seed
     options.seeds = options.seed if more else range(first, first + options.runs)
     return options
+
+
+def _lock(directory: Path) -> TextIO:
+    """Two suites in one directory would wipe each other's. It is unlocked when the file is closed."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = (directory / "lock").open("w")
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return lock
+    except BlockingIOError:
+        trouble = "another suite is at work there; give this one a directory of its own."
+    except OSError as error:
+        trouble = f"{error.strerror}."
+    print(f"make faults: error: --directory {directory}: {trouble}", file=sys.stderr)
+    sys.exit(2)
 
 
 def _run(arena: Arena, seed: int, directory: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -100,7 +101,7 @@ def test_a_cluster_whose_sentinel_is_killed_says_so_and_ends(network, settings):
         with contextlib.suppress(ProcessLookupError):  # those that live on, if it had begun any
             os.killpg(cluster.pid, signal.SIGKILL)
         output, _ = cluster.communicate(timeout=20)
-    assert "sentinel was killed (signal 9)" in output
+    assert "sentinel was killed by signal 9" in output
 
 
 def test_a_cluster_whose_idle_workers_are_killed_while_it_stops_ends(network, settings):
@@ -127,11 +128,13 @@ def test_a_cluster_that_stops_finishes_the_jobs_that_it_has_fetched_and_keeps_th
     assert not OrmQ.objects.exists()
 
 
-def test_a_cluster_that_cannot_start_says_so(network, settings):
+def test_a_cluster_that_cannot_start_is_tried_again_until_it_is_told_to_stop(network, settings):
     with running(network, settings, "qcluster", REDIS_URL="redis://127.0.0.1:9/0") as cluster:
+        time.sleep(6)
+        cluster.terminate()
         output, _ = cluster.communicate(timeout=20)
-    assert cluster.returncode == 1
-    assert "sentinel has failed (1)" in output
+    assert cluster.returncode == 0
+    assert output.count("failed to start") > 1
 
 
 def test_shifts_are_asked_for_no_more_often_than_the_schedule_does():

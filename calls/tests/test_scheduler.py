@@ -366,7 +366,7 @@ def run_loop(make_scheduler, clock, monkeypatch):
 
     def run_loop(seconds, **config):
         wakeups = FakeWakeups(clock)
-        make_scheduler(**config).run(wakeups, until=clock() + timedelta(seconds=seconds))
+        make_scheduler(**config).run(wakeups, seconds=seconds)
         return wakeups
 
     return run_loop
@@ -380,6 +380,36 @@ def test_the_loop_looks_again_when_the_next_contact_is_due(run_loop, provider):
     ContactFactory(next_attempt_at=NOON + timedelta(seconds=7))
     assert run_loop(10).waits[0] == 7
     assert provider.started_at == [NOON + timedelta(seconds=7) + HEADROOM]
+
+
+def test_a_loop_ends_in_time_also_when_the_clock_is_set_back(make_scheduler, clock, monkeypatch):
+    monkeypatch.setattr(CallScheduler, "_reconcile_and_disconnect", lambda self: None)
+    wakeups = FakeWakeups(clock)
+    wait = wakeups.wait
+
+    def wait_and_set_back(seconds):
+        wait(seconds)
+        clock.now -= timedelta(days=365)
+
+    monkeypatch.setattr(wakeups, "wait", wait_and_set_back)
+    make_scheduler().run(wakeups, seconds=5)
+    assert wakeups.waits == [5]
+
+
+def test_a_loop_whose_database_is_away_ends_in_time_with_calls_waiting(make_scheduler, clock, monkeypatch):
+    monkeypatch.setattr(CallScheduler, "_reconcile_and_disconnect", lambda self: None)
+    monkeypatch.setattr(connection, "close", lambda: None)
+    ProviderConfig.objects.update(calls_per_second=0.5)
+    ContactFactory.create_batch(6, campaign=CampaignFactory())
+    scheduler = make_scheduler()
+
+    def fail(*_args, **_kwargs):
+        assert clock.steady() < 60
+        raise OperationalError("gone")
+
+    after_the_claim(monkeypatch, lambda: monkeypatch.setattr(scheduler, "_place_due", fail))
+    scheduler.run(FakeWakeups(clock), seconds=5)
+    assert 5 <= clock.steady() < 10
 
 
 def test_the_loop_goes_on_at_the_rate_until_everybody_is_rung(run_loop, provider):
@@ -397,7 +427,7 @@ def test_the_loop_does_not_spin_while_the_provider_is_slow_to_be_asked_about_sil
     scheduler._reconciling = Future()  # a run that has not ended
     wakeups = FakeWakeups(clock)
     CallAttemptFactory(ringing=True, contact__state=ContactState.IN_PROGRESS, contact__next_attempt_at=None)
-    scheduler.run(wakeups, until=clock() + timedelta(seconds=20))
+    scheduler.run(wakeups, seconds=20)
     assert len(wakeups.waits) <= 5
 
 

@@ -118,6 +118,14 @@ class FakeProcess:
         return None
 
 
+def test_a_directory_that_another_suite_is_at_work_in_is_refused(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(sys, "argv", ["faults", "--directory", str(tmp_path)])
+    with suite._lock(tmp_path), pytest.raises(SystemExit) as exit_:
+        suite.main()
+    assert exit_.value.code == 2
+    assert "another suite is at work there" in capsys.readouterr().err
+
+
 def test_a_suite_that_is_interrupted_before_its_first_run_sums_up_none():
     assert (sum_up([])["runs"], sum_up([])["first_seed"]) == (0, None)
 
