@@ -17,6 +17,7 @@ from typing import Any
 import structlog
 from django.db import connections
 from django_q import cluster
+from django_q.brokers import get_broker
 
 from calls.shifts import REST, request_shift_anew
 
@@ -117,9 +118,12 @@ class Cluster(cluster.Cluster):
     def run(self) -> None:
         """Until SIGTERM or SIGINT; then the jobs that were fetched are finished. Raises ClusterDied.
 
-        A cluster that fails, such as for want of a database or Redis, is tried again.
+        Waits for the database or Redis that has its jobs, and begins anew when it has failed.
         """
         while not self._is_stopping:
+            if not _is_queue_there():
+                time.sleep(PAUSE_SECONDS)
+                continue
             self._shift_requests.ask()
             with contextlib.suppress(RuntimeError):  # the sentinel has ended already; how is seen below
                 self.start()
@@ -136,3 +140,13 @@ class Cluster(cluster.Cluster):
     def sig_handler(self, *_: Any) -> None:
         """Only notes it. django-q2's own stops the sentinel here and now, or never when that is just being forked."""
         self._is_stopping = True
+
+
+def _is_queue_there() -> bool:
+    try:
+        return get_broker().ping()
+    except Exception as error:  # of the database or of Redis; each has its own
+        log.warning("cluster.waits", error=str(error).strip())
+        return False
+    finally:
+        connections.close_all()
