@@ -81,10 +81,12 @@ class Sentinel(cluster.Sentinel):
         self.monitor.join(RESULTS_SECONDS)
 
     def _has_work(self) -> bool:
-        if any(worker.is_alive() and _is_at_work(worker) for worker in self.pool):
+        living = [worker for worker in self.pool if worker.is_alive()]
+        if any(map(_is_at_work, living)):
             return True
-        is_job_left = self.pusher.is_alive() or not self.task_queue.empty()
-        return is_job_left and not any(map(_may_have_had_a_lock, [*self.pool, self.monitor, self.pusher]))
+        if not living or any(map(_may_have_had_a_lock, [*self.pool, self.monitor, self.pusher])):
+            return False  # nobody takes what is left
+        return self.pusher.is_alive() or not self.task_queue.empty()
 
 
 def _wait_while(is_so: Callable[[], bool], seconds: float) -> None:
