@@ -1,9 +1,8 @@
-"""A CSV file becomes contacts of a campaign, and a report of every row that did not."""
+"""A file becomes contacts of a campaign, and a report of every row that did not."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from io import TextIOWrapper
 from itertools import islice
 from typing import BinaryIO
 
@@ -14,6 +13,7 @@ from campaigns.models import Campaign
 from contacts.exclusion import add_numbers_to_do_not_call, numbers_on_do_not_call
 from contacts.models import Contact, ContactState, DoNotCallSource
 from contacts.rows import NUMBER_COLUMN, ContactRow, ContactRows, RefusedRow
+from contacts.sheets import open_sheet
 from contacts.waiting import announce_waiting
 
 CHUNK_SIZE = 1000
@@ -41,7 +41,7 @@ def import_contacts(
     now: datetime,
     show_progress: Callable[[int], None] = lambda rows: None,
 ) -> ImportReport:
-    """Add the contacts of a CSV file, UTF-8 with a header, to the campaign; they are due from ``now`` on.
+    """Add the contacts of a CSV or an Excel workbook with a header to the campaign; they are due from ``now`` on.
 
     The file is read as a stream and written in chunks; what was written stays when a later chunk fails.
     ``show_progress`` is told after each chunk how many rows have been read. The file is not closed.
@@ -51,9 +51,8 @@ def import_contacts(
     """
     with transaction.atomic():
         admit_contacts(campaign)  # also for a file without a single row
-    text = TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
-    try:
-        rows = ContactRows(text, default_country=campaign.default_country)
+    with open_sheet(file) as sheet:
+        rows = ContactRows(sheet, default_country=campaign.default_country)
         run = _Import(campaign, now)
         rows_read = 0
         rest = iter(rows)
@@ -62,8 +61,6 @@ def import_contacts(
             rows_read += len(chunk)
             show_progress(rows_read)
         return run.report(rows.ignored_columns)
-    finally:
-        text.detach()  # or the wrapper would close the caller's file with itself
 
 
 class _Import:

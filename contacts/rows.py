@@ -1,11 +1,9 @@
-"""The rows of a CSV file of contacts: read, checked, and put into our spelling; nothing is written here."""
+"""The rows of a sheet of contacts: checked, and put into our spelling; nothing is written here."""
 
-import csv
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import TypeVar
 
 from django.core.exceptions import ValidationError
@@ -13,6 +11,7 @@ from django.core.validators import validate_email
 
 from contacts.models import Contact, PreferredLanguage
 from contacts.phones import calling_zones_of, known_zones, normalise_number
+from contacts.sheets import Sheet, SheetRow, UnusableFile
 
 NUMBER_COLUMN = "phone_number"
 COLUMNS = (
@@ -25,19 +24,28 @@ COLUMNS = (
     "time_zone",
 )
 
-_TRUE = {"yes", "y", "true", "1", "si", "sì", "vero"}
-_FALSE = {"", "no", "n", "false", "0", "falso"}
+# How others name them, in English and Italian; compared without capitals, spaces and signs.
+_OTHER_NAMES = {
+    NUMBER_COLUMN: "phone telephone tel mobile mobilephone cell cellphone number telefono cellulare numero "
+    "numeroditelefono numerotelefono recapito",
+    "external_contact_id": "externalid contactid respondentid personid customerid id codice idcontatto",
+    "email": "emailaddress mail indirizzoemail posta",
+    "preferred_language": "language lang lingua",
+    "has_prior_consent": "consent priorconsent consenso",
+    "do_not_call": "dnc donotcallme optout optedout nonchiamare",
+    "time_zone": "timezone zone tz fusoorario",
+}
+_COLUMN_OF = {name: column for column, names in _OTHER_NAMES.items() for name in [*names.split()]}
 
-# Bytes that are no UTF-8 arrive as lone surrogates (errors="surrogateescape").
-_NOT_UTF8 = re.compile(r"[\ud800-\udfff]")
+_TRUE = {"yes", "y", "true", "t", "1", "x", "si", "sì", "s", "vero", "v"}
+_FALSE = {"", "no", "n", "false", "f", "0", "falso"}
+
+# Bytes that are no text in the file's encoding.
+_UNREADABLE = re.compile(r"[\ud800-\udfff\ufffd]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SHOWN_CHARACTERS = 100
 
 Value = TypeVar("Value")
-
-
-class UnusableFile(ValueError):
-    """Nothing of the file can be imported; the message says why and what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +67,7 @@ class RefusedRow:
     """A row that became no contact. Column and value are empty when the row as a whole is at fault.
 
     ``opted_out`` is the number of somebody who is not to be called, said in a row that is refused for another
-    column; empty otherwise.
+    column; empty otherwise. ``cells`` are the row as it stands in the file, if it could be read.
     """
 
     line: int
@@ -67,6 +75,7 @@ class RefusedRow:
     value: str = ""
     reason: str
     opted_out: str = ""
+    cells: Sequence[str] = ()
 
 
 class _RefusedValue(Exception):
@@ -74,65 +83,76 @@ class _RefusedValue(Exception):
         self.column, self.value, self.reason = column, value, reason
 
 
-class ContactRows:
-    """Reads the lines one by one: a ContactRow or a RefusedRow for each row that is not blank.
+def match_columns(header: Sequence[str]) -> dict[str, int]:
+    """Which of COLUMNS stands where, by our names or other usual ones; those that are not found are left out.
 
-    ``lines`` keep their line ends, and undecodable bytes as surrogates. Raises UnusableFile when the header
-    does not say where the numbers are.
+    Of several that may be the same, the one with our name counts, else the first.
+    """
+    found: dict[str, int] = {}
+    plain = [re.sub(r"[\W_]", "", name.lower()) for name in header]
+    for column in COLUMNS:
+        own = re.sub("_", "", column)
+        matching = [*(i for i, name in enumerate(plain) if name == own)]
+        matching += [i for i, name in enumerate(plain) if _COLUMN_OF.get(name) == column]
+        if matching:
+            found[column] = matching[0]
+    return found
+
+
+def _find_columns(header: Sequence[str]) -> dict[str, int]:
+    names = [name.lower() for name in header]
+    if repeated := sorted({name for name in names if name in COLUMNS and names.count(name) > 1}):
+        raise UnusableFile(f"The first line names a column twice: {', '.join(repeated)}.")
+    return match_columns(header)
+
+
+class ContactRows:
+    """The rows of a sheet one by one: a ContactRow or a RefusedRow for each that is not blank.
+
+    ``columns`` says which of COLUMNS stands where; without it they are found by the header. Raises UnusableFile when
+    it does not say where the numbers are, or says something twice.
     """
 
-    def __init__(self, lines: Iterable[str], *, default_country: str = "") -> None:
+    def __init__(self, sheet: Sheet, *, default_country: str = "", columns: Mapping[str, int] | None = None) -> None:
+        self._sheet = sheet
         self._default_country = default_country
-        lines = iter(lines)
-        head = _read_up_to_header(lines)
-        # Strict: a stray quote is reported instead of being read as best it can.
-        self._reader = csv.reader(chain(head, lines), delimiter=_detect_delimiter(head), strict=True)
-        self._header = self._read_header()
-        self.ignored_columns = [name for name in self._header if name and name not in COLUMNS]
+        self.columns = _find_columns(sheet.header) if columns is None else dict(columns)
+        if NUMBER_COLUMN not in self.columns:
+            found = ", ".join(filter(None, sheet.header)) or "none"
+            raise UnusableFile(f"The first line must name a column {NUMBER_COLUMN}; it names: {found}.")
+        used = set(self.columns.values())
+        self.ignored_columns = [name for index, name in enumerate(sheet.header) if name and index not in used]
 
     def __iter__(self) -> Iterator[ContactRow | RefusedRow]:
-        while True:
-            line = self._reader.line_num + 1
-            try:
-                cells = next(self._reader, None)
-            except csv.Error as exc:
-                yield RefusedRow(line=line, reason=f"The quotes of this row are not in order ({exc}).")
-                continue
-            if cells is None:
-                return
-            if any(cell.strip() for cell in cells):
-                yield self._read_row(line, cells)
+        for row in self._sheet:
+            if row.fault:
+                yield RefusedRow(line=row.line, reason=row.fault)
+            else:
+                yield self.read(row)
 
-    def _read_header(self) -> list[str]:
-        try:
-            header = next((cells for cells in self._reader if any(cells)), [])
-        except csv.Error as exc:
-            raise UnusableFile(f"The first line cannot be read as the names of columns ({exc}).") from exc
-        names = [name.strip().lower() for name in header]
-        if any(_NOT_UTF8.search(name) or _CONTROL.search(name) for name in names):
-            raise UnusableFile("This is not a text file in UTF-8; save the sheet as “CSV UTF-8”.")
-        if NUMBER_COLUMN not in names:
-            found = ", ".join(filter(None, names)) or "none"
-            raise UnusableFile(f"The first line must name a column {NUMBER_COLUMN}; it names: {found}.")
-        if repeated := sorted({name for name in names if name in COLUMNS and names.count(name) > 1}):
-            raise UnusableFile(f"The first line names a column twice: {', '.join(repeated)}.")
-        return names
-
-    def _read_row(self, line: int, cells: list[str]) -> ContactRow | RefusedRow:
-        if any(cell.strip() for cell in cells[len(self._header) :]):
+    def read(self, row: SheetRow) -> ContactRow | RefusedRow:
+        width = len(self._sheet.header)
+        if any(cell.strip() for cell in row.cells[width:]):
             reason = (
-                f"It has {len(cells)} values, but the first line names {len(self._header)} columns; "
+                f"It has {len(row.cells)} values, but the first line names {width} columns; "
                 "is a value with the delimiter in it not in quotes?"
             )
-            return RefusedRow(line=line, reason=reason)
+            return RefusedRow(line=row.line, reason=reason, cells=row.cells)
         # A spreadsheet may leave out the last delimiters of a row: what is missing is empty.
-        values = dict.fromkeys(COLUMNS, "") | dict(zip(self._header, cells, strict=False))
+        values = dict.fromkeys(COLUMNS, "") | {
+            column: row.cells[index] for column, index in self.columns.items() if index < len(row.cells)
+        }
         try:
-            return self._check_values(line, values)
+            return self._check_values(row.line, values)
         except _RefusedValue as refused:
-            value = refused.value[:_SHOWN_CHARACTERS].encode(errors="backslashreplace").decode()
-            opted_out = self._find_opt_out(values)
-            return RefusedRow(line=line, column=refused.column, value=value, reason=refused.reason, opted_out=opted_out)
+            return RefusedRow(
+                line=row.line,
+                column=refused.column,
+                value=refused.value[:_SHOWN_CHARACTERS].encode(errors="backslashreplace").decode(),
+                reason=refused.reason,
+                opted_out=self._find_opt_out(values),
+                cells=row.cells,
+            )
 
     def _check_values(self, line: int, values: Mapping[str, str]) -> ContactRow:
         def read(column: str, parse: Callable[[str], Value]) -> Value:
@@ -165,23 +185,10 @@ class ContactRows:
         return normalise_number(text, self._default_country)
 
 
-def _read_up_to_header(lines: Iterator[str]) -> list[str]:
-    head = []
-    for line in lines:
-        head.append(line)
-        if line.strip():
-            return head
-    raise UnusableFile("The file is empty.")
-
-
-def _detect_delimiter(head: list[str]) -> str:
-    return ";" if head[-1].count(";") > head[-1].count(",") else ","
-
-
 def _clean_text(text: str) -> str:
     text = unicodedata.normalize("NFC", text.strip())
-    if _NOT_UTF8.search(text):
-        raise ValueError("It is not text in UTF-8; save the sheet as “CSV UTF-8”.")
+    if _UNREADABLE.search(text):
+        raise ValueError("Some of its bytes are no text in the encoding of the file; save it as “CSV UTF-8”.")
     if _CONTROL.search(text):
         raise ValueError("It has a line break or another control character in it; is a closing quote missing?")
     return text

@@ -64,7 +64,7 @@ def test_a_directory_is_an_error(tmp_path):
 
 
 def test_a_file_that_is_not_text_is_an_error(write_file):
-    with pytest.raises(CommandError, match="not a text file"):
+    with pytest.raises(CommandError, match="archive is damaged"):
         run(CampaignFactory().pk, write_file(b"PK\x03\x04\xff\xfe\x00"))
 
 

@@ -14,7 +14,7 @@ from campaigns.tests.factories import CampaignFactory
 from contacts import importing
 from contacts.importing import import_contacts
 from contacts.models import Contact, ContactState, DoNotCallEntry, DoNotCallSource
-from contacts.rows import UnusableFile
+from contacts.sheets import UnusableFile
 from contacts.tests.factories import ContactFactory, DoNotCallEntryFactory, make_number
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
@@ -190,11 +190,11 @@ def test_rows_after_a_stray_quote_are_read_again(campaign):
     assert Contact.objects.get().phone_number == "+12025550124"
 
 
-def test_a_value_that_is_not_utf_8_is_refused_and_the_rest_is_kept(campaign):
-    file = BytesIO("phone_number,external_contact_id\n+12025550123,Zoë\n+12025550124,Ann\n".encode("cp1252"))
-    report = import_contacts(campaign, file, now=NOW)
+def test_a_value_that_is_no_text_is_refused_and_the_rest_is_kept(campaign):
+    text = "phone_number,external_contact_id\n+12025550123,Zoë\n+12025550124,Zo\udceb\n"
+    report = import_contacts(campaign, BytesIO(text.encode(errors="surrogateescape")), now=NOW)
     [refused] = report.refused
-    assert (refused.line, refused.column) == (2, "external_contact_id")
+    assert (refused.line, refused.column) == (3, "external_contact_id")
     assert refused.value == "Zo\\udceb"
     assert "UTF-8" in refused.reason
     assert report.imported == 1
@@ -210,12 +210,10 @@ def test_foreign_bytes_in_a_column_that_is_ignored_do_no_harm(campaign):
     [
         (b"", "empty"),
         (b"\n \n", "empty"),
-        (b"number,email\n+12025550123,\n", "column phone_number; it names: number, email"),
+        (b"who,email\n+12025550123,\n", "column phone_number; it names: who, email"),
         (b"phone_number,Phone_Number\n", "twice: phone_number"),
-        (b"PK\x03\x04\x14\x00\x06\x00\xff\xfe", "not a text file"),
-        ("phone_number\n+12025550123\n".encode("utf-16"), "not a text file"),
     ],
-    ids=["empty", "blank", "no numbers", "a column twice", "a workbook", "UTF-16"],
+    ids=["empty", "blank", "no numbers", "a column twice"],
 )
 def test_a_file_whose_header_is_no_use_is_refused_as_a_whole(campaign, content, reason):
     with pytest.raises(UnusableFile, match=reason):
@@ -225,7 +223,7 @@ def test_a_file_whose_header_is_no_use_is_refused_as_a_whole(campaign, content, 
 
 def test_columns_of_no_use_are_ignored_and_named(campaign):
     report = import_row(campaign, "phone_number,Name,shoe_size", "+12025550123,Ann,38")
-    assert report.ignored_columns == ["name", "shoe_size"]
+    assert report.ignored_columns == ["Name", "shoe_size"]
 
 
 def test_of_duplicates_in_the_file_the_first_is_kept(campaign):

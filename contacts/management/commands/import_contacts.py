@@ -11,17 +11,18 @@ from django.utils import timezone
 from campaigns.lifecycle import CampaignIsCancelled
 from campaigns.models import Campaign
 from contacts.importing import ImportReport, import_contacts
-from contacts.rows import RefusedRow, UnusableFile
+from contacts.rows import RefusedRow
+from contacts.sheets import UnusableFile
 
 PROGRESS_ROWS = 10_000
 
 
 class Command(BaseCommand):
-    help = "Add the contacts of a CSV file to a campaign and report every row that was refused."
+    help = "Add the contacts of a file to a campaign and report every row that was refused."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("campaign", help="Its id, or its name if no other campaign has the same.")
-        parser.add_argument("file", type=Path, help="CSV in UTF-8 with a header; phone_number is required.")
+        parser.add_argument("file", type=Path, help="CSV or Excel workbook (xlsx) with a header.")
 
     def handle(self, *, campaign: str, file: Path, **options: Any) -> None:
         target = find_campaign(campaign)

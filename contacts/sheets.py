@@ -1,0 +1,193 @@
+"""The rows of a file that somebody has, as text, whatever program wrote it. Nothing is written here."""
+
+import codecs
+import csv
+import re
+import zipfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+from io import TextIOWrapper
+from itertools import chain
+from typing import Any, BinaryIO
+
+from python_calamine import CalamineError, CalamineWorkbook
+
+# The first decides where none fits better.
+DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+ENCODINGS = {"utf-8-sig": "UTF-8", "utf-16": "UTF-16", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16"}
+WINDOWS = "cp1252"
+WORKBOOK = "Excel workbook"
+
+# A workbook is held in memory as a whole, and may be packed a thousandfold; a CSV is read row by row.
+MOST_WORKBOOK_BYTES = 20_000_000
+MOST_UNPACKED_BYTES = 300_000_000
+
+# A text may have a stray one; what is no text is full of them.
+MOST_CONTROL_BYTES = 0.02
+
+_HEAD_BYTES = 65_536
+_PIECE_BYTES = 1 << 20
+_FOREIGN = {
+    b"%PDF": "a PDF",
+    b"\x89PNG": "a picture",
+    b"\xff\xd8\xff": "a picture",
+    b"\xd0\xcf\x11\xe0": "a workbook of an Excel before 2007, or one with a password",
+    b"{\\rtf": "a text document",
+}
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+_EXCEL_HINT = re.compile(r"sep=(.)\s*", re.IGNORECASE)
+
+
+class UnusableFile(ValueError):
+    """Nothing of the file can be used; the message says why and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SheetRow:
+    """``line`` is where it begins in the file, counted from 1. What cannot be read has a fault, and no cells."""
+
+    line: int
+    cells: list[str] = field(default_factory=list)
+    fault: str = ""
+
+
+class Sheet:
+    """A table with a header. Iterating gives every row below it that is not blank, once.
+
+    ``format`` says in words what it was taken for. Bytes that are no text in its encoding are lone surrogates, or
+    U+FFFD.
+    """
+
+    def __init__(self, format: str, rows: Iterator[SheetRow]) -> None:
+        self.format = format
+        self._rows = (row for row in rows if row.fault or any(cell.strip() for cell in row.cells))
+        first = next(self._rows, None)
+        if first is None:
+            raise UnusableFile("The file is empty.")
+        if first.fault:
+            raise UnusableFile(f"The first line cannot be read as the names of columns. {first.fault}")
+        self.header = [name.strip() for name in first.cells]
+
+    def __iter__(self) -> Iterator[SheetRow]:
+        return self._rows
+
+
+@contextmanager
+def open_sheet(file: BinaryIO) -> Iterator[Sheet]:
+    """A CSV in UTF-8, UTF-16 or Windows-1252, with any of DELIMITERS, or the first sheet of an Excel workbook (xlsx).
+
+    A CSV is read as a stream, after one pass that finds its encoding. The file must be seekable and is left open.
+    Raises UnusableFile.
+    """
+    file.seek(0)
+    head = file.read(_HEAD_BYTES)
+    file.seek(0)
+    with ExitStack() as stack:
+        if head.startswith(b"PK\x03\x04"):
+            yield Sheet(WORKBOOK, _read_workbook(file))
+            return
+        encoding = _detect_encoding(file, head)
+        errors = "surrogateescape" if encoding in ("utf-8-sig", WINDOWS) else "replace"
+        text = TextIOWrapper(file, encoding=encoding, errors=errors, newline="")
+        stack.callback(text.detach)  # or the wrapper would close the caller's file with itself
+        yield Sheet(*_read_csv(text, ENCODINGS.get(encoding, "Windows-1252")))
+
+
+def _detect_encoding(file: BinaryIO, head: bytes) -> str:
+    for beginning, kind in _FOREIGN.items():
+        if head.startswith(beginning):
+            raise UnusableFile(f"This is {kind}; save the table as CSV or as an Excel workbook (xlsx).")
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    # Text in a western language has a zero in every second byte of its UTF-16.
+    for encoding, high, low in (("utf-16-le", head[1::2], head[0::2]), ("utf-16-be", head[0::2], head[1::2])):
+        if high.count(0) > len(high) / 2 and not low.count(0):
+            return encoding
+    if len(_CONTROL.findall(head)) > len(head) * MOST_CONTROL_BYTES:
+        raise UnusableFile("This is not a text file; save the table as CSV or as an Excel workbook (xlsx).")
+    return "utf-8-sig" if _is_utf8(file) else WINDOWS
+
+
+def _is_utf8(file: BinaryIO) -> bool:
+    """Also where a few bytes of it are damaged."""
+    decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="surrogateescape")
+    good = bad = 0
+    while piece := file.read(_PIECE_BYTES):
+        text = decoder.decode(piece)
+        if not text.isascii():
+            wrong = len(_SURROGATE.findall(text))
+            bad += wrong
+            good += len(_NOT_ASCII.findall(text)) - wrong
+    file.seek(0)
+    return good >= bad
+
+
+def _read_csv(text: TextIOWrapper, encoding: str) -> tuple[str, Iterator[SheetRow]]:
+    head, delimiter = [], ""
+    for line in text:
+        if hint := _EXCEL_HINT.fullmatch(line) if not head else None:
+            delimiter = hint[1]
+            line = "\n"  # it counts as a line, and is none of the table
+        head.append(line)
+        if line.strip(" \r\n"):
+            break
+    else:
+        raise UnusableFile("The file is empty.")
+    delimiter = delimiter or max(DELIMITERS, key=lambda one: len(next(csv.reader(head[-1:], delimiter=one))))
+    # Strict: a stray quote is reported instead of being read as best it can.
+    reader = csv.reader(chain(head, text), delimiter=delimiter, strict=True)
+    return f"CSV, {encoding}, {DELIMITERS.get(delimiter, repr(delimiter))}", _read_rows(reader)
+
+
+def _read_rows(reader: Any) -> Iterator[SheetRow]:
+    while True:
+        line = reader.line_num + 1
+        try:
+            cells = next(reader, None)
+        except csv.Error as exc:
+            yield SheetRow(line=line, fault=f"The quotes of this row are not in order ({exc}).")
+            continue
+        if cells is None:
+            return
+        yield SheetRow(line=line, cells=cells)
+
+
+def _read_workbook(file: BinaryIO) -> Iterator[SheetRow]:
+    _check_archive(file)
+    try:
+        sheet = CalamineWorkbook.from_filelike(file).get_sheet_by_index(0)
+    except (CalamineError, OSError, ValueError) as exc:
+        raise UnusableFile(f"The workbook cannot be read ({exc}); save it anew, or as CSV.") from exc
+    for line, values in enumerate(sheet.to_python(skip_empty_area=False), start=1):
+        yield SheetRow(line=line, cells=[_write_cell(value) for value in values])
+
+
+def _check_archive(file: BinaryIO) -> None:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            parts = archive.infolist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as exc:
+        raise UnusableFile("This archive is damaged; save the table anew.") from exc
+    if "xl/workbook.xml" not in {part.filename for part in parts}:
+        raise UnusableFile("This is no Excel workbook (xlsx); save the table as one, or as CSV.")
+    packed, unpacked = file.seek(0, 2), sum(part.file_size for part in parts)
+    if packed > MOST_WORKBOOK_BYTES or unpacked > MOST_UNPACKED_BYTES:
+        raise UnusableFile("This workbook is too large to be read as a whole; save it as CSV, which may be larger.")
+    file.seek(0)
+
+
+def _write_cell(value: Any) -> str:
+    match value:
+        case str():
+            return value
+        case bool():
+            return "yes" if value else "no"
+        case float() if value.is_integer():
+            return str(int(value))  # all numbers of a sheet are of this kind, also those of phones
+        case datetime() | date() | time():
+            return value.isoformat()
+    return str(value)

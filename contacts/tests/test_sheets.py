@@ -1,0 +1,157 @@
+"""What files are taken for, and the rows that are read from them."""
+
+import zipfile
+from datetime import date
+from io import BytesIO
+
+import openpyxl
+import pytest
+
+from contacts import sheets
+from contacts.rows import match_columns
+from contacts.sheets import SheetRow, UnusableFile, open_sheet
+
+TEXT = "phone_number;name\r\n+12025550123;Zoë “Città”\r\n\r\n+12025550124;Ann\r\n"
+ROWS = [
+    SheetRow(line=2, cells=["+12025550123", "Zoë “Città”"]),
+    SheetRow(line=4, cells=["+12025550124", "Ann"]),
+]
+
+
+def read(content):
+    file = BytesIO(content)
+    with open_sheet(file) as sheet:
+        rows = list(sheet)
+    assert not file.closed
+    return sheet, rows
+
+
+def make_workbook(*rows):
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    file = BytesIO()
+    book.save(file)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name"),
+    [
+        ("utf-8", "UTF-8"),
+        ("utf-8-sig", "UTF-8"),
+        ("utf-16", "UTF-16"),
+        ("utf-16-le", "UTF-16"),
+        ("utf-16-be", "UTF-16"),
+        ("cp1252", "Windows-1252"),
+    ],
+)
+def test_the_encoding_is_found(encoding, name):
+    sheet, rows = read(TEXT.encode(encoding))
+    assert (sheet.format, sheet.header, rows) == (f"CSV, {name}, semicolons", ["phone_number", "name"], ROWS)
+
+
+def test_the_encoding_is_found_also_far_behind_the_beginning():
+    rows = "".join(f"+120255501{number:02d},x\n" for number in range(100)) * 1000
+    sheet, read_rows = read(f"phone_number,name\n{rows}+12025550123,Zoë\n".encode("cp1252"))
+    assert sheet.format == "CSV, Windows-1252, commas"
+    assert read_rows[-1].cells[1] == "Zoë"
+
+
+def test_a_few_damaged_bytes_do_not_make_another_encoding_of_it():
+    sheet, rows = read("phone_number,name\n+12025550123,Zoë Città\n+12025550124,Zo".encode() + b"\xeb\n")
+    assert sheet.format == "CSV, UTF-8, commas"
+    assert rows[0].cells[1] == "Zoë Città"
+    assert rows[1].cells[1] == "Zo\udceb"
+
+
+@pytest.mark.parametrize(
+    ("delimiter", "name"), [(",", "commas"), (";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars")]
+)
+def test_the_delimiter_is_found_also_beside_others_in_quotes(delimiter, name):
+    header = delimiter.join(['"phone, mobile; | \t or home"', "name", "email"])
+    sheet, rows = read(f"{header}\n{delimiter.join('abc')}\n".encode())
+    assert sheet.format == f"CSV, UTF-8, {name}"
+    assert rows == [SheetRow(line=2, cells=["a", "b", "c"])]
+
+
+def test_excels_hint_names_the_delimiter():
+    sheet, rows = read(b"sep=;\nphone_number;a,b,c\n+12025550123;x\n")
+    assert sheet.header == ["phone_number", "a,b,c"]
+    assert rows == [SheetRow(line=3, cells=["+12025550123", "x"])]
+
+
+@pytest.mark.parametrize("blank_rows", [0, 2])
+def test_a_workbook_is_read_with_its_lines_and_with_numbers_as_digits(blank_rows):
+    content = make_workbook(
+        *[[]] * blank_rows,
+        ["phone_number", "name", "consent", "since", "score"],
+        [12025550123, "Zoë", True, date(2026, 3, 4), 1.5],
+        [],
+        ["+12025550124", None, False, None, None],
+    )
+    sheet, rows = read(content)
+    assert sheet.format == "Excel workbook"
+    assert sheet.header == ["phone_number", "name", "consent", "since", "score"]
+    assert rows == [
+        SheetRow(line=blank_rows + 2, cells=["12025550123", "Zoë", "yes", "2026-03-04", "1.5"]),
+        SheetRow(line=blank_rows + 4, cells=["+12025550124", "", "no", "", ""]),
+    ]
+
+
+def make_archive(**files):
+    file = BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name.replace("__", "/"), content)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        pytest.param(b"", "empty", id="nothing"),
+        pytest.param(b"\r\n \n", "empty", id="blank lines"),
+        pytest.param(b",,\n,\n", "empty", id="blank cells"),
+        pytest.param(b'"never closed\n', "The quotes of this row are not in order", id="a quote"),
+        pytest.param(b"%PDF-1.7\n...", "a PDF", id="PDF"),
+        pytest.param(b"\x89PNG\r\n\x1a\n", "a picture", id="PNG"),
+        pytest.param(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "before 2007", id="xls"),
+        pytest.param(bytes(range(256)) * 10, "not a text file", id="any bytes"),
+        pytest.param(b"\x00" * 1000, "not a text file", id="zeros"),
+        pytest.param(b"PK\x03\x04\x14\x00\x06\x00\xff\xfe", "damaged", id="a damaged archive"),
+        pytest.param(make_archive(word__document="text"), "no Excel workbook", id="docx"),
+        pytest.param(make_workbook(), "empty", id="a blank workbook"),
+    ],
+)
+def test_what_is_no_table_is_refused_with_its_reason(content, reason):
+    with pytest.raises(UnusableFile, match=reason):
+        read(content)
+
+
+def test_a_workbook_that_is_broken_inside_is_refused():
+    with pytest.raises(UnusableFile, match="cannot be read"):
+        read(make_archive(**{"xl/workbook.xml": "<no", "[Content_Types].xml": "<no"}))
+
+
+@pytest.mark.parametrize("limit", ["MOST_WORKBOOK_BYTES", "MOST_UNPACKED_BYTES"])
+def test_a_workbook_that_would_fill_the_memory_is_refused_before_it_is_unpacked(monkeypatch, limit):
+    monkeypatch.setattr(sheets, limit, 3000)
+    monkeypatch.setattr(sheets, "CalamineWorkbook", None)
+    with pytest.raises(UnusableFile, match="too large"):
+        read(make_workbook(["phone_number"], *[["+12025550123"]] * 1000))
+
+
+@pytest.mark.parametrize(
+    ("header", "columns"),
+    [
+        (["phone_number", "email"], {"phone_number": 0, "email": 1}),
+        (["E-Mail Address", "Mobile Phone"], {"phone_number": 1, "email": 0}),
+        (["Telefono", "Fuso orario", "Non chiamare"], {"phone_number": 0, "time_zone": 1, "do_not_call": 2}),
+        (["Mobile", "Phone number"], {"phone_number": 1}),
+        (["Mobile", "Tel."], {"phone_number": 0}),
+        (["who", "where"], {}),
+    ],
+)
+def test_columns_are_found_by_our_names_and_by_others(header, columns):
+    assert match_columns(header) == columns
