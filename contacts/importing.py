@@ -1,37 +1,35 @@
-"""A file becomes contacts of a campaign, and a report of every row that did not."""
+"""A file becomes contacts of a campaign, chunk by chunk, with a record of every row that did not."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import BinaryIO
+from typing import Any, BinaryIO
+from uuid import UUID
 
 from django.db import transaction
+from django.utils import timezone
 
-from campaigns.lifecycle import admit_contacts
+from campaigns.lifecycle import CampaignIsCancelled, admit_contacts
 from campaigns.models import Campaign
 from contacts.exclusion import add_numbers_to_do_not_call, numbers_on_do_not_call
-from contacts.models import Contact, ContactState, DoNotCallSource
+from contacts.loading import insert_contacts, note_numbers, update_contacts
+from contacts.models import (
+    ContactImport,
+    DoNotCallSource,
+    ImportedNumber,
+    ImportPiece,
+    ImportRefusal,
+    ImportStatus,
+)
 from contacts.rows import NUMBER_COLUMN, ContactRow, ContactRows, RefusedRow
 from contacts.sheets import open_sheet
 from contacts.waiting import announce_waiting
 
-CHUNK_SIZE = 1000
+CHUNK_SIZE = 2000
 
 
-@dataclass(frozen=True, kw_only=True)
-class ImportReport:
-    """What became of the rows of a file.
-
-    ``excluded`` of the imported are on the do-not-call list and will not be rung. ``duplicates`` of the
-    refused are in the campaign already, or stand further up in the file.
-    """
-
-    imported: int
-    excluded: int
-    refused: list[RefusedRow]
-    duplicates: int
-    ignored_columns: list[str]
+class ImportStopped(Exception):
+    """It was cancelled, or somebody else works on it."""
 
 
 def import_contacts(
@@ -39,104 +37,149 @@ def import_contacts(
     file: BinaryIO,
     *,
     now: datetime,
-    show_progress: Callable[[int], None] = lambda rows: None,
-) -> ImportReport:
+    file_name: str = "",
+    show_progress: Callable[[ContactImport], None] = lambda record: None,
+) -> ContactImport:
     """Add the contacts of a CSV or an Excel workbook with a header to the campaign; they are due from ``now`` on.
 
-    The file is read as a stream and written in chunks; what was written stays when a later chunk fails.
-    ``show_progress`` is told after each chunk how many rows have been read. The file is not closed.
+    Contacts that it has already get what their rows say, and keep their states and all that has happened. The file is
+    read as a stream and written in chunks; what was written stays when a later chunk fails. ``show_progress`` is told
+    after each chunk. The file is not closed.
 
-    Raises UnusableFile when the header is wrong, and CampaignIsCancelled when the campaign is, also when that
-    happens between two chunks.
+    Raises UnusableFile when there is no table in it or its header is wrong, and CampaignIsCancelled when the campaign
+    is, also when that happens between two chunks.
     """
     with transaction.atomic():
         admit_contacts(campaign)  # also for a file without a single row
     with open_sheet(file) as sheet:
         rows = ContactRows(sheet, default_country=campaign.default_country)
-        run = _Import(campaign, now)
-        rows_read = 0
-        rest = iter(rows)
-        while chunk := list(islice(rest, CHUNK_SIZE)):
-            run.take(chunk)
-            rows_read += len(chunk)
-            show_progress(rows_read)
-        return run.report(rows.ignored_columns)
-
-
-class _Import:
-    """One import on its way: what it has counted and which numbers it has seen."""
-
-    def __init__(self, campaign: Campaign, now: datetime) -> None:
-        self._campaign = campaign
-        self._now = now
-        self._line_of: dict[str, int] = {}
-        self._imported = self._excluded = self._duplicates = 0
-        self._refused: list[RefusedRow] = []
-
-    def take(self, chunk: list[ContactRow | RefusedRow]) -> None:
-        good = [row for row in chunk if isinstance(row, ContactRow)]
-        refused = [row for row in chunk if isinstance(row, RefusedRow)]
-        # Also from rows that are refused or turn out to be duplicates: whoever said no in any of them said no.
-        opted_out = {row.phone_number for row in good if row.do_not_call}
-        opted_out.update(row.opted_out for row in refused if row.opted_out)
-        first = list(self._keep_first(good))
-        contacts = _write_chunk(self._campaign, first, opted_out, self._now)
-        self._imported += len(contacts)
-        self._excluded += sum(contact.do_not_call for contact in contacts)
-        stored = {contact.phone_number for contact in contacts}
-        for row in first:
-            if row.phone_number not in stored:
-                self._refuse_duplicate(row, "The campaign already has a contact with this number.")
-        self._refused.extend(refused)
-
-    def report(self, ignored_columns: list[str]) -> ImportReport:
-        return ImportReport(
-            imported=self._imported,
-            excluded=self._excluded,
-            refused=sorted(self._refused, key=lambda row: row.line),
-            duplicates=self._duplicates,
-            ignored_columns=ignored_columns,
+        record = ContactImport.objects.create(
+            campaign=campaign,
+            file_name=file_name,
+            format=sheet.format,
+            header=sheet.header,
+            columns=rows.columns,
+            status=ImportStatus.RUNNING,
+            started_at=now,
         )
+        return carry_on(record, rows, show_progress=show_progress)
 
-    def _keep_first(self, rows: list[ContactRow]) -> Iterator[ContactRow]:
-        for row in rows:
-            first_line = self._line_of.setdefault(row.phone_number, row.line)
-            if first_line == row.line:
-                yield row
-            else:
-                self._refuse_duplicate(row, f"Line {first_line} has the same number.")
 
-    def _refuse_duplicate(self, row: ContactRow, reason: str) -> None:
-        self._duplicates += 1
-        self._refused.append(RefusedRow(line=row.line, column=NUMBER_COLUMN, value=row.phone_number, reason=reason))
+def carry_on(
+    record: ContactImport,
+    rows: ContactRows,
+    *,
+    show_progress: Callable[[ContactImport], None] = lambda record: None,
+    is_over: Callable[[], bool] = lambda: False,
+) -> ContactImport:
+    """Go on behind the rows that are done, to the end of the file, or until it ``is_over``; returns the record.
+
+    Each chunk is one transaction, with how far the import is in it: whoever is killed has done a chunk or has not, and
+    of two who work on the same import one is stopped. Raises ImportStopped, and CampaignIsCancelled; then the import
+    has failed.
+    """
+    try:
+        for chunk in _chunks(rows.after(record.line)):
+            record = _write_chunk(record, chunk)
+            show_progress(record)
+            if is_over():
+                return record
+        return _end(record.pk, ImportStatus.COMPLETED)
+    except CampaignIsCancelled as error:
+        _end(record.pk, ImportStatus.FAILED, failure=str(error))
+        raise
+
+
+def cancel_import(pk: UUID) -> ContactImport:
+    """What was imported stays. An import that is over stays as it is."""
+    return _end(pk, ImportStatus.CANCELLED)
+
+
+def fail_import(pk: UUID, reason: str) -> ContactImport:
+    return _end(pk, ImportStatus.FAILED, failure=reason)
+
+
+def _end(pk: UUID, status: ImportStatus, **values: Any) -> ContactImport:
+    with transaction.atomic():
+        record = ContactImport.objects.select_for_update(no_key=True).get(pk=pk)
+        if record.status in (ImportStatus.PREPARED, ImportStatus.RUNNING):
+            record.status = status
+            record.ended_at = timezone.now()
+            for name, value in values.items():
+                setattr(record, name, value)
+            record.save(update_fields=["status", "ended_at", "updated_at", *values])
+            ImportPiece.objects.filter(contact_import=record).delete()
+            ImportedNumber.objects.filter(contact_import=record).delete()
+    return record
+
+
+def _chunks(rows: Iterator[ContactRow | RefusedRow]) -> Iterator[list[ContactRow | RefusedRow]]:
+    while chunk := list(islice(rows, CHUNK_SIZE)):
+        yield chunk
 
 
 @transaction.atomic
-def _write_chunk(campaign: Campaign, rows: list[ContactRow], opted_out: set[str], now: datetime) -> list[Contact]:
-    """Store the rows whose numbers the campaign does not have yet; returns the contacts they became."""
-    admit_contacts(campaign)
+def _write_chunk(record: ContactImport, chunk: list[ContactRow | RefusedRow]) -> ContactImport:
+    """Returns the record as it is then. Raises ImportStopped."""
+    done = record.line
+    record = ContactImport.objects.select_for_update(no_key=True).get(pk=record.pk)
+    if record.status != ImportStatus.RUNNING or record.line != done:
+        raise ImportStopped
+    campaign = admit_contacts(record.campaign)
+    good = [row for row in chunk if isinstance(row, ContactRow)]
+    refused = [row for row in chunk if isinstance(row, RefusedRow)]
+    # Also from rows that are refused or turn out to be duplicates: whoever said no in any of them said no.
+    opted_out = {row.phone_number for row in good if row.do_not_call}
+    opted_out.update(row.opted_out for row in refused if row.opted_out)
     add_numbers_to_do_not_call(opted_out, reason=f"Imported with {campaign.name}"[:200], source=DoNotCallSource.IMPORT)
-    listed = numbers_on_do_not_call([row.phone_number for row in rows])
-    contacts = [_make_contact(campaign, row, row.phone_number in listed, now) for row in rows]
-    # The keys, in the order of the file, are given above; the insertion itself is in the order of the
-    # numbers, so that it never waits in a circle with somebody who adds the same ones.
-    Contact.objects.bulk_create(sorted(contacts, key=lambda contact: contact.phone_number), ignore_conflicts=True)
-    stored = set(Contact.objects.filter(pk__in=[contact.pk for contact in contacts]).values_list("pk", flat=True))
-    if stored:
+
+    first_lines = note_numbers(record, good)
+    first = [row for row in good if row.line not in first_lines]
+    duplicates = [_refuse_duplicate(row, first_lines[row.line]) for row in good if row.line in first_lines]
+    listed = numbers_on_do_not_call([row.phone_number for row in first])
+    inserted = insert_contacts(campaign.pk, first, listed=listed, due=record.started_at)
+    known = [row for row in first if row.phone_number not in inserted]
+    changed = update_contacts(campaign.pk, known)
+    if inserted:
         announce_waiting()
-    return [contact for contact in contacts if contact.pk in stored]
+    _keep_refusals(record, [*refused, *duplicates])
+
+    record.line = chunk[-1].line
+    record.rows += len(chunk)
+    record.imported += len(inserted)
+    record.excluded += len(inserted & listed)
+    record.updated += changed
+    record.unchanged += len(known) - changed
+    record.refused += len(refused) + len(duplicates)
+    record.duplicates += len(duplicates)
+    record.save()
+    return record
 
 
-def _make_contact(campaign: Campaign, row: ContactRow, excluded: bool, now: datetime) -> Contact:
-    return Contact(
-        campaign=campaign,
-        external_contact_id=row.external_contact_id,
-        phone_number=row.phone_number,
-        email=row.email,
-        preferred_language=row.preferred_language,
-        has_prior_consent=row.has_prior_consent,
-        do_not_call=excluded,
-        calling_zone=row.calling_zone,
-        state=ContactState.EXCLUDED if excluded else ContactState.PENDING,
-        next_attempt_at=None if excluded else now,
+def _refuse_duplicate(row: ContactRow, first_line: int) -> RefusedRow:
+    return RefusedRow(
+        line=row.line,
+        column=NUMBER_COLUMN,
+        value=row.phone_number,
+        reason=f"Line {first_line} has the same number.",
+        cells=row.cells,
     )
+
+
+def _keep_refusals(record: ContactImport, rows: list[RefusedRow]) -> None:
+    ImportRefusal.objects.bulk_create(
+        ImportRefusal(
+            contact_import=record,
+            line=row.line,
+            column=row.column,
+            value=_make_storable(row.value),
+            reason=row.reason,
+            cells=[_make_storable(cell) for cell in row.cells],
+        )
+        for row in rows
+    )
+
+
+def _make_storable(text: str) -> str:
+    """PostgreSQL takes neither zeros nor lone surrogates."""
+    return text.encode(errors="backslashreplace").decode().replace("\0", "\\x00")

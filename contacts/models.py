@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Self
 
+from django.conf import settings
 from django.db import models
-from django.db.models import Count, Q
+from django.db.models import Count, F, Q
 from uuid_utils.compat import uuid7
 
 from campaigns.models import Campaign, Language, validate_e164, validate_time_zone
@@ -170,3 +171,105 @@ class DoNotCallEntry(models.Model):
 
     def __str__(self) -> str:
         return self.phone_number
+
+
+class ImportStatus(models.TextChoices):
+    PREPARED = "prepared"  # uploaded; somebody is to look at it and start it
+    RUNNING = "running"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    FAILED = "failed"  # what was imported before stays
+
+
+class ContactImport(models.Model):
+    """A file that becomes contacts of a campaign, how far that is, and what became of its rows.
+
+    Of the rows that it has read so far each is counted once: imported (of those are excluded who are on the do-not-call
+    list), updated or unchanged (their contacts were there before), or refused (of those are duplicates whose number
+    stands further up).
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="imports")
+    file_name = models.CharField(max_length=255, blank=True)
+    format = models.CharField(max_length=100, blank=True)
+    header = models.JSONField(default=list)
+    columns = models.JSONField(default=dict, help_text="Which of our columns stands where in the file, from 0.")
+    status = models.CharField(max_length=20, choices=ImportStatus, default=ImportStatus.PREPARED)
+    failure = models.TextField(blank=True)
+
+    line = models.PositiveIntegerField(default=0, help_text="All rows up to this line of the file are done.")
+    rows_in_file = models.PositiveIntegerField(null=True)
+    rows = models.PositiveIntegerField(default=0)
+    imported = models.PositiveIntegerField(default=0)
+    excluded = models.PositiveIntegerField(default=0)
+    updated = models.PositiveIntegerField(default=0)
+    unchanged = models.PositiveIntegerField(default=0)
+    refused = models.PositiveIntegerField(default=0)
+    duplicates = models.PositiveIntegerField(default=0)
+
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, editable=False, on_delete=models.SET_NULL
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = "import"
+        constraints = [
+            models.CheckConstraint(
+                name="import_counts_each_row_once",
+                condition=Q(rows=F("imported") + F("updated") + F("unchanged") + F("refused")),
+            ),
+        ]
+        indexes = [models.Index("status", name="import_running", condition=Q(status="running"))]
+
+    def __str__(self) -> str:
+        return self.file_name or str(self.pk)
+
+    @property
+    def ignored_columns(self) -> list[str]:
+        used = set(self.columns.values())
+        return [name for index, name in enumerate(self.header) if name and index not in used]
+
+
+class ImportPiece(models.Model):
+    """A piece of the file of an import that is not over, because the machine that works on it may be another one."""
+
+    contact_import = models.ForeignKey(ContactImport, on_delete=models.CASCADE, related_name="pieces", db_index=False)
+    number = models.PositiveIntegerField()
+    data = models.BinaryField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(name="import_piece_is_unique", fields=["contact_import", "number"])]
+
+
+class ImportedNumber(models.Model):
+    """A number that an import has met, as long as it is not over: whoever comes again is a duplicate."""
+
+    contact_import = models.ForeignKey(ContactImport, on_delete=models.CASCADE, related_name="numbers", db_index=False)
+    phone_number = models.CharField(max_length=16)
+    line = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="imported_number_is_unique", fields=["contact_import", "phone_number"])
+        ]
+
+
+class ImportRefusal(models.Model):
+    """A row that became no contact; column and value are empty when the row as a whole is at fault."""
+
+    contact_import = models.ForeignKey(ContactImport, on_delete=models.CASCADE, related_name="refusals", db_index=False)
+    line = models.PositiveIntegerField()
+    column = models.CharField(max_length=40, blank=True)
+    value = models.TextField(blank=True)
+    reason = models.TextField()
+    cells = models.JSONField(default=list, help_text="The row as it stands in the file.")
+
+    class Meta:
+        ordering = ["line"]
+        constraints = [models.UniqueConstraint(name="import_refusal_is_unique", fields=["contact_import", "line"])]

@@ -50,9 +50,11 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, kw_only=True)
 class ContactRow:
-    """A row that may become a contact; ``line`` is where it begins in the file, the header being line 1."""
+    """A row that may become a contact; ``line`` is where it begins in the file, from 1."""
 
     line: int
+    cells: Sequence[str]
+    columns_said: frozenset[str]  # those that are not empty
     phone_number: str
     external_contact_id: str
     email: str
@@ -60,6 +62,10 @@ class ContactRow:
     has_prior_consent: bool
     do_not_call: bool
     calling_zone: str
+
+    def said(self, column: str, value: Value) -> Value | None:
+        """The value, if the row has one in this column."""
+        return value if column in self.columns_said else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,11 +126,15 @@ class ContactRows:
         if NUMBER_COLUMN not in self.columns:
             found = ", ".join(filter(None, sheet.header)) or "none"
             raise UnusableFile(f"The first line must name a column {NUMBER_COLUMN}; it names: {found}.")
-        used = set(self.columns.values())
-        self.ignored_columns = [name for index, name in enumerate(sheet.header) if name and index not in used]
 
     def __iter__(self) -> Iterator[ContactRow | RefusedRow]:
+        return self.after(0)
+
+    def after(self, line: int) -> Iterator[ContactRow | RefusedRow]:
+        """Those that begin behind that line; the others are passed over without a look at their values."""
         for row in self._sheet:
+            if row.line <= line:
+                continue
             if row.fault:
                 yield RefusedRow(line=row.line, reason=row.fault)
             else:
@@ -143,7 +153,7 @@ class ContactRows:
             column: row.cells[index] for column, index in self.columns.items() if index < len(row.cells)
         }
         try:
-            return self._check_values(row.line, values)
+            return self._check_values(row, values)
         except _RefusedValue as refused:
             return RefusedRow(
                 line=row.line,
@@ -154,7 +164,7 @@ class ContactRows:
                 cells=row.cells,
             )
 
-    def _check_values(self, line: int, values: Mapping[str, str]) -> ContactRow:
+    def _check_values(self, row: SheetRow, values: Mapping[str, str]) -> ContactRow:
         def read(column: str, parse: Callable[[str], Value]) -> Value:
             text = values[column]
             try:
@@ -164,7 +174,9 @@ class ContactRows:
 
         phone_number = read(NUMBER_COLUMN, self._read_number)
         return ContactRow(
-            line=line,
+            line=row.line,
+            cells=row.cells,
+            columns_said=frozenset(column for column, text in values.items() if text.strip()),
             phone_number=phone_number,
             external_contact_id=read("external_contact_id", _check_external_id),
             email=read("email", _check_email),

@@ -147,9 +147,9 @@ class Operators:
                 max_concurrent_calls=plan.max_concurrent_calls,
             )
             self._campaigns[plan.name] = campaign
-            report = import_contacts(campaign, io.BytesIO(_write_csv(plan)), now=now)
-            if report.refused:
-                raise ValueError(f"contacts of the plan were refused: {report.refused}")
+            record = import_contacts(campaign, io.BytesIO(_write_csv(plan)), now=now)
+            if record.refused:
+                raise ValueError(f"contacts of the plan were refused: {[*record.refusals.values()]}")
             return [CampaignStatus(campaign=str(campaign.pk), status="draft"), describe_rules(campaign)] + [
                 Person(
                     contact=str(contact.pk),

@@ -96,6 +96,6 @@ def load_closed_campaign(*, now: datetime) -> Campaign:
 
 
 def _import_lines(campaign: Campaign, lines: Iterable[str], now: datetime) -> None:
-    report = import_contacts(campaign, BytesIO("".join(lines).encode()), now=now)
-    if report.refused:
-        raise CommandError(f"The demo's own contacts were refused: {report.refused}")
+    record = import_contacts(campaign, BytesIO("".join(lines).encode()), now=now)
+    if record.refused:
+        raise CommandError(f"The demo's own contacts were refused: {[*record.refusals.values()]}")

@@ -82,7 +82,7 @@ def test_bad_rows_and_the_summary_are_printed(write_file):
         "line 5: It has 3 values, but the first line names 2 columns; is a value with the delimiter in it not "
         "in quotes?",
         "Columns that were ignored: name.",
-        "1 imported (0 of them on the do-not-call list), 3 refused (1 of them duplicates).",
+        "1 imported (0 of them on the do-not-call list), 0 updated, 0 unchanged, 3 refused (1 of them duplicates).",
     ]
 
 
@@ -95,7 +95,7 @@ def test_it_succeeds_when_all_contacts_are_there_already(write_file):
     campaign = CampaignFactory()
     path = write_file(b"phone_number\n+12025550123\n")
     run(campaign.pk, path)
-    assert "0 imported" in run(campaign.pk, path)
+    assert "0 imported (0 of them on the do-not-call list), 0 updated, 1 unchanged" in run(campaign.pk, path)
 
 
 def test_a_long_file_shows_its_progress(write_file, monkeypatch):

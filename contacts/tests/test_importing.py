@@ -1,4 +1,5 @@
 import threading
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -13,7 +14,15 @@ from campaigns.models import CampaignStatus
 from campaigns.tests.factories import CampaignFactory
 from contacts import importing
 from contacts.importing import import_contacts
-from contacts.models import Contact, ContactState, DoNotCallEntry, DoNotCallSource
+from contacts.models import (
+    Contact,
+    ContactImport,
+    ContactState,
+    DoNotCallEntry,
+    DoNotCallSource,
+    ImportedNumber,
+    ImportStatus,
+)
 from contacts.sheets import UnusableFile
 from contacts.tests.factories import ContactFactory, DoNotCallEntryFactory, make_number
 
@@ -28,8 +37,26 @@ def campaign():
     return CampaignFactory()
 
 
+@dataclass
+class Report:
+    record: ContactImport
+
+    def __getattr__(self, name):
+        return getattr(self.record, name)
+
+    @property
+    def refused(self):
+        refusals = list(self.record.refusals.all())
+        assert len(refusals) == self.record.refused
+        return refusals
+
+
+def import_file(campaign, file, **options):
+    return Report(import_contacts(campaign, file, now=NOW, **options))
+
+
 def import_text(campaign, text):
-    return import_contacts(campaign, BytesIO(text.encode()), now=NOW)
+    return import_file(campaign, BytesIO(text.encode()))
 
 
 def import_row(campaign, header, row):
@@ -155,7 +182,7 @@ def test_a_bad_value_is_refused_with_its_place_and_reason_and_the_rest_is_kept(c
     report = import_text(campaign, f"{header}\n,+12025550123\n{','.join(row.values())}\n,+12025550125\n")
     [refused] = report.refused
     assert (refused.line, refused.column) == (3, column)
-    assert refused.value == value.strip('"')[:100]
+    assert refused.value == value.strip('"')[:100].replace("\0", r"\x00")
     assert reason in refused.reason
     assert report.imported == Contact.objects.count() == 2
     assert not Contact.objects.filter(phone_number="+12025550124").exists()
@@ -192,7 +219,7 @@ def test_rows_after_a_stray_quote_are_read_again(campaign):
 
 def test_a_value_that_is_no_text_is_refused_and_the_rest_is_kept(campaign):
     text = "phone_number,external_contact_id\n+12025550123,Zoë\n+12025550124,Zo\udceb\n"
-    report = import_contacts(campaign, BytesIO(text.encode(errors="surrogateescape")), now=NOW)
+    report = import_file(campaign, BytesIO(text.encode(errors="surrogateescape")))
     [refused] = report.refused
     assert (refused.line, refused.column) == (3, "external_contact_id")
     assert refused.value == "Zo\\udceb"
@@ -243,12 +270,45 @@ def test_a_refused_row_does_not_make_the_next_one_a_duplicate(campaign):
     assert (report.imported, report.duplicates, len(report.refused)) == (1, 0, 1)
 
 
-def test_a_contact_that_the_campaign_has_stays_as_it_is(campaign):
-    ContactFactory(campaign=campaign, phone_number="+12025550123", external_contact_id="old")
-    report = import_row(campaign, "phone_number,external_contact_id", "+12025550123,new")
-    assert (report.imported, report.duplicates) == (0, 1)
-    assert report.refused[0].reason == "The campaign already has a contact with this number."
-    assert Contact.objects.get().external_contact_id == "old"
+def test_a_contact_that_the_campaign_has_gets_what_the_row_says_and_keeps_its_history(campaign):
+    contact = ContactFactory(
+        campaign=campaign,
+        phone_number="+12025550123",
+        external_contact_id="old",
+        email="old@example.org",
+        has_prior_consent=True,
+        preferred_language="it",
+        calling_zone="America/New_York",
+        state=ContactState.NOT_REACHED,
+        attempts_count=2,
+        next_attempt_at=NOW,
+        last_outcome="busy",
+    )
+    header = "phone_number,external_contact_id,email,has_prior_consent,time_zone"
+    report = import_row(campaign, header, "+12025550123,new,,no,Europe/Rome")
+    before, after = vars(contact), vars(Contact.objects.get())
+    changed = {name for name in before if before[name] != after[name] and name != "_state"}
+    assert changed == {"external_contact_id", "has_prior_consent", "calling_zone", "updated_at"}
+    assert (after["external_contact_id"], after["has_prior_consent"], after["calling_zone"]) == (
+        "new",
+        False,
+        "Europe/Rome",
+    )
+    assert (report.imported, report.updated, report.unchanged, report.refused) == (0, 1, 0, [])
+
+
+def test_a_contact_of_which_the_row_says_nothing_new_is_unchanged(campaign):
+    contact = ContactFactory(campaign=campaign, phone_number="+12025550123", external_contact_id="A-1")
+    report = import_row(campaign, "phone_number,external_contact_id,email", "+12025550123,A-1,")
+    assert (report.imported, report.updated, report.unchanged) == (0, 0, 1)
+    assert Contact.objects.get().updated_at == contact.updated_at
+
+
+def test_of_duplicates_in_the_file_the_first_one_updates(campaign):
+    ContactFactory(campaign=campaign, phone_number="+12025550123")
+    report = import_text(campaign, "phone_number,external_contact_id\n+12025550123,first\n+12025550123,second\n")
+    assert (report.updated, report.duplicates) == (1, 1)
+    assert Contact.objects.get().external_contact_id == "first"
 
 
 def test_another_campaigns_contact_is_no_duplicate(campaign):
@@ -320,7 +380,7 @@ def test_a_completed_campaign_takes_contacts_for_which_it_can_be_activated_again
 def test_a_campaign_that_is_cancelled_during_the_import_takes_no_more(campaign, monkeypatch):
     monkeypatch.setattr(importing, "CHUNK_SIZE", 1)
 
-    def cancel(rows):
+    def cancel(record):
         type(campaign).objects.update(status=CampaignStatus.CANCELLED)
 
     file = BytesIO(b"phone_number\n+12025550123\n+12025550124\n")
@@ -332,10 +392,13 @@ def test_a_campaign_that_is_cancelled_during_the_import_takes_no_more(campaign, 
 def test_a_long_file_is_written_in_chunks_with_few_queries_each(campaign, django_assert_max_num_queries):
     text = "phone_number\n" + "".join(f"{make_number(n)}\n" for n in range(2500))
     seen = []
-    with django_assert_max_num_queries(3 * 12):
-        report = import_contacts(campaign, BytesIO(text.encode()), now=NOW, show_progress=seen.append)
+    with django_assert_max_num_queries(2 * 20):
+        report = import_file(
+            campaign, BytesIO(text.encode()), show_progress=lambda record: seen.append((record.rows, record.line))
+        )
     assert report.imported == Contact.objects.count() == 2500
-    assert seen == [1000, 2000, 2500]
+    assert seen == [(2000, 2001), (2500, 2501)]
+    assert (report.status, ImportedNumber.objects.count()) == (ImportStatus.COMPLETED, 0)
 
 
 def test_contacts_keep_the_order_of_the_file(campaign):
@@ -363,7 +426,7 @@ def test_two_imports_of_the_same_numbers_at_once_store_each_of_them_once():
     for thread in threads:
         thread.join()
     assert Contact.objects.count() == sum(report.imported for report in reports) == 1500
-    assert sum(report.duplicates for report in reports) == 1500
+    assert sum(report.unchanged for report in reports) == 1500
 
 
 def test_every_row_of_the_demo_file_is_imported():
@@ -380,7 +443,7 @@ def test_every_row_of_the_demo_file_is_imported():
     0980-319 2xx and 070-174 06 05 to 99 (PTS, numbers for books and films). Italy reserves none.
     """
     with DEMO_FILE.open("rb") as file:
-        report = import_contacts(CampaignFactory(time_zone=""), file, now=NOW)
+        report = import_file(CampaignFactory(time_zone=""), file)
     assert (report.imported, report.refused, report.ignored_columns) == (200, [], [])
     assert report.excluded == 6
     first = Contact.objects.order_by("pk")[:60]

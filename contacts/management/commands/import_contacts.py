@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from campaigns.lifecycle import CampaignIsCancelled
 from campaigns.models import Campaign
-from contacts.importing import ImportReport, import_contacts
-from contacts.rows import RefusedRow
+from contacts.importing import import_contacts
+from contacts.models import ContactImport, ImportRefusal
 from contacts.sheets import UnusableFile
 
 PROGRESS_ROWS = 10_000
@@ -28,27 +28,30 @@ class Command(BaseCommand):
         target = find_campaign(campaign)
         try:
             with file.open("rb") as source:
-                report = import_contacts(target, source, now=timezone.now(), show_progress=self._show_progress)
+                record = import_contacts(
+                    target, source, now=timezone.now(), file_name=file.name, show_progress=self._show_progress
+                )
         except OSError as exc:
             raise CommandError(f"{file} cannot be read: {exc.strerror}.") from exc
         except (UnusableFile, CampaignIsCancelled) as exc:
             raise CommandError(str(exc)) from exc
-        self._show_report(report)
-        if not report.imported and len(report.refused) > report.duplicates:
+        self._show_report(record)
+        if record.refused > record.duplicates and record.refused == record.rows:
             raise CommandError("Nothing was imported.")
 
-    def _show_progress(self, rows: int) -> None:
-        if rows % PROGRESS_ROWS == 0:
-            self.stderr.write(f"{rows:,} rows read")
+    def _show_progress(self, record: ContactImport) -> None:
+        if record.rows % PROGRESS_ROWS == 0:
+            self.stderr.write(f"{record.rows:,} rows read")
 
-    def _show_report(self, report: ImportReport) -> None:
-        for row in report.refused:
-            self.stdout.write(describe_refusal(row))
-        if report.ignored_columns:
-            self.stdout.write(f"Columns that were ignored: {', '.join(report.ignored_columns)}.")
+    def _show_report(self, record: ContactImport) -> None:
+        for refusal in record.refusals.iterator():
+            self.stdout.write(describe_refusal(refusal))
+        if record.ignored_columns:
+            self.stdout.write(f"Columns that were ignored: {', '.join(record.ignored_columns)}.")
         self.stdout.write(
-            f"{report.imported:,} imported ({report.excluded:,} of them on the do-not-call list), "
-            f"{len(report.refused):,} refused ({report.duplicates:,} of them duplicates)."
+            f"{record.imported:,} imported ({record.excluded:,} of them on the do-not-call list), "
+            f"{record.updated:,} updated, {record.unchanged:,} unchanged, "
+            f"{record.refused:,} refused ({record.duplicates:,} of them duplicates)."
         )
 
 
@@ -65,6 +68,6 @@ def find_campaign(id_or_name: str) -> Campaign:
     return campaigns[0]
 
 
-def describe_refusal(row: RefusedRow) -> str:
-    place = f"line {row.line}, {row.column} {row.value!r}" if row.column else f"line {row.line}"
-    return f"{place}: {row.reason}"
+def describe_refusal(refusal: ImportRefusal) -> str:
+    place = f", {refusal.column} {refusal.value!r}" if refusal.column else ""
+    return f"line {refusal.line}{place}: {refusal.reason}"

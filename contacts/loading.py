@@ -1,0 +1,122 @@
+"""Rows become contacts, many with one statement."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from django.db import connection
+from uuid_utils.compat import uuid7
+
+from contacts.models import ContactImport, ContactState
+from contacts.rows import ContactRow
+
+_NOTE_NUMBERS = """
+    INSERT INTO contacts_importednumber (contact_import_id, phone_number, line)
+    SELECT %s, * FROM unnest(%s::text[], %s::int[])
+    ON CONFLICT (contact_import_id, phone_number) DO NOTHING
+    RETURNING line
+"""
+_FIND_NUMBERS = """
+    SELECT phone_number, line FROM contacts_importednumber WHERE contact_import_id = %s AND phone_number = ANY(%s)
+"""
+
+# In the order of the numbers, so that it never waits in a circle with somebody who adds the same ones.
+_INSERT = """
+    INSERT INTO contacts_contact (
+        id, campaign_id, phone_number, external_contact_id, email, preferred_language, has_prior_consent, calling_zone,
+        do_not_call, state, next_attempt_at, number_rejected, attempts_count, last_outcome, created_at, updated_at
+    )
+    SELECT new.id, %(campaign)s, new.number, new.external_id, new.email, new.language, new.consent, new.zone,
+        new.listed, CASE WHEN new.listed THEN %(excluded)s ELSE %(pending)s END,
+        CASE WHEN new.listed THEN NULL ELSE %(due)s::timestamptz END, false, 0, '', now(), now()
+    FROM unnest(
+        %(ids)s::uuid[], %(numbers)s::text[], %(external_ids)s::text[], %(emails)s::text[], %(languages)s::text[],
+        %(consents)s::bool[], %(zones)s::text[], %(listed)s::bool[]
+    ) AS new (id, number, external_id, email, language, consent, zone, listed)
+    ORDER BY new.number
+    ON CONFLICT (phone_number, campaign_id) DO NOTHING
+    RETURNING phone_number
+"""
+
+# What is NULL was not said, and stays as it is.
+_UPDATE = """
+    UPDATE contacts_contact AS contact
+    SET external_contact_id = coalesce(new.external_id, contact.external_contact_id),
+        email = coalesce(new.email, contact.email),
+        preferred_language = coalesce(new.language, contact.preferred_language),
+        has_prior_consent = coalesce(new.consent, contact.has_prior_consent),
+        calling_zone = coalesce(new.zone, contact.calling_zone),
+        updated_at = now()
+    FROM unnest(
+        %(numbers)s::text[], %(external_ids)s::text[], %(emails)s::text[], %(languages)s::text[], %(consents)s::bool[],
+        %(zones)s::text[]
+    ) AS new (number, external_id, email, language, consent, zone)
+    WHERE contact.campaign_id = %(campaign)s AND contact.phone_number = new.number
+        AND (
+            (new.external_id <> contact.external_contact_id) OR (new.email <> contact.email)
+            OR (new.language <> contact.preferred_language) OR (new.consent <> contact.has_prior_consent)
+            OR (new.zone <> contact.calling_zone)
+        )
+"""
+
+
+def note_numbers(record: ContactImport, rows: Sequence[ContactRow]) -> dict[int, int]:
+    """Write down that the import has met these numbers.
+
+    Returns the line of each row whose number it had met before, with the line at which it had.
+    """
+    with connection.cursor() as cursor:
+        values = [record.pk, [row.phone_number for row in rows], [row.line for row in rows]]
+        cursor.execute(_NOTE_NUMBERS, values)
+        new = {line for (line,) in cursor.fetchall()}
+        again = [row for row in rows if row.line not in new]
+        cursor.execute(_FIND_NUMBERS, [record.pk, [row.phone_number for row in again]])
+        first_lines = dict(cursor.fetchall())
+    return {row.line: first_lines[row.phone_number] for row in again}
+
+
+def insert_contacts(
+    campaign_id: UUID, rows: Sequence[ContactRow], *, listed: Collection[str], due: datetime
+) -> set[str]:
+    """Those whose numbers the campaign does not have yet; returns them. Keys are in the order of the rows.
+
+    Whoever is ``listed``, on the do-not-call list, is excluded; the others are due from that instant on.
+    """
+    values = {
+        "campaign": campaign_id,
+        "excluded": ContactState.EXCLUDED.value,
+        "pending": ContactState.PENDING.value,
+        "due": due,
+        "ids": [str(uuid7()) for _ in rows],
+        "numbers": [row.phone_number for row in rows],
+        "external_ids": [row.external_contact_id for row in rows],
+        "emails": [row.email for row in rows],
+        "languages": [row.preferred_language for row in rows],
+        "consents": [row.has_prior_consent for row in rows],
+        "zones": [row.calling_zone for row in rows],
+        "listed": [row.phone_number in listed for row in rows],
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_INSERT, values)
+        return {number for (number,) in cursor.fetchall()}
+
+
+def update_contacts(campaign_id: UUID, rows: Sequence[ContactRow]) -> int:
+    """Give the campaign's contacts with these numbers what their rows say; returns how many were changed.
+
+    What a row leaves empty stays, and so do states and everything that has happened.
+    """
+    if not rows:
+        return 0
+    values = {
+        "campaign": campaign_id,
+        "numbers": [row.phone_number for row in rows],
+        "external_ids": [row.said("external_contact_id", row.external_contact_id) for row in rows],
+        "emails": [row.said("email", row.email) for row in rows],
+        "languages": [row.said("preferred_language", row.preferred_language) for row in rows],
+        "consents": [row.said("has_prior_consent", row.has_prior_consent) for row in rows],
+        "zones": [row.said("time_zone", row.calling_zone) for row in rows],
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_UPDATE, values)
+        return cursor.rowcount
