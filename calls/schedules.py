@@ -9,6 +9,7 @@ EVERY_MINUTE = {"schedule_type": Schedule.MINUTES, "minutes": 1, "repeats": -1}
 SCHEDULES = {
     "Ring whoever is due": {"func": "calls.tasks.run_scheduler", **EVERY_MINUTE},
     "Settle silent calls": {"func": "calls.tasks.reconcile", **EVERY_MINUTE},
+    "Go on with imports": {"func": "contacts.tasks.resume_imports", **EVERY_MINUTE},
 }
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -195,7 +195,7 @@ class CampaignAdmin(ModelAdmin):
         "complete_selected",
         "cancel_selected",
     ]
-    actions_detail = list(BUTTONS)
+    actions_detail = ["import_contacts", *BUTTONS]
     change_form_outer_before_template = "campaigns/progress.html"
     warn_unsaved_form = True
     readonly_fields = ["show_status", "created_by", "created_at", "updated_at"]
@@ -253,9 +253,19 @@ class CampaignAdmin(ModelAdmin):
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
         """Only what the campaign's status allows."""
         campaign = self.get_object(request, str(object_id))
-        possible = lifecycle.possible_steps(campaign.status) if campaign else []
+        if campaign is None or campaign.status == CampaignStatus.CANCELLED:
+            return []
+        possible = ["import_contacts", *lifecycle.possible_steps(campaign.status)]
         actions = super().get_actions_detail(request, object_id)
         return [button for button in actions if button.path in possible]
+
+    def has_import_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return request.user.has_perm("contacts.add_contactimport")
+
+    @action(description="Import contacts", icon="upload_file", permissions=["import"])
+    def import_contacts(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        query = urlencode({"campaign": object_id})
+        return HttpResponseRedirect(f"{reverse('admin:contacts_contactimport_add')}?{query}")
 
     def render_change_form(
         self,

@@ -21,7 +21,8 @@ from campaigns.lifecycle import CampaignIsCancelled, admit_contacts
 from contacts.arming import add_contact, change_number
 from contacts.exclusion import add_numbers_to_do_not_call, remove_from_do_not_call
 from contacts.forms import CallingZonesField, PhoneNumberField
-from contacts.models import CallOutcome, Contact, ContactState, DoNotCallEntry, DoNotCallSource
+from contacts.import_admin import ContactImportAdmin
+from contacts.models import CallOutcome, Contact, ContactImport, ContactState, DoNotCallEntry, DoNotCallSource
 from contacts.phones import InvalidPhoneNumber, normalise_number
 
 STATE_COLOURS = {
@@ -292,3 +293,6 @@ class DoNotCallEntryAdmin(ModelAdmin):
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[DoNotCallEntry]) -> None:
         allowed = sum(remove_from_do_not_call(entry, now=timezone.now()) for entry in queryset)
         self.message_user(request, f"{allowed:,} {'contact' if allowed == 1 else 'contacts'} may be rung again.")
+
+
+admin.site.register(ContactImport, ContactImportAdmin)

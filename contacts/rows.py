@@ -9,6 +9,7 @@ from typing import TypeVar
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
+from contacts.formulas import restore
 from contacts.models import Contact, PreferredLanguage
 from contacts.phones import calling_zones_of, known_zones, normalise_number
 from contacts.sheets import Sheet, SheetRow, UnusableFile
@@ -33,7 +34,7 @@ _OTHER_NAMES = {
     "preferred_language": "language lang lingua",
     "has_prior_consent": "consent priorconsent consenso",
     "do_not_call": "dnc donotcallme optout optedout nonchiamare",
-    "time_zone": "timezone zone tz fusoorario",
+    "time_zone": "timezone zone tz fusoorario zona",
 }
 _COLUMN_OF = {name: column for column, names in _OTHER_NAMES.items() for name in [*names.split()]}
 
@@ -198,7 +199,7 @@ class ContactRows:
 
 
 def _clean_text(text: str) -> str:
-    text = unicodedata.normalize("NFC", text.strip())
+    text = unicodedata.normalize("NFC", restore(text.strip()))
     if _UNREADABLE.search(text):
         raise ValueError("Some of its bytes are no text in the encoding of the file; save it as “CSV UTF-8”.")
     if _CONTROL.search(text):

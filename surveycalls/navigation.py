@@ -9,6 +9,7 @@ from django.urls import reverse
 CALLING = [
     ("Campaigns", "campaign", "campaigns.campaign"),
     ("Contacts", "contacts", "contacts.contact"),
+    ("Imports", "upload_file", "contacts.contactimport"),
     ("Do-not-call list", "phone_disabled", "contacts.donotcallentry"),
     ("Call attempts", "call_log", "calls.callattempt"),
 ]

@@ -186,6 +186,9 @@ else:
     Q_CLUSTER |= {"orm": "default", "broker_class": "calls.queue.WokenBroker", "poll": 0}
 
 
+# Contacts
+IMPORT_MAX_BYTES = read_int("IMPORT_MAX_MEGABYTES", default=200) * 1_000_000
+
 # The admin's looks
 UNFOLD = {
     "SITE_TITLE": "surveycalls",

@@ -1,0 +1,316 @@
+"""Imports in the admin: a file is uploaded, looked at, started, watched, and its refused rows are taken home."""
+
+import csv
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.http import urlencode
+from unfold.admin import ModelAdmin
+from unfold.decorators import display
+from unfold.utils import display_for_label
+from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminSelectWidget
+
+from campaigns.lifecycle import CampaignIsCancelled, admit_contacts
+from contacts.formulas import defuse
+from contacts.importing import cancel_import
+from contacts.models import ContactImport, ImportRefusal, ImportStatus
+from contacts.rows import COLUMNS, NUMBER_COLUMN, ContactRow, RefusedRow
+from contacts.sheets import UnusableFile
+from contacts.uploads import inspect_upload, preview, start_import, store_upload
+
+STATUS_COLOURS = {
+    ImportStatus.PREPARED: "info",
+    ImportStatus.RUNNING: "success",
+    ImportStatus.COMPLETED: "primary",
+    ImportStatus.CANCELLED: "warning",
+    ImportStatus.FAILED: "danger",
+}
+
+COLUMN_TITLES = {
+    "phone_number": "Phone number",
+    "external_contact_id": "Name in your own system",
+    "email": "E-mail",
+    "preferred_language": "Language (en, it, auto)",
+    "has_prior_consent": "Prior consent (yes, no)",
+    "do_not_call": "Do not call (yes, no)",
+    "time_zone": "Time zone, such as Europe/Rome",
+}
+
+SHOWN_REFUSALS = 20
+
+
+class UploadForm(forms.ModelForm):
+    file = forms.FileField(
+        widget=UnfoldAdminFileFieldWidget(attrs={"accept": ".csv,.txt,.tsv,.xlsx"}),
+        help_text=(
+            "CSV or Excel workbook (xlsx), with the names of the columns in its first line. You see what would become "
+            "of it before anything is imported."
+        ),
+    )
+
+    class Meta:
+        model = ContactImport
+        fields = ["campaign"]
+
+    def clean_campaign(self) -> Any:
+        try:
+            return admit_contacts(self.cleaned_data["campaign"])
+        except CampaignIsCancelled as error:
+            raise forms.ValidationError(str(error), code="cancelled") from error
+
+    def clean_file(self) -> Any:
+        try:
+            self.facts = inspect_upload(self.cleaned_data["file"])
+        except UnusableFile as error:
+            raise forms.ValidationError(str(error), code="file") from error
+        return self.cleaned_data["file"]
+
+
+class ColumnsForm(forms.Form):
+    """Which column of the file is which of ours; empty: none."""
+
+    def __init__(self, record: ContactImport, data: Mapping[str, Any] | None = None) -> None:
+        initial = {column: str(index) for column, index in record.columns.items()}
+        super().__init__(data, initial=initial)
+        choices = [("", "—"), *((str(i), name or f"(column {i + 1})") for i, name in enumerate(record.header))]
+        for column in COLUMNS:
+            self.fields[column] = forms.ChoiceField(
+                label=COLUMN_TITLES[column],
+                choices=choices,
+                required=column == NUMBER_COLUMN,
+                widget=UnfoldAdminSelectWidget(attrs={"hx-trigger": "change"}),
+                error_messages={"required": "Choose the column that has the phone numbers."},
+            )
+
+    def clean(self) -> dict[str, Any]:
+        chosen = [index for index in self.cleaned_data.values() if index]
+        for column, index in [*self.cleaned_data.items()]:
+            if index and chosen.count(index) > 1:
+                self.add_error(column, "This column is chosen twice.")
+        return self.cleaned_data
+
+    @property
+    def columns(self) -> dict[str, int]:
+        return {column: int(index) for column, index in self.cleaned_data.items() if index}
+
+
+class ContactImportAdmin(ModelAdmin):
+    form = UploadForm
+    list_display = [
+        "__str__",
+        "campaign",
+        "show_status",
+        "show_progress",
+        "imported",
+        "updated",
+        "refused",
+        "created_at",
+    ]
+    list_filter = ["status"]
+    search_fields = ["file_name", "campaign__name"]
+    search_help_text = "File or campaign"
+    list_select_related = ["campaign"]
+    show_full_result_count = False
+    autocomplete_fields = ["campaign"]
+    fieldsets = [(None, {"fields": ["campaign", "file"]})]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ContactImport]:
+        return super().get_queryset(request).select_related("campaign", "created_by")
+
+    def get_urls(self) -> list[URLPattern]:
+        return [
+            path("<uuid:pk>/progress/", self.admin_site.admin_view(self.show_progress_alone), name="import_progress"),
+            path("<uuid:pk>/refused/", self.admin_site.admin_view(self.download_refused), name="import_refused"),
+            *super().get_urls(),
+        ]
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """It is a record. Who may add one may start and cancel it."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change, **kwargs)
+        if "campaign" in form.base_fields:
+            for step in ("add", "change", "view"):
+                setattr(form.base_fields["campaign"].widget, f"can_{step}_related", False)
+        return form
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        buttons = {"show_save_and_add_another": False, "show_save_and_continue": False}
+        return super().add_view(request, form_url, {**(extra_context or {}), **buttons, "title": "Import contacts"})
+
+    def save_model(self, request: HttpRequest, obj: ContactImport, form: UploadForm, change: bool) -> None:
+        obj.created_by = request.user
+        store_upload(obj, form.cleaned_data["file"], form.facts)
+
+    def response_add(self, request: HttpRequest, obj: ContactImport, post_url_continue: Any = None) -> HttpResponse:
+        return HttpResponseRedirect(page_of(obj))
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        record = self._find(request, object_id)
+        may_work = self.has_add_permission(request)
+        if request.method == "POST" and not may_work:
+            raise PermissionDenied
+        if request.method == "POST" and request.POST.get("step") == "cancel":
+            self.log_change(request, cancel_import(record.pk), "Cancelled.")
+            return HttpResponseRedirect(page_of(record))
+        form = ColumnsForm(record, request.POST if request.method == "POST" else None)
+        is_valid = form.is_valid() if form.is_bound else True
+        if is_valid and request.POST.get("step") == "start":
+            return self._start(request, record, form.columns)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": str(record),
+            "opts": self.opts,
+            "original": record,
+            "may_work": may_work,
+            **describe_import(record),
+        }
+        if record.status == ImportStatus.PREPARED:
+            columns = form.columns if form.is_bound and is_valid else record.columns
+            context |= {"columns_form": form, "preview": describe_preview(record, columns)}
+        return TemplateResponse(request, "contacts/import.html", context)
+
+    def show_progress_alone(self, request: HttpRequest, pk: Any) -> HttpResponse:
+        """The part of the page that changes while it runs."""
+        record = self._find(request, pk)
+        context = {"original": record, "may_work": self.has_add_permission(request), **describe_import(record)}
+        return TemplateResponse(request, "contacts/import_progress.html", context)
+
+    def download_refused(self, request: HttpRequest, pk: Any) -> StreamingHttpResponse:
+        """Each with its reason and as it stood in the file, so that it can be mended and loaded again."""
+        record = self._find(request, pk)
+        response = StreamingHttpResponse(write_refused(record), content_type="text/csv; charset=utf-8")
+        response.headers["Content-Disposition"] = f'attachment; filename="refused-{record.pk}.csv"'
+        return response
+
+    @display(description="Status", ordering="status")
+    def show_status(self, record: ContactImport) -> str:
+        return show_status(record)
+
+    @display(description="Rows")
+    def show_progress(self, record: ContactImport) -> str:
+        return f"{record.rows:,}" if record.rows_in_file is None else f"{record.rows:,} of {record.rows_in_file:,}"
+
+    def _find(self, request: HttpRequest, pk: Any) -> ContactImport:
+        record = self.get_object(request, str(pk))
+        if record is None:
+            raise Http404
+        if not self.has_view_permission(request, record):
+            raise PermissionDenied
+        return record
+
+    def _start(self, request: HttpRequest, record: ContactImport, columns: dict[str, int]) -> HttpResponse:
+        try:
+            if start_import(record, columns):
+                self.log_change(request, record, "Started.")
+        except CampaignIsCancelled as error:
+            self.message_user(request, str(error), messages.ERROR)
+        return HttpResponseRedirect(page_of(record))
+
+
+def page_of(record: ContactImport) -> str:
+    return reverse("admin:contacts_contactimport_change", args=[record.pk])
+
+
+def show_status(record: ContactImport) -> str:
+    return display_for_label((record.status, record.get_status_display()), "-", STATUS_COLOURS)
+
+
+def describe_import(record: ContactImport) -> dict[str, Any]:
+    """What its page shows of how far it is and what became of its rows."""
+    rows = record.rows_in_file or record.rows
+    is_running = record.status == ImportStatus.RUNNING
+    campaign = {"campaign__id__exact": record.campaign_id}
+    shown = record.refusals.all()[:SHOWN_REFUSALS] if record.refused else []
+    return {
+        "status": show_status(record),
+        "contacts_of_campaign": f"{reverse('admin:contacts_contact_changelist')}?{urlencode(campaign)}",
+        "is_running": is_running,
+        "is_over": record.ended_at is not None,
+        "share": f"{100 * record.rows / (rows or 1):.1f}",
+        "rows_left": _describe_rest(record) if is_running else "",
+        "rows_in_file": count_rows(record.rows_in_file or 0),
+        "figures": [
+            ("Rows read", "", f"{record.rows:,}"),
+            ("Imported", "", f"{record.imported:,}"),
+            ("Not to be called", "Of the imported those who are on the do-not-call list", f"{record.excluded:,}"),
+            ("Updated", "Contacts that the campaign had, with something new of them", f"{record.updated:,}"),
+            ("Unchanged", "Contacts that the campaign had as the file says", f"{record.unchanged:,}"),
+            ("Refused", "", f"{record.refused:,}"),
+            ("Duplicates", "Of the refused those whose number stands further up", f"{record.duplicates:,}"),
+        ],
+        "refusals": {
+            "headers": ["line", "column", "value", "reason"],
+            "rows": [[one.line, one.column or "—", one.value or "—", one.reason] for one in shown],
+        },
+        "refused": count_rows(record.refused),
+        "refused_not_shown": count_rows(record.refused - len(shown)) if record.refused > len(shown) else "",
+    }
+
+
+def count_rows(rows: int) -> str:
+    return "1 row" if rows == 1 else f"{rows:,} rows"
+
+
+def _describe_rest(record: ContactImport) -> str:
+    """How long it will take, from how long it has taken."""
+    if not record.rows or not record.rows_in_file or record.started_at is None:
+        return "It begins as soon as a worker of the cluster is free."
+    seconds = (timezone.now() - record.started_at).total_seconds()
+    left = seconds / record.rows * (record.rows_in_file - record.rows)
+    return "Less than a minute left." if left < 60 else f"About {round(left / 60)} minutes left."
+
+
+def describe_preview(record: ContactImport, columns: Mapping[str, int]) -> dict[str, Any]:
+    """A table of the first rows as they would be imported, with what is wrong with each."""
+    if NUMBER_COLUMN not in columns:
+        return {}
+    rows = preview(record, columns)
+    shown = [column for column in COLUMNS if column in columns]
+    return {
+        "problems": sum(isinstance(row, RefusedRow) for row in rows),
+        "count": len(rows),
+        "table": {
+            "headers": ["line", *(COLUMN_TITLES[column].split(" (")[0].split(",")[0] for column in shown), "problem"],
+            "rows": [[row.line, *_show_cells(row, shown, columns), getattr(row, "reason", "—")] for row in rows],
+        },
+    }
+
+
+def _show_cells(row: ContactRow | RefusedRow, shown: list[str], columns: Mapping[str, int]) -> Iterator[str]:
+    for column in shown:
+        text = row.cells[columns[column]] if columns[column] < len(row.cells) else ""
+        if column == NUMBER_COLUMN and isinstance(row, ContactRow):
+            text = row.phone_number
+        yield text.encode(errors="replace").decode() or "—"
+
+
+class _Echo:
+    """A file for csv.writer that gives back what is written."""
+
+    def write(self, text: str) -> str:
+        return text
+
+
+def write_refused(record: ContactImport) -> Iterator[str]:
+    writer = csv.writer(_Echo())
+    yield "\ufeff" + writer.writerow(["line", "column", "value", "reason", *map(defuse, record.header)])
+    for refusal in ImportRefusal.objects.filter(contact_import=record).order_by("line").iterator():
+        cells = [refusal.line, refusal.column, refusal.value, refusal.reason, *refusal.cells]
+        yield writer.writerow([defuse(str(cell)) for cell in cells])

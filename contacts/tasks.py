@@ -1,0 +1,13 @@
+"""What django-q2 runs."""
+
+from uuid import UUID
+
+from contacts import uploads
+
+
+def run_import(pk: str) -> str:
+    return uploads.work_on(UUID(pk))
+
+
+def resume_imports() -> str:
+    return f"{uploads.resume_imports()} resumed"

@@ -1,0 +1,301 @@
+"""The pages of imports, and the job behind them."""
+
+import csv
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import OperationalError
+from django.utils import timezone
+from django_q.models import OrmQ
+
+from campaigns.models import CampaignStatus
+from campaigns.tests.factories import CampaignFactory
+from contacts import importing, tasks, uploads
+from contacts.models import Contact, ContactImport, ImportedNumber, ImportPiece, ImportStatus
+from contacts.tests.factories import make_number
+
+LIST = "/admin/contacts/contactimport/"
+MESSY = "Mobile;Consent;Note\n+1 202 555 0123;yes;=1+1\n12;no;short\n+1 202 555 0124;maybe;\n+12025550123;no;again\n"
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def upload(client, campaign, content, name="people.csv"):
+    if isinstance(content, str):
+        content = content.encode()
+    data = {"campaign": str(campaign.pk), "file": SimpleUploadedFile(name, content)}
+    return client.post(f"{LIST}add/", data)
+
+
+def upload_messy(client):
+    response = upload(client, CampaignFactory(), MESSY)
+    record = ContactImport.objects.get()
+    assert response.headers["Location"] == page_of(record)
+    return record
+
+
+def page_of(record):
+    return f"{LIST}{record.pk}/change/"
+
+
+def start(client, record, **columns):
+    chosen = {column: str(index) for column, index in record.columns.items()} | columns
+    return client.post(page_of(record), {"step": "start", **chosen})
+
+
+def work(record):
+    """What the cluster does until no job is left; returns the record as it is then."""
+    while jobs := [job for job in OrmQ.objects.all() if job.func() == "contacts.tasks.run_import"]:
+        (pk,) = jobs[0].task["args"]
+        jobs[0].delete()
+        tasks.run_import(pk)
+    record.refresh_from_db()
+    return record
+
+
+def make_csv(count):
+    return "phone_number\n" + "".join(f"{make_number(n)}\n" for n in range(count))
+
+
+def test_the_campaigns_page_leads_to_the_upload(admin_client):
+    campaign = CampaignFactory()
+    response = admin_client.get(f"/admin/campaigns/campaign/{campaign.pk}/import_contacts/", follow=True)
+    assert response.redirect_chain[-1][0] == f"{LIST}add/?campaign={campaign.pk}"
+    assert campaign.name in response.content.decode()
+
+
+def test_an_upload_shows_what_would_become_of_it_and_imports_nothing_yet(admin_client, admin_user):
+    record = upload_messy(admin_client)
+    page = admin_client.get(page_of(record)).content.decode()
+    assert (record.status, record.format, record.rows_in_file) == (ImportStatus.PREPARED, "CSV, UTF-8, semicolons", 4)
+    assert record.columns == {"phone_number": 0, "has_prior_consent": 1}
+    assert record.created_by == admin_user
+    assert "The first 4 rows" in page
+    assert "2 of them would be refused" in page
+    assert "+12025550123" in page
+    assert "It has no country code" in page
+    assert not Contact.objects.exists()
+
+
+def test_a_column_is_chosen_by_hand_and_looked_at_again(admin_client):
+    upload(admin_client, CampaignFactory(), "who,where,nr\nAnn,x@example.org,+12025550123\n")
+    record = ContactImport.objects.get()
+    assert "The first" not in admin_client.get(page_of(record)).content.decode()
+    look = {"step": "look", "phone_number": "2", "external_contact_id": "0"}
+    assert "Nothing is wrong" in admin_client.post(page_of(record), look).content.decode()
+    start(admin_client, record, phone_number="2", external_contact_id="0")
+    work(record)
+    contact = Contact.objects.get()
+    assert (contact.phone_number, contact.external_contact_id) == ("+12025550123", "Ann")
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({}, "Choose the column that has the phone numbers."),
+        ({"phone_number": "1", "email": "1"}, "This column is chosen twice."),
+        ({"phone_number": "7"}, "Select a valid choice"),
+    ],
+)
+def test_columns_that_make_no_sense_are_refused(admin_client, columns, message):
+    upload(admin_client, CampaignFactory(), "who,nr\nAnn,+12025550123\n")
+    record = ContactImport.objects.get()
+    assert message in admin_client.post(page_of(record), {"step": "start", **columns}).content.decode()
+    record.refresh_from_db()
+    assert record.status == ImportStatus.PREPARED
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "The submitted file is empty."),
+        ("phone_number\n", "There is no row below the names of the columns."),
+        (b"%PDF-1.7 ...", "This is a PDF"),
+        (b"\x00\x01\x02" * 100, "This is not a text file"),
+    ],
+)
+def test_a_file_of_no_use_is_refused_beside_its_field(admin_client, content, message):
+    response = upload(admin_client, CampaignFactory(), content)
+    assert message in response.content.decode()
+    assert not ContactImport.objects.exists()
+
+
+def test_a_file_that_is_too_large_is_refused(admin_client, settings):
+    settings.IMPORT_MAX_BYTES = 1_000_000
+    response = upload(admin_client, CampaignFactory(), make_csv(90_000))
+    assert "1 MB are the most" in response.content.decode()
+    assert not ImportPiece.objects.exists()
+
+
+def test_a_cancelled_campaign_takes_no_file(admin_client):
+    response = upload(admin_client, CampaignFactory(status=CampaignStatus.CANCELLED), MESSY)
+    assert "it takes no more contacts" in response.content.decode()
+
+
+def test_an_import_is_worked_on_and_its_page_tells_to_the_end(admin_client):
+    record = upload_messy(admin_client)
+    start(admin_client, record)
+    record.refresh_from_db()
+    assert record.status == ImportStatus.RUNNING
+    progress = admin_client.get(f"{LIST}{record.pk}/progress/").content.decode()
+    assert 'hx-trigger="every 1s"' in progress
+    assert "as soon as a worker" in progress
+    record = work(record)
+    assert (record.status, record.imported, record.refused, record.duplicates) == (ImportStatus.COMPLETED, 1, 3, 1)
+    assert record.ended_at
+    assert not ImportPiece.objects.exists()
+    assert not ImportedNumber.objects.exists()
+    progress = admin_client.get(f"{LIST}{record.pk}/progress/").content.decode()
+    assert "hx-trigger" not in progress
+    assert "Line 2 has the same number." in progress
+    assert "Download 3 rows" in progress
+
+
+def test_refused_rows_are_mended_and_loaded_again(admin_client):
+    record = upload_messy(admin_client)
+    start(admin_client, record)
+    work(record)
+    response = admin_client.get(f"{LIST}{record.pk}/refused/")
+    text = b"".join(response.streaming_content).decode("utf-8-sig")
+    rows = list(csv.DictReader(StringIO(text)))
+    assert [(row["line"], row["column"], row["value"]) for row in rows] == [
+        ("3", "phone_number", "12"),
+        ("4", "has_prior_consent", "maybe"),
+        ("5", "phone_number", "+12025550123"),
+    ]
+    assert [(row["Mobile"], row["Consent"], row["Note"]) for row in rows][1] == ("+1 202 555 0124", "maybe", "")
+    record.delete()
+    upload(admin_client, record.campaign, text.replace("maybe,\r\n", "yes,\r\n"), "refused.csv")
+    again = ContactImport.objects.get()
+    start(admin_client, again)
+    assert (work(again).imported, again.updated, again.refused) == (1, 1, 1)
+    assert Contact.objects.get(phone_number="+12025550124").has_prior_consent
+
+
+def test_what_a_spreadsheet_would_run_is_defused_in_the_refused_rows(admin_client):
+    upload(admin_client, CampaignFactory(), 'phone_number,note\n12,"=HYPERLINK(""x"")"\n')
+    record = ContactImport.objects.get()
+    start(admin_client, record)
+    work(record)
+    text = b"".join(admin_client.get(f"{LIST}{record.pk}/refused/").streaming_content).decode()
+    assert "'=HYPERLINK" in text
+
+
+def test_a_long_import_goes_on_in_further_jobs_and_keeps_its_place(admin_client, monkeypatch):
+    monkeypatch.setattr(uploads, "SLICE_SECONDS", 0)
+    monkeypatch.setattr(importing, "CHUNK_SIZE", 10)
+    upload(admin_client, CampaignFactory(), make_csv(35))
+    record = ContactImport.objects.get()
+    start(admin_client, record)
+    assert (work(record).imported, record.rows, record.line) == (35, 35, 36)
+    assert Contact.objects.count() == 35
+
+
+def test_an_import_whose_worker_was_killed_is_resumed_without_doubling(admin_client, monkeypatch):
+    monkeypatch.setattr(importing, "CHUNK_SIZE", 10)
+    upload(admin_client, CampaignFactory(), make_csv(35) + make_csv(5).removeprefix("phone_number\n"))
+    record = ContactImport.objects.get()
+    start(admin_client, record)
+    OrmQ.objects.all().delete()  # the job is lost with its worker
+
+    def die(record):
+        raise SystemExit
+
+    with pytest.raises(SystemExit), uploads.open_upload(record) as file, uploads.open_sheet(file) as sheet:
+        importing.carry_on(
+            ContactImport.objects.get(), uploads.ContactRows(sheet, columns=record.columns), show_progress=die
+        )
+    assert Contact.objects.count() == 10
+    assert tasks.resume_imports() == "0 resumed"
+    ContactImport.objects.update(updated_at=timezone.now() - timedelta(minutes=2))
+    assert tasks.resume_imports() == "1 resumed"
+    assert (work(record).imported, record.duplicates, record.rows) == (35, 5, 40)
+    assert record.status == ImportStatus.COMPLETED
+
+
+def test_of_two_workers_at_one_import_one_is_stopped(admin_client, monkeypatch):
+    monkeypatch.setattr(importing, "CHUNK_SIZE", 10)
+    upload(admin_client, CampaignFactory(), make_csv(25))
+    record = ContactImport.objects.get()
+    start(admin_client, record)
+    keys = iter([record.pk])
+
+    def another(current):
+        for pk in keys:
+            tasks.run_import(str(pk))
+
+    with uploads.open_upload(record) as file, uploads.open_sheet(file) as sheet:
+        rows = uploads.ContactRows(sheet, columns=record.columns)
+        with pytest.raises(importing.ImportStopped):
+            importing.carry_on(ContactImport.objects.get(), rows, show_progress=another)
+    record.refresh_from_db()
+    assert (record.status, record.imported) == (ImportStatus.COMPLETED, 25)
+    assert Contact.objects.count() == 25
+
+
+def test_a_running_import_is_cancelled_and_what_was_imported_stays(admin_client, monkeypatch):
+    monkeypatch.setattr(uploads, "SLICE_SECONDS", 0)
+    monkeypatch.setattr(importing, "CHUNK_SIZE", 10)
+    upload(admin_client, CampaignFactory(), make_csv(35))
+    record = ContactImport.objects.get()
+    start(admin_client, record)
+    tasks.run_import(str(record.pk))
+    admin_client.post(page_of(record), {"step": "cancel"})
+    record = work(record)
+    assert (record.status, record.imported, Contact.objects.count()) == (ImportStatus.CANCELLED, 10, 10)
+    assert not ImportPiece.objects.exists()
+
+
+def test_an_import_of_a_campaign_that_is_cancelled_meanwhile_fails_and_says_so(admin_client):
+    record = upload_messy(admin_client)
+    start(admin_client, record)
+    type(record.campaign).objects.update(status=CampaignStatus.CANCELLED)
+    assert work(record).status == ImportStatus.FAILED
+    assert "it takes no more contacts" in admin_client.get(page_of(record)).content.decode()
+
+
+def test_a_mistake_of_ours_fails_the_import_and_an_outage_does_not(admin_client, monkeypatch):
+    record = upload_messy(admin_client)
+    start(admin_client, record)
+    OrmQ.objects.all().delete()
+    errors = [OperationalError("gone"), ZeroDivisionError()]
+    monkeypatch.setattr(uploads, "carry_on", lambda *_args, **_kwargs: (_ for _ in ()).throw(errors.pop(0)))
+    with pytest.raises(OperationalError):
+        tasks.run_import(str(record.pk))
+    record.refresh_from_db()
+    assert record.status == ImportStatus.RUNNING
+    tasks.run_import(str(record.pk))
+    record.refresh_from_db()
+    assert (record.status, "on our side" in record.failure) == (ImportStatus.FAILED, True)
+
+
+def test_an_upload_that_nobody_starts_is_thrown_away_after_a_week(admin_client):
+    record = upload_messy(admin_client)
+    tasks.resume_imports()
+    assert ImportPiece.objects.exists()
+    ContactImport.objects.update(created_at=timezone.now() - timedelta(days=8))
+    tasks.resume_imports()
+    record.refresh_from_db()
+    assert (record.status, ImportPiece.objects.exists()) == (ImportStatus.CANCELLED, False)
+
+
+def test_who_may_only_look_neither_uploads_nor_starts_nor_cancels(admin_client, client):
+    record = upload_messy(admin_client)
+    user = User.objects.create_user("viewer", password="-", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_contactimport"))
+    client.force_login(user)
+    assert client.get(page_of(record)).status_code == 200
+    assert "Which column" not in client.get(page_of(record)).content.decode()
+    assert client.get(f"{LIST}add/").status_code == 403
+    assert start(client, record).status_code == 403
+    assert client.post(page_of(record), {"step": "cancel"}).status_code == 403
+
+
+def test_who_may_not_even_look_sees_nothing(admin_client, client):
+    record = upload_messy(admin_client)
+    client.force_login(User.objects.create_user("nobody", password="-", is_staff=True))
+    for url in (page_of(record), f"{LIST}{record.pk}/progress/", f"{LIST}{record.pk}/refused/"):
+        assert client.get(url).status_code == 403

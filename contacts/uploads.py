@@ -1,0 +1,142 @@
+"""Files that operators upload: kept in the database until their import is over, and worked on by the cluster.
+
+Not on disk, because the machine that takes them need not be the one that works on them.
+"""
+
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from itertools import islice
+from typing import BinaryIO
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
+from django.db import DatabaseError, InterfaceError, transaction
+from django.utils import timezone
+from django_q.tasks import async_task
+
+from campaigns.lifecycle import CampaignIsCancelled, admit_contacts
+from contacts.importing import ImportStopped, cancel_import, carry_on, fail_import
+from contacts.models import ContactImport, ImportPiece, ImportStatus
+from contacts.rows import ContactRow, ContactRows, RefusedRow, match_columns
+from contacts.sheets import UnusableFile, open_sheet
+
+log = structlog.get_logger(__name__)
+
+PREVIEW_ROWS = 20
+PIECE_BYTES = 1 << 20
+# A job that is over soon lets the cluster stop soon; the next one goes on.
+SLICE_SECONDS = 20.0
+# One that has written nothing for so long has lost its job. A chunk takes a second or so.
+LOST_AFTER = timedelta(seconds=60)
+
+KEPT_UNSTARTED = timedelta(days=7)
+
+TASK = "contacts.tasks.run_import"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UploadFacts:
+    format: str
+    header: list[str]
+    rows: int
+
+
+def inspect_upload(upload: UploadedFile) -> UploadFacts:
+    """What it is, after reading all of it once. Raises UnusableFile."""
+    if upload.size > settings.IMPORT_MAX_BYTES:
+        limit = f"{settings.IMPORT_MAX_BYTES / 1e6:,.0f} MB"
+        raise UnusableFile(f"The file has {upload.size / 1e6:,.0f} MB, and {limit} are the most; divide it.")
+    with open_sheet(upload) as sheet:
+        rows = sum(1 for _ in sheet)
+    if not rows:
+        raise UnusableFile("There is no row below the names of the columns.")
+    return UploadFacts(format=sheet.format, header=sheet.header, rows=rows)
+
+
+def store_upload(record: ContactImport, upload: UploadedFile, facts: UploadFacts) -> None:
+    """Keep a new import with its file, for somebody to look at what would become of it and to start it."""
+    record.file_name = upload.name or ""
+    record.format, record.header, record.rows_in_file = facts.format, facts.header, facts.rows
+    record.columns = match_columns(facts.header)
+    with transaction.atomic():
+        record.save()
+        upload.seek(0)
+        for number, data in enumerate(iter(lambda: upload.read(PIECE_BYTES), b"")):
+            ImportPiece.objects.create(contact_import=record, number=number, data=data)
+
+
+@contextmanager
+def open_upload(record: ContactImport) -> Iterator[BinaryIO]:
+    with tempfile.TemporaryFile() as file:
+        for data in record.pieces.order_by("number").values_list("data", flat=True).iterator(chunk_size=1):
+            file.write(data)
+        yield file
+
+
+def preview(record: ContactImport, columns: Mapping[str, int]) -> list[ContactRow | RefusedRow]:
+    """What would become of the first rows. Raises UnusableFile when nobody says where the numbers are."""
+    with open_upload(record) as file, open_sheet(file) as sheet:
+        rows = ContactRows(sheet, default_country=record.campaign.default_country, columns=columns)
+        return list(islice(rows, PREVIEW_ROWS))
+
+
+def start_import(record: ContactImport, columns: Mapping[str, int]) -> bool:
+    """Have the cluster import it; False when it has been started or cancelled already."""
+    with transaction.atomic():
+        admit_contacts(record.campaign)
+        waiting = ContactImport.objects.filter(pk=record.pk, status=ImportStatus.PREPARED)
+        now = timezone.now()
+        if not waiting.update(status=ImportStatus.RUNNING, columns=columns, started_at=now, updated_at=now):
+            return False
+        # Not sooner: a worker that is told through Redis would find it as it was. Whatever is lost is resumed.
+        transaction.on_commit(partial(_enqueue, record.pk), robust=True)
+    return True
+
+
+def work_on(pk: UUID) -> str:
+    """Import for a while, and ask for the next job if that was not all; returns how far it is."""
+    record = ContactImport.objects.select_related("campaign").get(pk=pk)
+    if record.status != ImportStatus.RUNNING:
+        return record.get_status_display()
+    end = time.monotonic() + SLICE_SECONDS
+    try:
+        with open_upload(record) as file, open_sheet(file) as sheet:
+            rows = ContactRows(sheet, default_country=record.campaign.default_country, columns=record.columns)
+            record = carry_on(record, rows, is_over=lambda: time.monotonic() >= end)
+    except (DatabaseError, InterfaceError):
+        raise  # it is resumed when the database is back
+    except (ImportStopped, CampaignIsCancelled) as error:
+        return str(error) or "stopped"
+    except UnusableFile as error:
+        record = fail_import(pk, str(error))
+    except Exception:
+        log.exception("import.failed", contact_import=str(pk))
+        record = fail_import(pk, "Something went wrong on our side; the log has the reason. What was imported stays.")
+    if record.status == ImportStatus.RUNNING:
+        _enqueue(pk)
+    return f"{record.get_status_display()}, {record.rows:,} rows"
+
+
+def resume_imports() -> int:
+    """Have the cluster go on with those whose job was lost; returns how many there were.
+
+    Uploads that nobody has started for days are thrown away.
+    """
+    old = ContactImport.objects.filter(status=ImportStatus.PREPARED, created_at__lt=timezone.now() - KEPT_UNSTARTED)
+    for pk in old.values_list("pk", flat=True):
+        cancel_import(pk)
+    lost = ContactImport.objects.filter(status=ImportStatus.RUNNING, updated_at__lt=timezone.now() - LOST_AFTER)
+    for pk in (keys := list(lost.values_list("pk", flat=True))):
+        _enqueue(pk)
+    return len(keys)
+
+
+def _enqueue(pk: UUID) -> None:
+    async_task(TASK, str(pk), group="import")
