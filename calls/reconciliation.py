@@ -19,7 +19,7 @@ from calls.metrics import counting
 from calls.models import CallAttempt, ProviderConfig
 from calls.providers.base import CallEvent, CallProgress, ProviderError, TelephonyProvider
 from calls.states import AttemptStatus, statuses_before
-from contacts.models import CallOutcome
+from contacts.models import CallOutcome, Contact
 
 log = structlog.get_logger(__name__)
 
@@ -107,12 +107,26 @@ def _settle_by_answer(attempt: CallAttempt, provider: TelephonyProvider, clock: 
 def _ask(attempt: CallAttempt, provider: TelephonyProvider) -> CallEvent | None:
     if attempt.provider_call_id:
         with counting.asking_provider("look_up"):
-            return provider.fetch_call(attempt.provider_call_id)
+            event = provider.fetch_call(attempt.provider_call_id)
+        if event is None or not _is_of_somebody_else(event, attempt):
+            return event
+        log.error("call.id_of_another_call", call_id=attempt.call_id, provider_call_id=attempt.provider_call_id)
+        CallAttempt.objects.forget_call(attempt)
     same_number = CallAttempt.objects.filter(phone_number=attempt.phone_number).exclude(provider_call_id="")
     known = set(same_number.values_list("provider_call_id", flat=True))
     caller = attempt.campaign.caller_id or ProviderConfig.objects.values_list("outbound_number", flat=True).get()
     with counting.asking_provider("look_up"):
         return provider.find_call(attempt.phone_number, since=attempt.started_at, known=known, from_=caller)
+
+
+def _is_of_somebody_else(event: CallEvent, attempt: CallAttempt) -> bool:
+    """The provider answered the order with the id of a call to one of the other people that we ring.
+
+    That it writes a number in another way than we do is no proof: providers have their own spellings of some.
+    """
+    if event.to in ("", attempt.phone_number):
+        return False
+    return Contact.objects.filter(phone_number=event.to).exists()
 
 
 def _should_be_over(attempt: CallAttempt, progress: CallProgress, now: datetime) -> bool:

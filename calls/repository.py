@@ -320,6 +320,11 @@ class CallAttemptRepository(models.Manager.from_queryset(CallAttemptQuerySet)):
         # Without the attempt itself: it may have got the id since it was read.
         return not self.filter(provider_call_id=provider_call_id).exclude(pk=attempt.pk).exists()
 
+    def forget_call(self, attempt: CallAttempt) -> None:
+        """The provider's id that it has turns out to be of another call. Not when it has ended or got another id."""
+        wrong = self.open().filter(pk=attempt.pk, provider_call_id=attempt.provider_call_id)
+        wrong.update(provider_call_id="")
+
     def advance(
         self,
         call_id: str,

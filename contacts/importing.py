@@ -1,6 +1,7 @@
 """A file becomes contacts of a campaign, chunk by chunk, with a record of every row that did not."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from itertools import islice
 from typing import Any, BinaryIO
@@ -79,7 +80,7 @@ def carry_on(
     has failed.
     """
     try:
-        for chunk in _chunks(rows.after(record.line)):
+        for chunk in _read_ahead(rows.after(record.line)):
             record = _write_chunk(record, chunk)
             show_progress(record)
             if is_over():
@@ -113,9 +114,13 @@ def _end(pk: UUID, status: ImportStatus, **values: Any) -> ContactImport:
     return record
 
 
-def _chunks(rows: Iterator[ContactRow | RefusedRow]) -> Iterator[list[ContactRow | RefusedRow]]:
-    while chunk := list(islice(rows, CHUNK_SIZE)):
-        yield chunk
+def _read_ahead(rows: Iterator[ContactRow | RefusedRow]) -> Iterator[list[ContactRow | RefusedRow]]:
+    """Chunk after chunk; the next one is read in a thread while the database is busy with the one before."""
+    with ThreadPoolExecutor(1, thread_name_prefix="reader") as reader:
+        coming = reader.submit(lambda: list(islice(rows, CHUNK_SIZE)))
+        while chunk := coming.result():
+            coming = reader.submit(lambda: list(islice(rows, CHUNK_SIZE)))
+            yield chunk
 
 
 @transaction.atomic

@@ -8,7 +8,7 @@ from functools import cache
 from zoneinfo import available_timezones
 
 import phonenumbers
-from phonenumbers import NumberParseException, PhoneNumberFormat, ValidationResult
+from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberFormat, ValidationResult
 from phonenumbers import timezone as number_zones
 
 _SPREADSHEET_POWER = re.compile(r"[\d.,]+E\+?\d+", re.IGNORECASE)
@@ -43,6 +43,16 @@ def normalise_number(text: str, default_country: str = "") -> str:
     ``default_country`` (two letters, such as IT) is the country of a number written without one.
     Raises InvalidPhoneNumber for what cannot be dialled from abroad as it stands.
     """
+    return _format(_parse(text, default_country))
+
+
+def normalise_and_locate(text: str, default_country: str = "") -> tuple[str, str]:
+    """The number as normalise_number and its zones as calling_zones_of give them, for less than both."""
+    number = _parse(text, default_country)
+    return _format(number), _find_zones(number)
+
+
+def _parse(text: str, default_country: str) -> PhoneNumber:
     text = text.strip()
     _refuse_what_is_no_number(text)
     if text.startswith("00"):  # the international prefix of most countries; no national number starts so
@@ -59,6 +69,10 @@ def normalise_number(text: str, default_country: str = "") -> str:
         raise InvalidPhoneNumber(_LENGTH_REASONS[length])
     if number.extension:
         raise InvalidPhoneNumber("It has an extension, which cannot be dialled; give a direct number.")
+    return number
+
+
+def _format(number: PhoneNumber) -> str:
     normalised = phonenumbers.format_number(number, PhoneNumberFormat.E164)
     if len(normalised) - 1 not in _E164_DIGITS:
         raise InvalidPhoneNumber("It has too many or too few digits for a number that can be rung from abroad.")
@@ -70,10 +84,13 @@ def calling_zones_of(number: str) -> str:
 
     A number in no known range has all the zones of its country, because one of them is right.
     """
-    parsed = phonenumbers.parse(number)
-    zones = number_zones.time_zones_for_number(parsed)
+    return _find_zones(phonenumbers.parse(number))
+
+
+def _find_zones(number: PhoneNumber) -> str:
+    zones = number_zones.time_zones_for_number(number)
     if zones == (number_zones.UNKNOWN_TIMEZONE,):
-        zones = number_zones.time_zones_for_geographical_number(parsed)
+        zones = number_zones.time_zones_for_geographical_number(number)
     return " ".join(sorted(known_zones().intersection(zones)))
 
 

@@ -11,7 +11,7 @@ from django.core.validators import validate_email
 
 from contacts.formulas import restore
 from contacts.models import Contact, PreferredLanguage
-from contacts.phones import calling_zones_of, known_zones, normalise_number
+from contacts.phones import known_zones, normalise_and_locate
 from contacts.sheets import Sheet, SheetRow, UnusableFile
 
 NUMBER_COLUMN = "phone_number"
@@ -150,9 +150,8 @@ class ContactRows:
             )
             return RefusedRow(line=row.line, reason=reason, cells=row.cells)
         # A spreadsheet may leave out the last delimiters of a row: what is missing is empty.
-        values = dict.fromkeys(COLUMNS, "") | {
-            column: row.cells[index] for column, index in self.columns.items() if index < len(row.cells)
-        }
+        cells = ((column, row.cells[index]) for column, index in self.columns.items() if index < len(row.cells))
+        values = {column: text for column, text in cells if text and not text.isspace()}
         try:
             return self._check_values(row, values)
         except _RefusedValue as refused:
@@ -167,35 +166,35 @@ class ContactRows:
 
     def _check_values(self, row: SheetRow, values: Mapping[str, str]) -> ContactRow:
         def read(column: str, parse: Callable[[str], Value]) -> Value:
-            text = values[column]
+            text = values.get(column, "")
             try:
-                return parse(_clean_text(text))
+                return parse(_clean_text(text) if text else "")
             except ValueError as exc:
                 raise _RefusedValue(column, text, str(exc)) from exc
 
-        phone_number = read(NUMBER_COLUMN, self._read_number)
+        phone_number, zones = read(NUMBER_COLUMN, self._read_number)
         return ContactRow(
             line=row.line,
             cells=row.cells,
-            columns_said=frozenset(column for column, text in values.items() if text.strip()),
+            columns_said=frozenset(values),
             phone_number=phone_number,
             external_contact_id=read("external_contact_id", _check_external_id),
             email=read("email", _check_email),
             preferred_language=read("preferred_language", _read_language),
             has_prior_consent=read("has_prior_consent", _read_bool),
             do_not_call=read("do_not_call", _read_bool),
-            calling_zone=read("time_zone", _read_zones) or calling_zones_of(phone_number),
+            calling_zone=read("time_zone", _read_zones) or zones,
         )
 
     def _find_opt_out(self, values: Mapping[str, str]) -> str:
         try:
-            is_opt_out = _read_bool(_clean_text(values["do_not_call"]))
-            return self._read_number(_clean_text(values[NUMBER_COLUMN])) if is_opt_out else ""
+            is_opt_out = _read_bool(_clean_text(values.get("do_not_call", "")))
+            return self._read_number(_clean_text(values.get(NUMBER_COLUMN, "")))[0] if is_opt_out else ""
         except ValueError:
             return ""
 
-    def _read_number(self, text: str) -> str:
-        return normalise_number(text, self._default_country)
+    def _read_number(self, text: str) -> tuple[str, str]:
+        return normalise_and_locate(text, self._default_country)
 
 
 def _clean_text(text: str) -> str:

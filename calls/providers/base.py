@@ -78,7 +78,8 @@ class PlacedCall:
 class CallEvent:
     """What the provider tells us of a call, in a callback or when it is asked; call_id is ours, "" if unknown.
 
-    ``details`` is what else it said, for the record: a few short texts by name, none of which anything depends on.
+    ``to`` is whom it rang, as the provider writes it, said only when it is asked by the call's id. ``details`` is what
+    else it said, for the record: a few short texts by name, none of which anything depends on.
     """
 
     call_id: str
@@ -86,6 +87,7 @@ class CallEvent:
     progress: CallProgress
     raw_status: str
     error_code: str = ""
+    to: str = ""
     details: Mapping[str, str] = field(default_factory=dict)
 
 

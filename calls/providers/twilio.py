@@ -8,6 +8,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -173,7 +174,8 @@ class TwilioProvider:
         response = self._request("GET", self._url_of(provider_call_id))
         if response.status_code == 404:
             return None
-        return _read_call(_read_json(response))
+        call = _read_json(response)
+        return replace(_read_call(call), to=_read_word(call.get("to")))
 
     def find_call(self, to: str, *, since: datetime, known: Collection[str], from_: str = "") -> CallEvent | None:
         since = since - CLOCK_DIFFERENCE

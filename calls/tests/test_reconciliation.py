@@ -179,6 +179,35 @@ def test_a_call_without_an_answer_is_found_by_its_number_and_settled(
     assert (contact.state, contact.attempts_count) == (state, 1)
 
 
+def test_an_id_that_is_of_a_call_to_somebody_else_is_forgotten_and_the_attempts_own_is_found(provider):
+    """Two orders in a row are answered with the id of the order before."""
+    other = silent_attempt(AttemptStatus.UNKNOWN, check_at=NOON + HOUR)
+    attempt = silent_attempt(provider_call_id="CAother")
+    provider.calls["CAother"] = event(CallProgress.BUSY, "CAother", to=other.phone_number)
+    provider.listed[attempt.phone_number] = event(CallProgress.NO_ANSWER, "CAown")
+    reconcile(provider, now=NOON)
+    settled = fresh(attempt)
+    assert (settled.outcome, settled.provider_call_id) == (CallOutcome.NO_ANSWER, "CAown")
+    assert outcomes.apply_event(replace(event(CallProgress.BUSY, "CAother"), call_id=other.call_id), now=NOON)
+    assert (fresh(other).outcome, fresh(other).provider_call_id) == (CallOutcome.BUSY, "CAother")
+
+
+def test_an_id_of_a_call_to_somebody_else_is_not_hung_up(provider):
+    other = silent_attempt(AttemptStatus.UNKNOWN, check_at=NOON + HOUR)
+    attempt = silent_attempt(provider_call_id="CAother")
+    provider.calls["CAother"] = event(CallProgress.ANSWERED, "CAother", to=other.phone_number)
+    reconcile(provider, now=NOON + longest_call())
+    assert provider.hung_up == []
+    assert fresh(attempt).provider_call_id == ""
+
+
+def test_a_number_that_the_provider_writes_in_its_own_way_is_the_same_call(provider):
+    attempt = silent_attempt(phone_number="+5215512345678")
+    provider.calls[SID] = event(CallProgress.BUSY, to="+525512345678")
+    reconcile(provider, now=NOON)
+    assert (fresh(attempt).outcome, fresh(attempt).provider_call_id) == (CallOutcome.BUSY, SID)
+
+
 def test_the_search_begins_when_the_provider_was_asked_and_leaves_out_the_numbers_other_calls(provider):
     attempt = silent_attempt(AttemptStatus.UNKNOWN, attempt_number=2)
     CallAttemptFactory(contact=attempt.contact, provider_call_id="CA-earlier")
