@@ -143,6 +143,28 @@ def _claim(max_concurrent_calls: int | None, batch_size: int, room: int, clock: 
     return claim
 
 
+def look(*, max_concurrent_calls: int | None, batch_size: int, clock: Clock) -> tuple[Claim, Roster, Openings]:
+    """What a claim would say now, by the same rules, without the lock and without writing anything.
+
+    A campaign whose reason is OTHERS_FIRST, while nothing is blocked, has people who can be rung now.
+    """
+    with transaction.atomic():
+        provider = ProviderConfig.objects.get()
+        now = clock.synchronise()
+        claim, roster, openings = Claim(now=now, provider=provider, is_thorough=True), Roster(), Openings(now)
+        open_calls, _ = roster.count_open(provider.claims, now)
+        claim.open_calls = sum(open_calls.values())
+        lines = _lowest(provider.max_concurrent_calls, max_concurrent_calls)
+        starts = _plan_starts(claim, lines, batch_size, batch_size)
+        roster.read(openings, now)
+        if not roster.campaigns:
+            claim.blocked = claim.blocked or Reason.NO_CAMPAIGN
+        demands = roster.state_demands(open_calls, max(1, len(starts)), now)
+        claim.reasons = _explain(roster, demands, [], openings, open_calls) | _explain_outside_dates(roster)
+        transaction.set_rollback(True)  # what a clock that was set back has moved on
+    return claim, roster, openings
+
+
 def push_back(debt: timedelta, clock: Clock) -> datetime:
     """Move all starts that are not planned yet by so much; returns the instant from which on they stand later.
 

@@ -374,6 +374,7 @@ def describe_progress(campaign: Campaign) -> dict[str, Any]:
     warnings = [] if campaign.status == CampaignStatus.CANCELLED else lifecycle.find_warnings(campaign, now)
     return {
         "status": show_status(campaign),
+        "explanation": lifecycle.explain(campaign),
         "problems": problems,
         "warnings": [warning for warning in warnings if warning not in problems],
         "totals": [

@@ -28,6 +28,9 @@ calling_rules_changed = Signal()
 # each a sentence that says what to do.
 obstacles_wanted = Signal()
 
+# Asked for a campaign: one sentence that says what it is doing, or what keeps it from ringing.
+explanation_wanted = Signal()
+
 CALLING_RULES = {
     "max_attempts",
     "retry_interval_minutes",
@@ -171,6 +174,11 @@ def find_warnings(campaign: Campaign, now: datetime) -> list[str]:
     for _, obstacles in obstacles_wanted.send(sender=Campaign, campaign=campaign):
         warnings += obstacles
     return warnings
+
+
+def explain(campaign: Campaign) -> str:
+    """In one sentence what it is doing, or why it rings nobody."""
+    return " ".join(sentence for _, sentence in explanation_wanted.send(sender=Campaign, campaign=campaign))
 
 
 def find_edit_problems(edited: Campaign, now: datetime) -> dict[str, str]:

@@ -6,5 +6,6 @@ from campaigns import lifecycle
 
 @pytest.fixture(autouse=True)
 def nothing_in_the_way(monkeypatch):
-    """What stands in the way of all campaigns is none of theirs: calls/tests/test_obstacles.py."""
+    """What stands in the way of all campaigns is none of theirs: calls/tests/test_obstacles.py and test_why.py."""
     monkeypatch.setattr(lifecycle, "obstacles_wanted", Signal())
+    monkeypatch.setattr(lifecycle, "explanation_wanted", Signal())

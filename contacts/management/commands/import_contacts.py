@@ -3,13 +3,12 @@
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from campaigns.lifecycle import CampaignIsCancelled
-from campaigns.models import Campaign
+from campaigns.lookup import UnknownCampaign, find_campaign
 from contacts.importing import import_contacts
 from contacts.models import ContactImport, ImportRefusal
 from contacts.sheets import UnusableFile
@@ -25,15 +24,15 @@ class Command(BaseCommand):
         parser.add_argument("file", type=Path, help="CSV or Excel workbook (xlsx) with a header.")
 
     def handle(self, *, campaign: str, file: Path, **options: Any) -> None:
-        target = find_campaign(campaign)
         try:
+            target = find_campaign(campaign)
             with file.open("rb") as source:
                 record = import_contacts(
                     target, source, now=timezone.now(), file_name=file.name, show_progress=self._show_progress
                 )
         except OSError as exc:
             raise CommandError(f"{file} cannot be read: {exc.strerror}.") from exc
-        except (UnusableFile, CampaignIsCancelled) as exc:
+        except (UnknownCampaign, UnusableFile, CampaignIsCancelled) as exc:
             raise CommandError(str(exc)) from exc
         self._show_report(record)
         if record.refused > record.duplicates and record.refused == record.rows:
@@ -53,19 +52,6 @@ class Command(BaseCommand):
             f"{record.updated:,} updated, {record.unchanged:,} unchanged, "
             f"{record.refused:,} refused ({record.duplicates:,} of them duplicates)."
         )
-
-
-def find_campaign(id_or_name: str) -> Campaign:
-    """Raises CommandError when there is none, or when several have the name."""
-    try:
-        campaigns = list(Campaign.objects.filter(pk=UUID(id_or_name)))
-    except ValueError:
-        campaigns = list(Campaign.objects.filter(name=id_or_name)[:2])
-    if not campaigns:
-        raise CommandError(f"There is no campaign with the id or name {id_or_name!r}.")
-    if len(campaigns) > 1:
-        raise CommandError(f"Several campaigns are named {id_or_name!r}; give the id of one.")
-    return campaigns[0]
 
 
 def describe_refusal(refusal: ImportRefusal) -> str:

@@ -1,0 +1,234 @@
+"""Each sentence, provoked; and that it is the scheduler's own reason."""
+
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.core.management import CommandError, call_command
+
+from calls import claiming, why
+from calls.claiming import Reason, claim_calls
+from calls.models import CallAttempt, ProviderConfig
+from calls.tests.conftest import NOON
+from calls.tests.factories import CallAttemptFactory
+from campaigns.models import Campaign, CampaignStatus
+from campaigns.tests.factories import CampaignFactory
+from contacts.models import Contact, ContactState
+from contacts.tests.factories import ContactFactory
+
+LINES = 10
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def noon(time_machine, clock):
+    """A Wednesday, in UTC, which is where the operators are."""
+    time_machine.move_to(NOON, tick=False)
+    ProviderConfig.objects.update(
+        scheduler_seen_at=NOON, scheduler_expected_by=NOON + timedelta(minutes=3), max_concurrent_calls=LINES
+    )
+    return clock
+
+
+@pytest.fixture
+def ask(clock):
+    return lambda campaign: why.explain(Campaign.objects.get(pk=campaign.pk), clock=clock)
+
+
+def make_campaign(contacts=1, *, zone="UTC", due=timedelta(0), **values):
+    campaign = CampaignFactory(**values)
+    ContactFactory.create_batch(contacts, campaign=campaign, calling_zone=zone, next_attempt_at=NOON + due)
+    return campaign
+
+
+def ring(count, **values):
+    """So many calls that are going on."""
+    for _ in range(count):
+        CallAttemptFactory(
+            ringing=True, contact__state=ContactState.IN_PROGRESS, contact__next_attempt_at=None, **values
+        )
+
+
+@pytest.mark.parametrize(
+    ("status", "sentence"),
+    [
+        (CampaignStatus.DRAFT, "It is a draft, and rings nobody before it is activated."),
+        (CampaignStatus.PAUSED, "Paused at 12:00; it rings nobody until it is resumed."),
+        (CampaignStatus.COMPLETED, "Completed at 12:00; nobody is called any more."),
+        (CampaignStatus.CANCELLED, "Cancelled at 12:00, for ever."),
+    ],
+)
+def test_a_status_in_which_nobody_is_rung(ask, status, sentence):
+    assert ask(make_campaign(status=status)) == sentence
+
+
+def test_who_paused_it_and_when(ask, admin_user):
+    campaign = make_campaign(status=CampaignStatus.PAUSED)
+    LogEntry.objects.create(
+        user=admin_user,
+        content_type=ContentType.objects.get_for_model(Campaign),
+        object_id=str(campaign.pk),
+        object_repr=str(campaign),
+        action_flag=CHANGE,
+        change_message="Status: paused.",
+        action_time=NOON - timedelta(minutes=58),
+    )
+    assert ask(campaign) == "Paused at 11:02 by admin; it rings nobody until it is resumed."
+
+
+@pytest.mark.parametrize(("days", "sentence"), [(0, "It begins at 15:00."), (3, "It begins on 7 Mar 2026, 15:00:00.")])
+def test_it_is_to_begin_later(ask, days, sentence):
+    begins = NOON + timedelta(hours=3, days=days)
+    assert ask(make_campaign(status=CampaignStatus.SCHEDULED, starts_at=begins)) == sentence
+    assert ask(make_campaign(starts_at=begins)) == sentence
+
+
+def test_it_has_ended(ask):
+    assert ask(make_campaign(ends_at=NOON - timedelta(hours=1))) == "It ended at 11:00."
+
+
+def test_no_scheduler(ask):
+    campaign = make_campaign()
+    ProviderConfig.objects.update(scheduler_seen_at=NOON - timedelta(minutes=4), scheduler_expected_by=NOON)
+    assert ask(campaign) == "No scheduler has reported for 4 min: start manage.py run_scheduler or qcluster."
+    ProviderConfig.objects.update(scheduler_seen_at=None, scheduler_expected_by=None)
+    assert ask(campaign) == "No scheduler has ever reported: start manage.py run_scheduler or qcluster."
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"dialing_enabled": False}, "Dialling is switched off on the provider's page."),
+        (
+            {
+                "dialing_enabled": False,
+                "halted_reason": "The provider refuses our credentials.",
+                "last_error_at": NOON - timedelta(minutes=89),
+            },
+            "Dialling is off since 10:31: The provider refuses our credentials.",
+        ),
+        (
+            {"consecutive_failures": 8, "paused_until": NOON + timedelta(seconds=70), "last_error": "It answered 503."},
+            "The provider has failed 8 times in a row, and is tried again at 12:01. It said last: It answered 503.",
+        ),
+    ],
+)
+def test_what_keeps_everybody_from_being_rung(ask, values, sentence):
+    campaign = make_campaign()
+    ProviderConfig.objects.update(**values)
+    assert ask(campaign) == sentence
+
+
+def test_all_lines_are_in_use(ask):
+    campaign = make_campaign()
+    ring(LINES)
+    assert ask(campaign) == "All 10 lines are in use."
+
+
+def test_all_lines_of_the_campaign_are_in_use(ask):
+    campaign = make_campaign(max_concurrent_calls=2)
+    ring(2, contact__campaign=campaign)
+    assert ask(campaign) == "All 2 lines of this campaign are in use."
+
+
+def test_as_fast_as_is_allowed(ask):
+    campaign = make_campaign()
+    ProviderConfig.objects.update(next_call_at=NOON + timedelta(seconds=3), calls_per_second=0.4)
+    assert ask(campaign) == "Calls start as fast as is allowed, 0.4 a second."
+
+
+def test_one_closed_zone(ask):
+    campaign = make_campaign(312, zone="America/Los_Angeles", **hours("09:00", "17:00"))
+    assert ask(campaign) == "All 312 contacts wait in America/Los_Angeles, which opens at 09:00 there, in 5 h."
+
+
+def test_several_closed_zones(ask):
+    campaign = make_campaign(2, zone="America/Los_Angeles", **hours("09:00", "17:00"))
+    ContactFactory(campaign=campaign, calling_zone="America/New_York", next_attempt_at=NOON)
+    assert ask(campaign) == (
+        "All 3 contacts wait in 2 time zones that are closed now; the first, America/New_York, opens at 09:00 there, "
+        "in 2 h."
+    )
+
+
+def test_retries(ask):
+    campaign = make_campaign(3, due=timedelta(hours=3, minutes=20))
+    assert ask(campaign) == "All 3 contacts wait for the next try, the first at 15:20."
+
+
+def test_one_retry_and_very_many(ask, monkeypatch):
+    campaign = make_campaign(1, due=timedelta(hours=1))
+    assert ask(campaign) == "1 contact waits for the next try, the first at 13:00."
+    monkeypatch.setattr(why, "MOST_COUNTED", 3)
+    ContactFactory.create_batch(5, campaign=campaign, calling_zone="UTC", next_attempt_at=NOON + timedelta(hours=2))
+    assert ask(campaign).startswith("More than 3 contacts wait for the next try")
+
+
+def test_hours_that_never_open(ask):
+    campaign = make_campaign(zone="America/Los_Angeles Asia/Tokyo", **hours("12:00", "13:00"))
+    assert ask(campaign).startswith("The calling hours of everybody who waits never open")
+
+
+def test_nobody_is_left(ask):
+    campaign = make_campaign(0)
+    assert ask(campaign) == "Nobody is left to call."
+    ring(2, contact__campaign=campaign)
+    assert ask(campaign) == "Nobody else waits; calls that go on: 2."
+
+
+def test_it_is_ringing(ask):
+    assert ask(make_campaign()) == "People are due and lines are free: they are rung now."
+
+
+def hours(start, end):
+    return {"allowed_call_start": start, "allowed_call_end": end}
+
+
+@pytest.mark.parametrize(
+    "prepare",
+    [
+        lambda: make_campaign(zone="America/Los_Angeles", **hours("09:00", "17:00")),
+        lambda: make_campaign(due=timedelta(hours=1)),
+        lambda: make_campaign(zone="America/Los_Angeles Asia/Tokyo", **hours("12:00", "13:00")),
+        lambda: make_campaign(0),
+        lambda: make_campaign(starts_at=NOON + timedelta(hours=1)),
+    ],
+)
+def test_a_look_gives_the_reason_of_the_claim(prepare, clock):
+    campaign = prepare()
+    looked, _, _ = claiming.look(max_concurrent_calls=None, batch_size=50, clock=clock)
+    claim = claim_calls(max_concurrent_calls=None, batch_size=50, room=50, clock=clock)
+    assert looked.reasons[campaign.pk] == claim.reasons[campaign.pk]
+
+
+def test_a_look_writes_nothing_and_waits_for_nobody(clock, django_assert_max_num_queries):
+    make_campaign(5)
+    before = list(ProviderConfig.objects.values()), list(Contact.objects.order_by("pk").values())
+    with django_assert_max_num_queries(9):
+        claim, _, _ = claiming.look(max_concurrent_calls=None, batch_size=50, clock=clock)
+    assert set(claim.reasons.values()) == {Reason.OTHERS_FIRST}
+    assert before == (list(ProviderConfig.objects.values()), list(Contact.objects.order_by("pk").values()))
+    assert not CallAttempt.objects.exists()
+
+
+def test_the_command_says_the_same(capsys):
+    campaign = make_campaign(due=timedelta(hours=1))
+    output = StringIO()
+    call_command("why", campaign.name, stdout=output)
+    assert output.getvalue() == why.explain(campaign, clock=why.DatabaseClock()) + "\n"
+    with pytest.raises(CommandError, match="There is no campaign"):
+        call_command("why", "unheard of")
+
+
+def test_the_campaigns_page_says_it(admin_client):
+    campaign = make_campaign(0, status=CampaignStatus.DRAFT)
+    page = admin_client.get(f"/admin/campaigns/campaign/{campaign.pk}/change/").content.decode()
+    assert "It is a draft, and rings nobody before it is activated." in page
+
+
+def test_a_span_is_said_in_two_parts():
+    spans = [(20, "1 min"), (134 * 60, "2 h 14 min"), (50 * 3600, "2 d 2 h"), (24 * 3600, "1 d")]
+    assert [why._say_span(timedelta(seconds=seconds)) for seconds, _ in spans] == [said for _, said in spans]

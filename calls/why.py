@@ -1,0 +1,171 @@
+"""Why nothing rings, in one sentence, by the rules of the scheduler itself (calls/claiming.py)."""
+
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import Min, QuerySet
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
+
+from calls.claiming import Claim, Reason, look
+from calls.clock import Clock, DatabaseClock
+from calls.lanes import Lane, Openings
+from calls.models import ProviderConfig
+from calls.roster import Roster
+from calls.scheduler import CallSchedulerConfig
+from campaigns.models import Campaign, CampaignStatus
+from contacts.models import Contact
+
+# Who counts more contacts than these waits for it, and needs no exact number.
+MOST_COUNTED = 10_000
+
+
+def explain(campaign: Campaign, *, clock: Clock) -> str:
+    """What the campaign is doing, or what keeps it from ringing; times are in the current time zone."""
+    if campaign.status != CampaignStatus.RUNNING:
+        return _explain_status(campaign)
+    config = CallSchedulerConfig.from_settings()
+    claim, roster, openings = look(
+        max_concurrent_calls=config.max_concurrent_calls, batch_size=config.batch_size, clock=clock
+    )
+    reason = claim.reasons.get(campaign.pk)
+    # What only this campaign can mend comes before what all wait for.
+    if reason in (Reason.NEVER_OPEN, Reason.NOBODY_WAITING, Reason.OUTSIDE_DATES):
+        return _explain_campaign(campaign, reason, claim, roster, openings)
+    return (
+        _explain_schedulers(claim.provider, claim.now)
+        or _explain_blocked(claim)
+        or _explain_campaign(campaign, reason, claim, roster, openings)
+    )
+
+
+def explain_campaign(campaign: Campaign, **_kwargs: Any) -> str:
+    """For whoever asks by the signal."""
+    return explain(campaign, clock=DatabaseClock())
+
+
+def _explain_status(campaign: Campaign) -> str:
+    match campaign.status:
+        case CampaignStatus.DRAFT:
+            return "It is a draft, and rings nobody before it is activated."
+        case CampaignStatus.SCHEDULED:
+            return f"It begins {_say_time(campaign.starts_at)}."
+        case CampaignStatus.PAUSED:
+            return f"{_describe_step(campaign, 'Paused')}; it rings nobody until it is resumed."
+        case CampaignStatus.COMPLETED:
+            return f"{_describe_step(campaign, 'Completed')}; nobody is called any more."
+        case _:
+            return f"{_describe_step(campaign, 'Cancelled')}, for ever."
+
+
+def _describe_step(campaign: Campaign, step: str) -> str:
+    """When its status was changed, and by whom if it was somebody."""
+    entries = LogEntry.objects.filter(
+        content_type=ContentType.objects.get_for_model(Campaign),
+        object_id=str(campaign.pk),
+        change_message__contains=f"Status: {step.lower()}.",
+    )
+    entry = entries.select_related("user").order_by("-action_time").first()
+    if entry is None:
+        return f"{step} {_say_time(campaign.updated_at)}"
+    return f"{step} {_say_time(entry.action_time)} by {entry.user}"
+
+
+def _explain_schedulers(provider: ProviderConfig, now: datetime) -> str:
+    if provider.scheduler_expected_by and provider.scheduler_expected_by > now:
+        return ""
+    advice = "start manage.py run_scheduler or qcluster"
+    if provider.scheduler_seen_at is None:
+        return f"No scheduler has ever reported: {advice}."
+    return f"No scheduler has reported for {_say_span(now - provider.scheduler_seen_at)}: {advice}."
+
+
+def _explain_blocked(claim: Claim) -> str:
+    provider = claim.provider
+    match claim.blocked:
+        case Reason.SWITCHED_OFF if provider.halted_reason:
+            since = f" since {_say_clock(provider.last_error_at)}" if provider.last_error_at else ""
+            return f"Dialling is off{since}: {provider.halted_reason}"
+        case Reason.SWITCHED_OFF:
+            return "Dialling is switched off on the provider's page."
+        case Reason.BREAKER_OPEN:
+            return (
+                f"The provider has failed {provider.consecutive_failures} times in a row, and is tried again "
+                f"{_say_time(claim.look_again_at)}. It said last: {provider.last_error}"
+            )
+        case Reason.LINES_BUSY:
+            return f"All {claim.open_calls} lines are in use."
+        case Reason.RATE_USED_UP:
+            return f"Calls start as fast as is allowed, {provider.calls_per_second:g} a second."
+    return ""
+
+
+def _explain_campaign(
+    campaign: Campaign, reason: Reason | None, claim: Claim, roster: Roster, openings: Openings
+) -> str:
+    waiting = Contact.objects.filter(campaign=campaign).waiting()
+    lanes = roster.lanes_of(campaign.pk) if campaign.pk in roster.campaigns else []
+    match reason:
+        case Reason.OUTSIDE_DATES if campaign.starts_at and campaign.starts_at > claim.now:
+            return f"It begins {_say_time(campaign.starts_at)}."
+        case Reason.OUTSIDE_DATES:
+            return f"It ended {_say_time(campaign.ends_at)}."
+        case Reason.CAMPAIGN_LINES_BUSY:
+            return f"All {campaign.max_concurrent_calls} lines of this campaign are in use."
+        case Reason.NOBODY_WAITING:
+            calls = Contact.objects.filter(campaign=campaign).in_progress().count()
+            last = f"Nobody else waits; calls that go on: {calls:,}." if calls else ""
+            return last or "Nobody is left to call."
+        case Reason.NEVER_OPEN:
+            return "The calling hours of everybody who waits never open: widen them, or give the contacts a time zone."
+        case Reason.ZONES_CLOSED:
+            return _explain_closed(campaign, waiting, lanes, openings)
+        case Reason.NOBODY_DUE:
+            first = waiting.aggregate(first=Min("next_attempt_at"))["first"]
+            return f"{_count(waiting)} for the next try, the first {_say_time(first)}."
+        case Reason.BEING_EDITED:
+            return "Those whose turn it is are being edited or imported at this moment."
+    return "People are due and lines are free: they are rung now."
+
+
+def _explain_closed(campaign: Campaign, waiting: QuerySet[Contact], lanes: list[Lane], openings: Openings) -> str:
+    ways = [(openings.next_opening(campaign, lane.calling_zone), lane.calling_zone) for lane in lanes]
+    opening, lane = min(way for way in ways if way[0])
+    zone = campaign.zones_of(lane)[0]
+    there = opening.astimezone(ZoneInfo(zone))
+    when = f"opens at {there:%H:%M} there, in {_say_span(opening - openings.now)}"
+    if len(lanes) == 1:
+        return f"{_count(waiting)} in {zone}, which {when}."
+    return f"{_count(waiting)} in {len(lanes)} time zones that are closed now; the first, {zone}, {when}."
+
+
+def _count(contacts: QuerySet[Contact]) -> str:
+    count = contacts.order_by()[: MOST_COUNTED + 1].count()
+    if count > MOST_COUNTED:
+        return f"More than {MOST_COUNTED:,} contacts wait"
+    return "1 contact waits" if count == 1 else f"All {count:,} contacts wait"
+
+
+def _say_clock(instant: datetime) -> str:
+    return date_format(localtime(instant), "H:i")
+
+
+def _say_time(instant: datetime) -> str:
+    """At 14:02, or with the day when it is not today's."""
+    local = localtime(instant)
+    if local.date() == localtime().date():
+        return f"at {date_format(local, 'H:i')}"
+    return f"on {date_format(local, 'DATETIME_FORMAT')}"
+
+
+def _say_span(span: timedelta) -> str:
+    """2 h 14 min, or 3 days; never less than a minute."""
+    minutes = max(1, round(span.total_seconds() / 60))
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = [(days, "d"), (hours, "h"), (minutes, "min")]
+    said = [f"{count} {unit}" for count, unit in parts if count]
+    return " ".join(said[:2])
