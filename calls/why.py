@@ -136,7 +136,7 @@ def _explain_closed(campaign: Campaign, waiting: QuerySet[Contact], lanes: list[
     opening, lane = min(way for way in ways if way[0])
     zone = campaign.zones_of(lane)[0]
     there = opening.astimezone(ZoneInfo(zone))
-    when = f"opens at {there:%H:%M} there, in {_say_span(opening - openings.now)}"
+    when = f"opens {_say_time_there(there, openings.now)} there, in {_say_span(opening - openings.now)}"
     if len(lanes) == 1:
         return f"{_count(waiting)} in {zone}, which {when}."
     return f"{_count(waiting)} in {len(lanes)} time zones that are closed now; the first, {zone}, {when}."
@@ -159,6 +159,13 @@ def _say_time(instant: datetime) -> str:
     if local.date() == localtime().date():
         return f"at {date_format(local, 'H:i')}"
     return f"on {date_format(local, 'DATETIME_FORMAT')}"
+
+
+def _say_time_there(instant: datetime, now: datetime) -> str:
+    """Of somebody else's clock: with the weekday when it is not today's, and with the date when that is far off."""
+    days = (instant.date() - now.astimezone(instant.tzinfo).date()).days
+    day = "" if days == 0 else f"on {date_format(instant, 'l' if days < 7 else 'DATE_FORMAT')} "
+    return f"{day}at {date_format(instant, 'H:i')}"
 
 
 def _say_span(span: timedelta) -> str:

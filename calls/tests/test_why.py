@@ -145,6 +145,18 @@ def test_one_closed_zone(ask):
     assert ask(campaign) == "All 312 contacts wait in America/Los_Angeles, which opens at 09:00 there, in 5 h."
 
 
+@pytest.mark.parametrize(
+    ("zone", "weekdays", "opens"),
+    [
+        ("Asia/Tokyo", [1, 2, 3, 4, 5, 6, 7], "on Thursday at 09:00 there, in 12 h."),
+        ("UTC", [2], "on Tuesday at 09:00 there, in 5 d 21 h."),
+    ],
+)
+def test_a_zone_that_opens_on_another_day(ask, zone, weekdays, opens):
+    campaign = make_campaign(2, zone=zone, weekdays=weekdays, **hours("09:00", "12:00"))
+    assert ask(campaign) == f"All 2 contacts wait in {zone}, which opens {opens}"
+
+
 def test_several_closed_zones(ask):
     campaign = make_campaign(2, zone="America/Los_Angeles", **hours("09:00", "17:00"))
     ContactFactory(campaign=campaign, calling_zone="America/New_York", next_attempt_at=NOON)
