@@ -1,5 +1,6 @@
 """Users and background jobs in the admin's own looks."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
@@ -20,6 +21,16 @@ class OperatorAdmin(UserAdmin, ModelAdmin):
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Sequence[str]:
+        """Nobody gives what they do not have: roles are given, everything else by superusers alone."""
+        fixed = () if request.user.is_superuser else ("is_superuser", "user_permissions", "last_login", "date_joined")
+        return [*super().get_readonly_fields(request, obj), *fixed]
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whoever could change a superuser, or its password, would be one."""
+        allowed = super().has_change_permission(request, obj)
+        return allowed and (request.user.is_superuser or not (isinstance(obj, User) and obj.is_superuser))
 
 
 @admin.register(Group)
