@@ -16,9 +16,18 @@ def is_confirmed(request: HttpRequest) -> bool:
 
 
 def ask_first(
-    model_admin: ModelAdmin, request: HttpRequest, chosen: QuerySet[Any], *, action: str, title: str, question: str
+    model_admin: ModelAdmin,
+    request: HttpRequest,
+    chosen: QuerySet[Any],
+    *,
+    action: str,
+    title: str,
+    question: str,
+    reason: str = "",
 ) -> TemplateResponse:
     """A page that sends the action, by its name, for the same rows once more, confirmed.
+
+    With a ``reason``, which says what for, it has to be given one, and sends it along under that name.
 
     When every row of a list was chosen it says so, instead of naming each: Django takes no form of more than
     DATA_UPLOAD_MAX_NUMBER_FIELDS fields. Of the ids it sends one even then, because without any Django's
@@ -31,6 +40,7 @@ def ask_first(
         **model_admin.admin_site.each_context(request),
         "title": title,
         "question": question,
+        "reason": reason,
         "opts": model_admin.opts,
         "shown": chosen[:SHOWN],
         "not_shown": f"and {count - SHOWN:,} more, {count:,} together" if count > SHOWN else "",

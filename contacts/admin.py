@@ -7,8 +7,11 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.models import DELETION, LogEntry
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from unfold.admin import ModelAdmin
@@ -259,6 +262,7 @@ class DoNotCallEntryAdmin(ModelAdmin):
     list_filter = ["source", "created_at"]
     search_fields = ["phone_number", "reason"]
     search_help_text = "Number or reason"
+    actions = ["remove_selected"]
     show_full_result_count = False
     fieldsets = [
         (
@@ -287,12 +291,35 @@ class DoNotCallEntryAdmin(ModelAdmin):
         obj.pk, obj.created_at = entry.pk, entry.created_at
         self.message_user(request, describe_exclusion(1, excluded))
 
-    def delete_model(self, request: HttpRequest, obj: DoNotCallEntry) -> None:
-        self.delete_queryset(request, DoNotCallEntry.objects.filter(pk=obj.pk))
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        return {name: one for name, one in super().get_actions(request).items() if name != "delete_selected"}
 
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[DoNotCallEntry]) -> None:
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if not self.has_delete_permission(request):
+            raise PermissionDenied
+        return self.remove_selected(request, DoNotCallEntry.objects.filter(pk=object_id)) or HttpResponseRedirect(
+            reverse("admin:contacts_donotcallentry_changelist")
+        )
+
+    @admin.action(description="Take off the list", permissions=["delete"])
+    def remove_selected(self, request: HttpRequest, queryset: QuerySet[DoNotCallEntry]) -> HttpResponse | None:
+        reason = request.POST.get("reason", "").strip()
+        if not is_confirmed(request) or not reason:
+            return ask_first(
+                self,
+                request,
+                queryset,
+                action="remove_selected",
+                title="Take off the do-not-call list",
+                question="Take these numbers off the list? People who said no may be rung again.",
+                reason="Why? It is kept in the record.",
+            )
+        LogEntry.objects.log_actions(request.user.pk, queryset, DELETION, change_message=f"Taken off: {reason}")
         allowed = sum(remove_from_do_not_call(entry, now=timezone.now()) for entry in queryset)
         self.message_user(request, f"{allowed:,} {'contact' if allowed == 1 else 'contacts'} may be rung again.")
+        return None
 
 
 admin.site.register(ContactImport, ContactImportAdmin)

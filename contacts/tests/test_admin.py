@@ -2,6 +2,7 @@ import re
 
 import pytest
 import time_machine
+from django.contrib.admin.models import DELETION, LogEntry
 from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -292,10 +293,23 @@ def test_the_do_not_call_list_takes_the_same_number_of_queries_for_many(admin_cl
     assert count_queries(admin_client, ENTRIES) == few
 
 
-def test_deleting_an_entry_of_the_do_not_call_list_allows_its_contacts_again(admin_client):
+@pytest.mark.parametrize("way", ["the entry's page", "the list"])
+def test_a_number_is_taken_off_the_do_not_call_list_for_a_reason_and_its_contacts_wait_again(admin_client, way):
     contact = ContactFactory()
     entry = add_to_do_not_call(contact.phone_number)
-    page = reverse("admin:contacts_donotcallentry_delete", args=[entry.pk])
-    assert "1 contact may be rung again" in admin_client.post(page, {"post": "yes"}, follow=True).content.decode()
+    page, data = ENTRIES, {"action": "remove_selected", "_selected_action": [entry.pk]}
+    if way == "the entry's page":
+        page, data = reverse("admin:contacts_donotcallentry_delete", args=[entry.pk]), {}
+    assert "Why?" in admin_client.post(page, data).content.decode()
+    assert "Why?" in admin_client.post(page, data | {"confirmed": "yes", "reason": " "}).content.decode()
+    assert DoNotCallEntry.objects.exists()
+    data |= {"confirmed": "yes", "reason": "A wrong number was entered."}
+    assert "1 contact may be rung again" in admin_client.post(page, data, follow=True).content.decode()
     contact.refresh_from_db()
     assert contact.state == ContactState.PENDING
+    assert not DoNotCallEntry.objects.exists()
+    [record] = LogEntry.objects.filter(action_flag=DELETION)
+    assert (record.object_repr, record.change_message) == (
+        contact.phone_number,
+        "Taken off: A wrong number was entered.",
+    )

@@ -108,11 +108,12 @@ def test_who_puts_numbers_on_the_do_not_call_list(log_in, role, may):
 def test_who_takes_numbers_off_the_do_not_call_list(log_in, role, may):
     entry = DoNotCallEntryFactory()
     client = log_in(role)
-    client.post(f"/admin/contacts/donotcallentry/{entry.pk}/delete/", {"post": "yes"})
+    client.post(f"/admin/contacts/donotcallentry/{entry.pk}/delete/", {"confirmed": "yes", "reason": "Asked to."})
     assert DoNotCallEntry.objects.exists() == (not may)
     other = DoNotCallEntryFactory()
-    chosen = {"action": "delete_selected", "_selected_action": [other.pk], "post": "yes"}
-    client.post("/admin/contacts/donotcallentry/", chosen)
+    for action in ("delete_selected", "remove_selected"):
+        chosen = {"action": action, "_selected_action": [other.pk], "confirmed": "yes", "post": "yes", "reason": "So."}
+        client.post("/admin/contacts/donotcallentry/", chosen)
     assert DoNotCallEntry.objects.filter(pk=other.pk).exists() == (not may)
 
 
