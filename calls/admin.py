@@ -2,12 +2,16 @@
 
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
+from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
@@ -23,9 +27,12 @@ from unfold.utils import display_for_label
 from calls.models import CallAttempt, ProviderConfig
 from calls.shifts import wake_everybody
 from calls.states import AttemptStatus
+from campaigns.models import Campaign
 from contacts.admin import OUTCOME_COLOURS, ContactAdmin, normalise_search
+from contacts.exporting import ROWS_AT_ONCE
 from contacts.forms import PhoneNumberField
 from contacts.models import Contact
+from contacts.spreadsheets import stream_csv
 
 STATUS_COLOURS = {
     AttemptStatus.CLAIMED: None,
@@ -72,6 +79,27 @@ class ReadOnlyAttempts:
             return "-"
         minutes, seconds = divmod(round((attempt.ended_at - attempt.answered_at).total_seconds()), 60)
         return f"{minutes}:{seconds:02}"
+
+
+# How a column of the export is called, and where it is.
+ATTEMPT_COLUMNS = {
+    "call_id": "call_id",
+    "phone_number": "phone_number",
+    "external_contact_id": "contact__external_contact_id",
+    "attempt": "attempt_number",
+    "status": "status",
+    "outcome": "outcome",
+    "never_rang": "given_back",
+    "claimed_at": "claimed_at",
+    "started_at": "started_at",
+    "answered_at": "answered_at",
+    "heard_to_the_end_at": "played_at",
+    "ended_at": "ended_at",
+    "provider_call_id": "provider_call_id",
+    "provider_status": "provider_raw_status",
+    "error_code": "error_code",
+    "error_message": "error_message",
+}
 
 
 @admin.register(CallAttempt)
@@ -123,6 +151,19 @@ class CallAttemptAdmin(ReadOnlyAttempts, ModelAdmin):
             },
         ),
     ]
+
+    def get_urls(self) -> list[URLPattern]:
+        export = self.admin_site.admin_view(self.export)
+        return [path("export/<uuid:campaign>/", export, name="calls_export"), *super().get_urls()]
+
+    def export(self, request: HttpRequest, campaign: UUID) -> HttpResponse:
+        """All attempts of a campaign, in the order in which they were claimed."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        chosen = get_object_or_404(Campaign, pk=campaign)
+        LogEntry.objects.log_actions(request.user.pk, [chosen], CHANGE, change_message="Calls exported.")
+        attempts = CallAttempt.objects.filter(campaign=chosen).order_by("pk").values_list(*ATTEMPT_COLUMNS.values())
+        return stream_csv(f"calls-{chosen.pk}", [*ATTEMPT_COLUMNS], attempts.iterator(chunk_size=ROWS_AT_ONCE))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[CallAttempt]:
         return super().get_queryset(request).select_related("contact", "campaign")

@@ -375,6 +375,10 @@ def describe_progress(campaign: Campaign) -> dict[str, Any]:
     return {
         "status": show_status(campaign),
         "explanation": lifecycle.explain(campaign),
+        "exports": [
+            ("Download the contacts", reverse("admin:contacts_export", args=[campaign.pk])),
+            ("Download the calls", reverse("admin:calls_export", args=[campaign.pk])),
+        ],
         "problems": problems,
         "warnings": [warning for warning in warnings if warning not in problems],
         "totals": [

@@ -1,6 +1,5 @@
 """Imports in the admin: a file is uploaded, looked at, started, watched, and its refused rows are taken home."""
 
-import csv
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -19,11 +18,11 @@ from unfold.utils import display_for_label
 from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminSelectWidget
 
 from campaigns.lifecycle import CampaignIsCancelled, admit_contacts
-from contacts.formulas import defuse
 from contacts.importing import cancel_import
 from contacts.models import ContactImport, ImportRefusal, ImportStatus
 from contacts.rows import COLUMNS, NUMBER_COLUMN, ContactRow, RefusedRow
 from contacts.sheets import UnusableFile
+from contacts.spreadsheets import Cell, stream_csv
 from contacts.uploads import inspect_upload, preview, start_import, store_upload
 
 STATUS_COLOURS = {
@@ -195,9 +194,8 @@ class ContactImportAdmin(ModelAdmin):
     def download_refused(self, request: HttpRequest, pk: Any) -> StreamingHttpResponse:
         """Each with its reason and as it stood in the file, so that it can be mended and loaded again."""
         record = self._find(request, pk)
-        response = StreamingHttpResponse(write_refused(record), content_type="text/csv; charset=utf-8")
-        response.headers["Content-Disposition"] = f'attachment; filename="refused-{record.pk}.csv"'
-        return response
+        header = ["line", "column", "value", "reason", *record.header]
+        return stream_csv(f"refused-{record.pk}", header, list_refused(record))
 
     @display(description="Status", ordering="status")
     def show_status(self, record: ContactImport) -> str:
@@ -301,16 +299,6 @@ def _show_cells(row: ContactRow | RefusedRow, shown: list[str], columns: Mapping
         yield text.encode(errors="replace").decode() or "—"
 
 
-class _Echo:
-    """A file for csv.writer that gives back what is written."""
-
-    def write(self, text: str) -> str:
-        return text
-
-
-def write_refused(record: ContactImport) -> Iterator[str]:
-    writer = csv.writer(_Echo())
-    yield "\ufeff" + writer.writerow(["line", "column", "value", "reason", *map(defuse, record.header)])
+def list_refused(record: ContactImport) -> Iterator[list[Cell]]:
     for refusal in ImportRefusal.objects.filter(contact_import=record).order_by("line").iterator():
-        cells = [refusal.line, refusal.column, refusal.value, refusal.reason, *refusal.cells]
-        yield writer.writerow([defuse(str(cell)) for cell in cells])
+        yield [refusal.line, refusal.column, refusal.value, refusal.reason, *refusal.cells]

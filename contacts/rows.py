@@ -9,10 +9,10 @@ from typing import TypeVar
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
-from contacts.formulas import restore
 from contacts.models import Contact, PreferredLanguage
 from contacts.phones import known_zones, normalise_and_locate
 from contacts.sheets import Sheet, SheetRow, UnusableFile
+from contacts.spreadsheets import restore
 
 NUMBER_COLUMN = "phone_number"
 COLUMNS = (
