@@ -195,7 +195,7 @@ class CampaignAdmin(ModelAdmin):
         "complete_selected",
         "cancel_selected",
     ]
-    actions_detail = ["import_contacts", *BUTTONS]
+    actions_detail = ["import_contacts", "duplicate", *BUTTONS]
     change_form_outer_before_template = "campaigns/progress.html"
     warn_unsaved_form = True
     readonly_fields = ["show_status", "created_by", "created_at", "updated_at"]
@@ -253,19 +253,43 @@ class CampaignAdmin(ModelAdmin):
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
         """Only what the campaign's status allows."""
         campaign = self.get_object(request, str(object_id))
-        if campaign is None or campaign.status == CampaignStatus.CANCELLED:
+        if campaign is None:
             return []
-        possible = ["import_contacts", *lifecycle.possible_steps(campaign.status)]
+        possible = ["duplicate", *lifecycle.possible_steps(campaign.status)]
+        if campaign.status != CampaignStatus.CANCELLED:
+            possible.append("import_contacts")
         actions = super().get_actions_detail(request, object_id)
         return [button for button in actions if button.path in possible]
 
     def has_import_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return request.user.has_perm("contacts.add_contactimport")
 
+    def has_duplicate_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return self.has_add_permission(request)
+
     @action(description="Import contacts", icon="upload_file", permissions=["import"])
     def import_contacts(self, request: HttpRequest, object_id: str) -> HttpResponse:
         query = urlencode({"campaign": object_id})
         return HttpResponseRedirect(f"{reverse('admin:contacts_contactimport_add')}?{query}")
+
+    @action(
+        description="Duplicate",
+        icon="content_copy",
+        permissions=["duplicate"],
+        dialog={
+            "title": "Make another campaign like this?",
+            "description": "It gets the same settings, without dates and contacts, and is a draft.",
+            "form_submit_text": "Duplicate",
+        },
+    )
+    def duplicate(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        campaign = self.get_object(request, object_id)
+        if campaign is None:
+            raise Http404
+        copy = lifecycle.duplicate(campaign, created_by=request.user)
+        self.log_addition(request, copy, f"Duplicated from “{campaign}”.")
+        self.message_user(request, f"{copy} is a draft: import its contacts.", messages.SUCCESS)
+        return HttpResponse(headers={"HX-Redirect": reverse("admin:campaigns_campaign_change", args=[copy.pk])})
 
     def render_change_form(
         self,

@@ -6,6 +6,7 @@ a scheduler, decide one after the other and each from what the other has left.
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -126,6 +127,18 @@ def complete_if_done(campaign_id: UUID, now: datetime) -> bool:
             return False
         _save_status(campaign, CampaignStatus.COMPLETED, now)
     return True
+
+
+def duplicate(campaign: Campaign, *, created_by: Any = None) -> Campaign:
+    """A draft with the same settings, but for its dates, and without contacts."""
+    copy = Campaign.objects.get(pk=campaign.pk)
+    name_length = Campaign._meta.get_field("name").max_length
+    copy.pk, copy._state.adding = Campaign._meta.pk.get_default(), True
+    copy.name = f"Copy of {campaign.name}"[:name_length]
+    copy.status, copy.created_by = CampaignStatus.DRAFT, created_by
+    copy.starts_at = copy.ends_at = None
+    copy.save()
+    return copy
 
 
 def admit_contacts(campaign: Campaign) -> Campaign:

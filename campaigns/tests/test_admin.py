@@ -371,3 +371,31 @@ def test_the_other_pages_of_the_admin_open(admin_client, url):
     page = admin_client.get(reverse(url))
     assert page.status_code == 200
     assert "Do-not-call list" in page.content.decode()  # the sidebar
+
+
+def test_a_campaign_is_duplicated_as_a_draft_without_dates_and_contacts(admin_client, admin_user):
+    campaign = CampaignFactory(
+        status=CampaignStatus.CANCELLED,
+        starts_at=datetime(2026, 3, 1, tzinfo=UTC),
+        ends_at=datetime(2026, 4, 1, tzinfo=UTC),
+        max_attempts=4,
+        weekdays=[1, 2],
+        allowed_call_start=time(9),
+        allowed_call_end=time(17),
+    )
+    ContactFactory(campaign=campaign)
+    response = admin_client.post(page_of(campaign, "duplicate"), {"_form_submitted": "True"})
+    copy = Campaign.objects.exclude(pk=campaign.pk).get()
+    assert response.headers["HX-Redirect"] == page_of(copy)
+    assert (copy.name, copy.status, copy.created_by) == (f"Copy of {campaign.name}", CampaignStatus.DRAFT, admin_user)
+    assert (copy.starts_at, copy.ends_at, copy.contacts.count()) == (None, None, 0)
+    same = ["max_attempts", "weekdays", "allowed_call_start", "allowed_call_end", "intro_script", "time_zone"]
+    assert [getattr(copy, name) for name in same] == [getattr(campaign, name) for name in same]
+    assert copy.created_at > campaign.created_at
+    assert campaign.contacts.count() == 1
+
+
+def test_a_name_of_the_greatest_length_can_be_duplicated(admin_client):
+    campaign = CampaignFactory(name="x" * 200)
+    admin_client.post(page_of(campaign, "duplicate"), {"_form_submitted": "True"})
+    assert Campaign.objects.filter(name=f"Copy of {'x' * 192}").exists()
