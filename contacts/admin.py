@@ -29,8 +29,16 @@ from contacts.arming import add_contact, change_number
 from contacts.exclusion import add_numbers_to_do_not_call, remove_from_do_not_call
 from contacts.exporting import CONTACT_COLUMNS, ENTRY_COLUMNS, list_contacts, list_entries
 from contacts.forms import CallingZonesField, PhoneNumberField
-from contacts.import_admin import ContactImportAdmin
-from contacts.models import CallOutcome, Contact, ContactImport, ContactState, DoNotCallEntry, DoNotCallSource
+from contacts.import_admin import ContactImportAdmin, DoNotCallImportAdmin
+from contacts.models import (
+    CallOutcome,
+    Contact,
+    ContactImport,
+    ContactState,
+    DoNotCallEntry,
+    DoNotCallImport,
+    DoNotCallSource,
+)
 from contacts.phones import InvalidPhoneNumber, normalise_number
 from contacts.spreadsheets import stream_csv
 
@@ -283,7 +291,7 @@ class DoNotCallEntryAdmin(ModelAdmin):
     search_fields = ["phone_number", "reason"]
     search_help_text = "Number or reason"
     actions = ["remove_selected"]
-    actions_list = ["export"]
+    actions_list = ["import_numbers", "export"]
     show_full_result_count = False
     fieldsets = [
         (
@@ -311,6 +319,13 @@ class DoNotCallEntryAdmin(ModelAdmin):
         entry = DoNotCallEntry.objects.get(phone_number=obj.phone_number)
         obj.pk, obj.created_at = entry.pk, entry.created_at
         self.message_user(request, describe_exclusion(1, excluded))
+
+    def has_import_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("contacts.add_donotcallimport")
+
+    @action(description="Import", icon="upload_file", permissions=["import"])
+    def import_numbers(self, request: HttpRequest) -> HttpResponse:
+        return HttpResponseRedirect(reverse("admin:contacts_donotcallimport_add"))
 
     @action(description="Export", icon="download", permissions=["view"])
     def export(self, request: HttpRequest) -> HttpResponse:
@@ -350,3 +365,4 @@ class DoNotCallEntryAdmin(ModelAdmin):
 
 
 admin.site.register(ContactImport, ContactImportAdmin)
+admin.site.register(DoNotCallImport, DoNotCallImportAdmin)

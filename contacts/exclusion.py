@@ -1,6 +1,6 @@
 """The do-not-call list: who may not be rung, by any campaign."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from django.db import transaction
@@ -27,13 +27,21 @@ def add_numbers_to_do_not_call(
     numbers: Collection[str], *, reason: str = "", source: DoNotCallSource = DoNotCallSource.MANUAL
 ) -> int:
     """Like add_to_do_not_call, for many at once and in one transaction; how many contacts were allowed before."""
+    return add_entries_to_do_not_call(dict.fromkeys(numbers, reason), source=source)
+
+
+def add_entries_to_do_not_call(reasons: Mapping[str, str], *, source: DoNotCallSource) -> int:
+    """The same, with a reason for each number."""
     with transaction.atomic():
         DoNotCallEntry.objects.bulk_create(
             # In the same order everywhere, so that two of these at once wait for each other in one direction.
-            [DoNotCallEntry(phone_number=number, reason=reason, source=source) for number in sorted(set(numbers))],
+            [
+                DoNotCallEntry(phone_number=number, reason=reason, source=source)
+                for number, reason in sorted(reasons.items())
+            ],
             ignore_conflicts=True,
         )
-        return exclude_contacts(Contact.objects.filter(phone_number__in=numbers))
+        return exclude_contacts(Contact.objects.filter(phone_number__in=list(reasons)))
 
 
 def remove_from_do_not_call(entry: DoNotCallEntry, *, now: datetime) -> int:

@@ -1,6 +1,6 @@
 """Imports in the admin: a file is uploaded, looked at, started, watched, and its refused rows are taken home."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from django import forms
@@ -15,15 +15,16 @@ from django.utils.http import urlencode
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.utils import display_for_label
-from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminSelectWidget
+from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminSelect2Widget, UnfoldAdminSelectWidget
 
+from campaigns.forms import name_countries
 from campaigns.lifecycle import CampaignIsCancelled, admit_contacts
 from contacts.importing import cancel_import
-from contacts.models import ContactImport, ImportRefusal, ImportStatus
-from contacts.rows import COLUMNS, NUMBER_COLUMN, ContactRow, RefusedRow
+from contacts.models import ContactImport, DoNotCallImport, ImportRefusal, ImportStatus
+from contacts.rows import NUMBER_COLUMN, REASON_COLUMN, ContactRow, RefusedRow
 from contacts.sheets import UnusableFile
 from contacts.spreadsheets import Cell, stream_csv
-from contacts.uploads import inspect_upload, preview, start_import, store_upload
+from contacts.uploads import columns_of, inspect_upload, preview, start_import, store_upload
 
 STATUS_COLOURS = {
     ImportStatus.PREPARED: "info",
@@ -41,12 +42,13 @@ COLUMN_TITLES = {
     "has_prior_consent": "Prior consent (yes, no)",
     "do_not_call": "Do not call (yes, no)",
     "time_zone": "Time zone, such as Europe/Rome",
+    REASON_COLUMN: "Reason",
 }
 
 SHOWN_REFUSALS = 20
 
 
-class UploadForm(forms.ModelForm):
+class FileForm(forms.ModelForm):
     file = forms.FileField(
         widget=UnfoldAdminFileFieldWidget(attrs={"accept": ".csv,.txt,.tsv,.xlsx"}),
         help_text=(
@@ -55,6 +57,15 @@ class UploadForm(forms.ModelForm):
         ),
     )
 
+    def clean_file(self) -> Any:
+        try:
+            self.facts = inspect_upload(self.cleaned_data["file"])
+        except UnusableFile as error:
+            raise forms.ValidationError(str(error), code="file") from error
+        return self.cleaned_data["file"]
+
+
+class ContactsForm(FileForm):
     class Meta:
         model = ContactImport
         fields = ["campaign"]
@@ -65,12 +76,18 @@ class UploadForm(forms.ModelForm):
         except CampaignIsCancelled as error:
             raise forms.ValidationError(str(error), code="cancelled") from error
 
-    def clean_file(self) -> Any:
-        try:
-            self.facts = inspect_upload(self.cleaned_data["file"])
-        except UnusableFile as error:
-            raise forms.ValidationError(str(error), code="file") from error
-        return self.cleaned_data["file"]
+
+class NumbersForm(FileForm):
+    default_country = forms.ChoiceField(
+        choices=name_countries,
+        required=False,
+        widget=UnfoldAdminSelect2Widget,
+        help_text="The country of numbers that are written without one.",
+    )
+
+    class Meta:
+        model = DoNotCallImport
+        fields = ["default_country"]
 
 
 class ColumnsForm(forms.Form):
@@ -80,12 +97,12 @@ class ColumnsForm(forms.Form):
         initial = {column: str(index) for column, index in record.columns.items()}
         super().__init__(data, initial=initial)
         choices = [("", "—"), *((str(i), name or f"(column {i + 1})") for i, name in enumerate(record.header))]
-        for column in COLUMNS:
+        for column in columns_of(record):
             self.fields[column] = forms.ChoiceField(
                 label=COLUMN_TITLES[column],
                 choices=choices,
                 required=column == NUMBER_COLUMN,
-                widget=UnfoldAdminSelectWidget(attrs={"hx-trigger": "change"}),
+                widget=UnfoldAdminSelectWidget(),
                 error_messages={"required": "Choose the column that has the phone numbers."},
             )
 
@@ -101,35 +118,25 @@ class ColumnsForm(forms.Form):
         return {column: int(index) for column, index in self.cleaned_data.items() if index}
 
 
-class ContactImportAdmin(ModelAdmin):
-    form = UploadForm
-    list_display = [
-        "__str__",
-        "campaign",
-        "show_status",
-        "show_progress",
-        "imported",
-        "updated",
-        "refused",
-        "created_at",
-    ]
+class ImportAdmin(ModelAdmin):
+    """What imports of contacts and of the do-not-call list have in common."""
+
     list_filter = ["status"]
-    search_fields = ["file_name", "campaign__name"]
-    search_help_text = "File or campaign"
-    list_select_related = ["campaign"]
     show_full_result_count = False
-    autocomplete_fields = ["campaign"]
-    fieldsets = [(None, {"fields": ["campaign", "file"]})]
+    add_title = ""
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ContactImport]:
         return super().get_queryset(request).select_related("campaign", "created_by")
 
     def get_urls(self) -> list[URLPattern]:
         return [
-            path("<uuid:pk>/progress/", self.admin_site.admin_view(self.show_progress_alone), name="import_progress"),
-            path("<uuid:pk>/refused/", self.admin_site.admin_view(self.download_refused), name="import_refused"),
+            self._path("<uuid:pk>/progress/", self.show_progress_alone, "progress"),
+            self._path("<uuid:pk>/refused/", self.download_refused, "refused"),
             *super().get_urls(),
         ]
+
+    def _path(self, route: str, view: Callable[..., HttpResponse], name: str) -> URLPattern:
+        return path(route, self.admin_site.admin_view(view), name=f"contacts_{self.opts.model_name}_{name}")
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """It is a record. Who may add one may start and cancel it."""
@@ -138,20 +145,13 @@ class ContactImportAdmin(ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
-    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        form = super().get_form(request, obj, change, **kwargs)
-        if "campaign" in form.base_fields:
-            for step in ("add", "change", "view"):
-                setattr(form.base_fields["campaign"].widget, f"can_{step}_related", False)
-        return form
-
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         buttons = {"show_save_and_add_another": False, "show_save_and_continue": False}
-        return super().add_view(request, form_url, {**(extra_context or {}), **buttons, "title": "Import contacts"})
+        return super().add_view(request, form_url, {**(extra_context or {}), **buttons, "title": self.add_title})
 
-    def save_model(self, request: HttpRequest, obj: ContactImport, form: UploadForm, change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: ContactImport, form: FileForm, change: bool) -> None:
         obj.created_by = request.user
         store_upload(obj, form.cleaned_data["file"], form.facts)
 
@@ -166,7 +166,8 @@ class ContactImportAdmin(ModelAdmin):
         if request.method == "POST" and not may_work:
             raise PermissionDenied
         if request.method == "POST" and request.POST.get("step") == "cancel":
-            self.log_change(request, cancel_import(record.pk), "Cancelled.")
+            cancel_import(record.pk)
+            self.log_change(request, record, "Cancelled.")
             return HttpResponseRedirect(page_of(record))
         form = ColumnsForm(record, request.POST if request.method == "POST" else None)
         is_valid = form.is_valid() if form.is_bound else True
@@ -194,7 +195,8 @@ class ContactImportAdmin(ModelAdmin):
     def download_refused(self, request: HttpRequest, pk: Any) -> StreamingHttpResponse:
         """Each with its reason and as it stood in the file, so that it can be mended and loaded again."""
         record = self._find(request, pk)
-        header = ["line", "column", "value", "reason", *record.header]
+        # None of our own columns is called so, when the file is imported again.
+        header = ["refused line", "refused column", "refused value", "refused because", *record.header]
         return stream_csv(f"refused-{record.pk}", header, list_refused(record))
 
     @display(description="Status", ordering="status")
@@ -222,8 +224,53 @@ class ContactImportAdmin(ModelAdmin):
         return HttpResponseRedirect(page_of(record))
 
 
+class ContactImportAdmin(ImportAdmin):
+    form = ContactsForm
+    list_display = [
+        "__str__",
+        "campaign",
+        "show_status",
+        "show_progress",
+        "imported",
+        "updated",
+        "refused",
+        "created_at",
+    ]
+    search_fields = ["file_name", "campaign__name"]
+    search_help_text = "File or campaign"
+    autocomplete_fields = ["campaign"]
+    fieldsets = [(None, {"fields": ["campaign", "file"]})]
+    add_title = "Import contacts"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ContactImport]:
+        return super().get_queryset(request).filter(campaign__isnull=False)
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change, **kwargs)
+        for step in ("add", "change", "view"):
+            setattr(form.base_fields["campaign"].widget, f"can_{step}_related", False)
+        return form
+
+
+class DoNotCallImportAdmin(ImportAdmin):
+    form = NumbersForm
+    list_display = ["__str__", "show_status", "show_progress", "imported", "unchanged", "refused", "created_at"]
+    search_fields = ["file_name"]
+    search_help_text = "File"
+    fieldsets = [(None, {"fields": ["default_country", "file"]})]
+    add_title = "Import numbers that are not to be called"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ContactImport]:
+        return super().get_queryset(request).filter(campaign=None)
+
+
 def page_of(record: ContactImport) -> str:
-    return reverse("admin:contacts_contactimport_change", args=[record.pk])
+    return url_of(record, "change")
+
+
+def url_of(record: ContactImport, page: str) -> str:
+    """``record`` as its own admin has read it: imports of the do-not-call list are of another model."""
+    return reverse(f"admin:contacts_{record._meta.model_name}_{page}", args=[record.pk])
 
 
 def show_status(record: ContactImport) -> str:
@@ -234,11 +281,11 @@ def describe_import(record: ContactImport) -> dict[str, Any]:
     """What its page shows of how far it is and what became of its rows."""
     rows = record.rows_in_file or record.rows
     is_running = record.status == ImportStatus.RUNNING
-    campaign = {"campaign__id__exact": record.campaign_id}
     shown = record.refusals.all()[:SHOWN_REFUSALS] if record.refused else []
     return {
         "status": show_status(record),
-        "contacts_of_campaign": f"{reverse('admin:contacts_contact_changelist')}?{urlencode(campaign)}",
+        "urls": {page: url_of(record, page) for page in ("change", "progress", "refused")},
+        "result": _link_to_result(record),
         "is_running": is_running,
         "is_over": record.ended_at is not None,
         "share": f"{100 * record.rows / (rows or 1):.1f}",
@@ -247,7 +294,7 @@ def describe_import(record: ContactImport) -> dict[str, Any]:
         "figures": [
             ("Rows read", "", f"{record.rows:,}"),
             ("Imported", "", f"{record.imported:,}"),
-            ("Not to be called", "Of the imported those who are on the do-not-call list", f"{record.excluded:,}"),
+            _name_excluded(record),
             ("Updated", "Contacts that the campaign had, with something new of them", f"{record.updated:,}"),
             ("Unchanged", "Contacts that the campaign had as the file says", f"{record.unchanged:,}"),
             ("Refused", "", f"{record.refused:,}"),
@@ -260,6 +307,20 @@ def describe_import(record: ContactImport) -> dict[str, Any]:
         "refused": count_rows(record.refused),
         "refused_not_shown": count_rows(record.refused - len(shown)) if record.refused > len(shown) else "",
     }
+
+
+def _name_excluded(record: ContactImport) -> tuple[str, str, str]:
+    count = f"{record.excluded:,}"
+    if record.campaign_id:
+        return "Not to be called", "Of the imported those who are on the do-not-call list", count
+    return "Contacts excluded", "Contacts of all campaigns that would have been rung", count
+
+
+def _link_to_result(record: ContactImport) -> tuple[str, str]:
+    if not record.campaign_id:
+        return "The do-not-call list", reverse("admin:contacts_donotcallentry_changelist")
+    query = urlencode({"campaign__id__exact": record.campaign_id})
+    return "Contacts of the campaign", f"{reverse('admin:contacts_contact_changelist')}?{query}"
 
 
 def count_rows(rows: int) -> str:
@@ -280,7 +341,7 @@ def describe_preview(record: ContactImport, columns: Mapping[str, int]) -> dict[
     if NUMBER_COLUMN not in columns:
         return {}
     rows = preview(record, columns)
-    shown = [column for column in COLUMNS if column in columns]
+    shown = [column for column in columns_of(record) if column in columns]
     return {
         "problems": sum(isinstance(row, RefusedRow) for row in rows),
         "count": len(rows),

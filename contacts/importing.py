@@ -1,6 +1,6 @@
-"""A file becomes contacts of a campaign, chunk by chunk, with a record of every row that did not."""
+"""A file becomes contacts of a campaign or numbers not to call, chunk by chunk, with a record of every other row."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from itertools import islice
@@ -12,18 +12,20 @@ from django.utils import timezone
 
 from campaigns.lifecycle import CampaignIsCancelled, admit_contacts
 from campaigns.models import Campaign
-from contacts.exclusion import add_numbers_to_do_not_call, numbers_on_do_not_call
+from contacts.exclusion import add_entries_to_do_not_call, add_numbers_to_do_not_call, numbers_on_do_not_call
 from contacts.loading import insert_contacts, note_numbers, update_contacts
 from contacts.models import (
     ContactImport,
+    DoNotCallEntry,
     DoNotCallSource,
     ImportedNumber,
     ImportPiece,
     ImportRefusal,
     ImportStatus,
 )
-from contacts.rows import NUMBER_COLUMN, ContactRow, ContactRows, RefusedRow
-from contacts.sheets import open_sheet
+from contacts.rows import NUMBER_COLUMN, REASON_COLUMN, ContactRow, ContactRows, RefusedRow
+from contacts.sheets import Sheet, open_sheet
+from contacts.spreadsheets import restore
 from contacts.waiting import announce_waiting
 
 CHUNK_SIZE = 2000
@@ -64,6 +66,12 @@ def import_contacts(
             started_at=now,
         )
         return carry_on(record, rows, show_progress=show_progress)
+
+
+def rows_of(record: ContactImport, sheet: Sheet, columns: Mapping[str, int]) -> ContactRows:
+    """Raises UnusableFile when nobody says where the numbers are."""
+    country = record.campaign.default_country if record.campaign else record.default_country
+    return ContactRows(sheet, default_country=country, columns=columns)
 
 
 def carry_on(
@@ -130,35 +138,54 @@ def _write_chunk(record: ContactImport, chunk: list[ContactRow | RefusedRow]) ->
     record = ContactImport.objects.select_for_update(no_key=True).get(pk=record.pk)
     if record.status != ImportStatus.RUNNING or record.line != done:
         raise ImportStopped
-    campaign = admit_contacts(record.campaign)
     good = [row for row in chunk if isinstance(row, ContactRow)]
     refused = [row for row in chunk if isinstance(row, RefusedRow)]
-    # Also from rows that are refused or turn out to be duplicates: whoever said no in any of them said no.
-    opted_out = {row.phone_number for row in good if row.do_not_call}
-    opted_out.update(row.opted_out for row in refused if row.opted_out)
-    add_numbers_to_do_not_call(opted_out, reason=f"Imported with {campaign.name}"[:200], source=DoNotCallSource.IMPORT)
-
     first_lines = note_numbers(record, good)
     first = [row for row in good if row.line not in first_lines]
     duplicates = [_refuse_duplicate(row, first_lines[row.line]) for row in good if row.line in first_lines]
-    listed = numbers_on_do_not_call([row.phone_number for row in first])
-    inserted = insert_contacts(campaign.pk, first, listed=listed, due=record.started_at)
-    known = [row for row in first if row.phone_number not in inserted]
-    changed = update_contacts(campaign.pk, known)
-    if inserted:
-        announce_waiting()
+    if record.campaign is None:
+        _write_entries(record, first)
+    else:
+        # Also from rows that are refused or turn out to be duplicates: whoever said no in any of them said no.
+        opted_out = {row.phone_number for row in good if row.do_not_call}
+        opted_out.update(row.opted_out for row in refused if row.opted_out)
+        _write_contacts(record, first, opted_out)
     _keep_refusals(record, [*refused, *duplicates])
-
     record.line = chunk[-1].line
     record.rows += len(chunk)
-    record.imported += len(inserted)
-    record.excluded += len(inserted & listed)
-    record.updated += changed
-    record.unchanged += len(known) - changed
     record.refused += len(refused) + len(duplicates)
     record.duplicates += len(duplicates)
     record.save()
     return record
+
+
+def _write_contacts(record: ContactImport, rows: list[ContactRow], opted_out: set[str]) -> None:
+    campaign = admit_contacts(record.campaign)
+    add_numbers_to_do_not_call(opted_out, reason=f"Imported with {campaign.name}"[:200], source=DoNotCallSource.IMPORT)
+    listed = numbers_on_do_not_call([row.phone_number for row in rows])
+    inserted = insert_contacts(campaign.pk, rows, listed=listed, due=record.started_at)
+    known = [row for row in rows if row.phone_number not in inserted]
+    changed = update_contacts(campaign.pk, known)
+    if inserted:
+        announce_waiting()
+    record.imported += len(inserted)
+    record.excluded += len(inserted & listed)
+    record.updated += changed
+    record.unchanged += len(known) - changed
+
+
+def _write_entries(record: ContactImport, rows: list[ContactRow]) -> None:
+    listed = numbers_on_do_not_call([row.phone_number for row in rows])
+    place = record.columns.get(REASON_COLUMN)
+    reasons = {row.phone_number: _read_reason(row, place) for row in rows}
+    record.excluded += add_entries_to_do_not_call(reasons, source=DoNotCallSource.IMPORT)
+    record.imported += len(rows) - len(listed)
+    record.unchanged += len(listed)
+
+
+def _read_reason(row: ContactRow, place: int | None) -> str:
+    text = row.cells[place] if place is not None and place < len(row.cells) else ""
+    return _make_storable(restore(text.strip()))[: DoNotCallEntry._meta.get_field("reason").max_length]
 
 
 def _refuse_duplicate(row: ContactRow, first_line: int) -> RefusedRow:

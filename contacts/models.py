@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import Count, F, Q
 from uuid_utils.compat import uuid7
 
-from campaigns.models import Campaign, Language, validate_e164, validate_time_zone
+from campaigns.models import Campaign, Language, validate_country, validate_e164, validate_time_zone
 
 E164 = r"^\+[1-9][0-9]{6,14}$"
 
@@ -184,13 +184,21 @@ class ImportStatus(models.TextChoices):
 class ContactImport(models.Model):
     """A file that becomes contacts of a campaign, how far that is, and what became of its rows.
 
+    Without a campaign it becomes entries of the do-not-call list (DoNotCallImport).
+
     Of the rows that it has read so far each is counted once: imported (of those are excluded who are on the do-not-call
     list), updated or unchanged (their contacts were there before), or refused (of those are duplicates whose number
     stands further up).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="imports")
+    campaign = models.ForeignKey(Campaign, null=True, on_delete=models.CASCADE, related_name="imports")
+    default_country = models.CharField(
+        max_length=2,
+        blank=True,
+        validators=[validate_country],
+        help_text="Of numbers that are written without one, such as IT; a campaign has its own.",
+    )
     file_name = models.CharField(max_length=255, blank=True)
     format = models.CharField(max_length=100, blank=True)
     header = models.JSONField(default=list)
@@ -234,6 +242,15 @@ class ContactImport(models.Model):
     def ignored_columns(self) -> list[str]:
         used = set(self.columns.values())
         return [name for index, name in enumerate(self.header) if name and index not in used]
+
+
+class DoNotCallImport(ContactImport):
+    """One without a campaign: its numbers are put on the do-not-call list."""
+
+    class Meta:
+        proxy = True
+        verbose_name = "import of the do-not-call list"
+        verbose_name_plural = "imports of the do-not-call list"
 
 
 class ImportPiece(models.Model):

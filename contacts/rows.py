@@ -25,6 +25,10 @@ COLUMNS = (
     "time_zone",
 )
 
+# Of a file of the do-not-call list.
+REASON_COLUMN = "reason"
+LIST_COLUMNS = (NUMBER_COLUMN, REASON_COLUMN)
+
 # How others name them, in English and Italian; compared without capitals, spaces and signs.
 _OTHER_NAMES = {
     NUMBER_COLUMN: "phone telephone tel mobile mobilephone cell cellphone number telefono cellulare numero "
@@ -34,6 +38,7 @@ _OTHER_NAMES = {
     "preferred_language": "language lang lingua",
     "has_prior_consent": "consent priorconsent consenso",
     "do_not_call": "dnc donotcallme optout optedout nonchiamare",
+    REASON_COLUMN: "why note notes comment motivo",
     "time_zone": "timezone zone tz fusoorario zona",
 }
 _COLUMN_OF = {name: column for column, names in _OTHER_NAMES.items() for name in [*names.split()]}
@@ -90,14 +95,14 @@ class _RefusedValue(Exception):
         self.column, self.value, self.reason = column, value, reason
 
 
-def match_columns(header: Sequence[str]) -> dict[str, int]:
-    """Which of COLUMNS stands where, by our names or other usual ones; those that are not found are left out.
+def match_columns(header: Sequence[str], columns: Sequence[str] = COLUMNS) -> dict[str, int]:
+    """Which of the columns stands where, by our names or other usual ones; those that are not found are left out.
 
     Of several that may be the same, the one with our name counts, else the first.
     """
     found: dict[str, int] = {}
     plain = [re.sub(r"[\W_]", "", name.lower()) for name in header]
-    for column in COLUMNS:
+    for column in columns:
         own = re.sub("_", "", column)
         matching = [*(i for i, name in enumerate(plain) if name == own)]
         matching += [i for i, name in enumerate(plain) if _COLUMN_OF.get(name) == column]

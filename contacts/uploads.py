@@ -5,7 +5,7 @@ Not on disk, because the machine that takes them need not be the one that works 
 
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,9 +22,9 @@ from django.utils import timezone
 from django_q.tasks import async_task
 
 from campaigns.lifecycle import CampaignIsCancelled, admit_contacts
-from contacts.importing import ImportStopped, cancel_import, carry_on, fail_import
+from contacts.importing import ImportStopped, cancel_import, carry_on, fail_import, rows_of
 from contacts.models import ContactImport, ImportPiece, ImportStatus
-from contacts.rows import ContactRow, ContactRows, RefusedRow, match_columns
+from contacts.rows import COLUMNS, LIST_COLUMNS, ContactRow, RefusedRow, match_columns
 from contacts.sheets import UnusableFile, open_sheet
 
 log = structlog.get_logger(__name__)
@@ -39,6 +39,11 @@ LOST_AFTER = timedelta(seconds=60)
 KEPT_UNSTARTED = timedelta(days=7)
 
 TASK = "contacts.tasks.run_import"
+
+
+def columns_of(record: ContactImport) -> Sequence[str]:
+    """Those that a file of its kind may have."""
+    return COLUMNS if record.campaign_id else LIST_COLUMNS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +69,7 @@ def store_upload(record: ContactImport, upload: UploadedFile, facts: UploadFacts
     """Keep a new import with its file, for somebody to look at what would become of it and to start it."""
     record.file_name = upload.name or ""
     record.format, record.header, record.rows_in_file = facts.format, facts.header, facts.rows
-    record.columns = match_columns(facts.header)
+    record.columns = match_columns(facts.header, columns_of(record))
     with transaction.atomic():
         record.save()
         upload.seek(0)
@@ -83,14 +88,14 @@ def open_upload(record: ContactImport) -> Iterator[BinaryIO]:
 def preview(record: ContactImport, columns: Mapping[str, int]) -> list[ContactRow | RefusedRow]:
     """What would become of the first rows. Raises UnusableFile when nobody says where the numbers are."""
     with open_upload(record) as file, open_sheet(file) as sheet:
-        rows = ContactRows(sheet, default_country=record.campaign.default_country, columns=columns)
-        return list(islice(rows, PREVIEW_ROWS))
+        return list(islice(rows_of(record, sheet, columns), PREVIEW_ROWS))
 
 
 def start_import(record: ContactImport, columns: Mapping[str, int]) -> bool:
     """Have the cluster import it; False when it has been started or cancelled already."""
     with transaction.atomic():
-        admit_contacts(record.campaign)
+        if record.campaign:
+            admit_contacts(record.campaign)
         waiting = ContactImport.objects.filter(pk=record.pk, status=ImportStatus.PREPARED)
         now = timezone.now()
         if not waiting.update(status=ImportStatus.RUNNING, columns=columns, started_at=now, updated_at=now):
@@ -108,7 +113,7 @@ def work_on(pk: UUID) -> str:
     end = time.monotonic() + SLICE_SECONDS
     try:
         with open_upload(record) as file, open_sheet(file) as sheet:
-            rows = ContactRows(sheet, default_country=record.campaign.default_country, columns=record.columns)
+            rows = rows_of(record, sheet, record.columns)
             record = carry_on(record, rows, is_over=lambda: time.monotonic() >= end)
     except (DatabaseError, InterfaceError):
         raise  # it is resumed when the database is back

@@ -13,6 +13,7 @@ VIEWER = (
     "contacts.view_contact",
     "contacts.view_contactimport",
     "contacts.view_donotcallentry",
+    "contacts.view_donotcallimport",
     "calls.view_callattempt",
     "calls.view_providerconfig",
 )
@@ -26,6 +27,7 @@ CAMPAIGN_MANAGER = (
     "contacts.delete_contact",  # who was never called, that is
     "contacts.add_contactimport",
     "contacts.add_donotcallentry",
+    "contacts.add_donotcallimport",
 )
 ADMIN = (
     *CAMPAIGN_MANAGER,

@@ -14,8 +14,17 @@ from django_q.models import OrmQ
 from campaigns.models import CampaignStatus
 from campaigns.tests.factories import CampaignFactory
 from contacts import importing, tasks, uploads
-from contacts.models import Contact, ContactImport, ImportedNumber, ImportPiece, ImportStatus
-from contacts.tests.factories import make_number
+from contacts.models import (
+    Contact,
+    ContactImport,
+    ContactState,
+    DoNotCallEntry,
+    ImportedNumber,
+    ImportPiece,
+    ImportStatus,
+)
+from contacts.rows import ContactRows
+from contacts.tests.factories import ContactFactory, DoNotCallEntryFactory, make_number
 
 LIST = "/admin/contacts/contactimport/"
 MESSY = "Mobile;Consent;Note\n+1 202 555 0123;yes;=1+1\n12;no;short\n+1 202 555 0124;maybe;\n+12025550123;no;again\n"
@@ -161,7 +170,7 @@ def test_refused_rows_are_mended_and_loaded_again(admin_client):
     response = admin_client.get(f"{LIST}{record.pk}/refused/")
     text = b"".join(response.streaming_content).decode("utf-8-sig")
     rows = list(csv.DictReader(StringIO(text)))
-    assert [(row["line"], row["column"], row["value"]) for row in rows] == [
+    assert [(row["refused line"], row["refused column"], row["refused value"]) for row in rows] == [
         ("3", "phone_number", "12"),
         ("4", "has_prior_consent", "maybe"),
         ("5", "phone_number", "+12025550123"),
@@ -205,9 +214,7 @@ def test_an_import_whose_worker_was_killed_is_resumed_without_doubling(admin_cli
         raise SystemExit
 
     with pytest.raises(SystemExit), uploads.open_upload(record) as file, uploads.open_sheet(file) as sheet:
-        importing.carry_on(
-            ContactImport.objects.get(), uploads.ContactRows(sheet, columns=record.columns), show_progress=die
-        )
+        importing.carry_on(ContactImport.objects.get(), ContactRows(sheet, columns=record.columns), show_progress=die)
     assert Contact.objects.count() == 10
     assert tasks.resume_imports() == "0 resumed"
     ContactImport.objects.update(updated_at=timezone.now() - timedelta(minutes=2))
@@ -228,7 +235,7 @@ def test_of_two_workers_at_one_import_one_is_stopped(admin_client, monkeypatch):
             tasks.run_import(str(pk))
 
     with uploads.open_upload(record) as file, uploads.open_sheet(file) as sheet:
-        rows = uploads.ContactRows(sheet, columns=record.columns)
+        rows = ContactRows(sheet, columns=record.columns)
         with pytest.raises(importing.ImportStopped):
             importing.carry_on(ContactImport.objects.get(), rows, show_progress=another)
     record.refresh_from_db()
@@ -299,3 +306,69 @@ def test_who_may_not_even_look_sees_nothing(admin_client, client):
     client.force_login(User.objects.create_user("nobody", password="-", is_staff=True))
     for url in (page_of(record), f"{LIST}{record.pk}/progress/", f"{LIST}{record.pk}/refused/"):
         assert client.get(url).status_code == 403
+
+
+# The do-not-call list
+
+NUMBERS = "/admin/contacts/donotcallimport/"
+
+
+def upload_numbers(client, content, **data):
+    data |= {"file": SimpleUploadedFile("no.csv", content.encode())}
+    response = client.post(f"{NUMBERS}add/", data)
+    record = ContactImport.objects.get()
+    assert response.headers["Location"] == f"{NUMBERS}{record.pk}/change/"
+    return record
+
+
+def start_numbers(client, record):
+    chosen = {column: str(index) for column, index in record.columns.items()}
+    return client.post(f"{NUMBERS}{record.pk}/change/", {"step": "start", **chosen})
+
+
+def test_the_do_not_call_list_leads_to_its_import(admin_client):
+    response = admin_client.get("/admin/contacts/donotcallentry/import_numbers/")
+    assert response.headers["Location"] == f"{NUMBERS}add/"
+
+
+def test_numbers_are_imported_into_the_do_not_call_list_with_their_reasons(admin_client):
+    known = DoNotCallEntryFactory(phone_number="+12025550124", reason="before")
+    contact = ContactFactory(phone_number="+12025550123")
+    record = upload_numbers(
+        admin_client,
+        "Phone;Reason;Name\n(202) 555-0123;said no;Ann\n+12025550124;again;Ben\n12;;\n+12025550123;twice;\n",
+        default_country="US",
+    )
+    assert record.columns == {"phone_number": 0, "reason": 1}
+    page = admin_client.get(f"{NUMBERS}{record.pk}/change/").content.decode()
+    assert "For the do-not-call list." in page
+    assert "said no" in page
+    assert not DoNotCallEntry.objects.filter(phone_number="+12025550123").exists()
+    start_numbers(admin_client, record)
+    record = work(record)
+    assert (record.imported, record.unchanged, record.refused, record.duplicates, record.excluded) == (1, 1, 2, 1, 1)
+    entry = DoNotCallEntry.objects.get(phone_number="+12025550123")
+    known.refresh_from_db()
+    contact.refresh_from_db()
+    assert (entry.reason, entry.source, known.reason) == ("said no", "import", "before")
+    assert (contact.state, contact.next_attempt_at) == (ContactState.EXCLUDED, None)
+    assert "The do-not-call list" in admin_client.get(f"{NUMBERS}{record.pk}/progress/").content.decode()
+    refused = admin_client.get(f"{NUMBERS}{record.pk}/refused/")
+    assert b"It is too short" in b"".join(refused.streaming_content)
+
+
+def test_a_list_that_was_exported_is_imported_again_unchanged(admin_client):
+    DoNotCallEntryFactory.create_batch(3, reason="=said no")
+    before = list(DoNotCallEntry.objects.order_by("pk").values())
+    exported = b"".join(admin_client.get("/admin/contacts/donotcallentry/export/").streaming_content)
+    record = upload_numbers(admin_client, exported.decode())
+    start_numbers(admin_client, record)
+    assert (work(record).unchanged, record.refused) == (3, 0)
+    assert list(DoNotCallEntry.objects.order_by("pk").values()) == before
+
+
+def test_each_kind_of_import_is_on_its_own_list(admin_client):
+    record = upload_messy(admin_client)
+    assert admin_client.get(f"{NUMBERS}{record.pk}/change/").status_code == 404
+    assert str(record.pk) in admin_client.get(LIST).content.decode()
+    assert str(record.pk) not in admin_client.get(NUMBERS).content.decode()

@@ -42,6 +42,8 @@ PAGES = {
     "/admin/contacts/contact/add/": (MANAGER, ADMIN),
     "/admin/contacts/contactimport/": EVERYBODY,
     "/admin/contacts/contactimport/add/": (MANAGER, ADMIN),
+    "/admin/contacts/donotcallimport/": EVERYBODY,
+    "/admin/contacts/donotcallimport/add/": (MANAGER, ADMIN),
     "/admin/contacts/donotcallentry/": EVERYBODY,
     "/admin/contacts/donotcallentry/add/": (MANAGER, ADMIN),
     "/admin/calls/callattempt/": EVERYBODY,
