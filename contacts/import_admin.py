@@ -291,15 +291,7 @@ def describe_import(record: ContactImport) -> dict[str, Any]:
         "share": f"{100 * record.rows / (rows or 1):.1f}",
         "rows_left": _describe_rest(record) if is_running else "",
         "rows_in_file": count_rows(record.rows_in_file or 0),
-        "figures": [
-            ("Rows read", "", f"{record.rows:,}"),
-            ("Imported", "", f"{record.imported:,}"),
-            _name_excluded(record),
-            ("Updated", "Contacts that the campaign had, with something new of them", f"{record.updated:,}"),
-            ("Unchanged", "Contacts that the campaign had as the file says", f"{record.unchanged:,}"),
-            ("Refused", "", f"{record.refused:,}"),
-            ("Duplicates", "Of the refused those whose number stands further up", f"{record.duplicates:,}"),
-        ],
+        "figures": _count_figures(record),
         "refusals": {
             "headers": ["line", "column", "value", "reason"],
             "rows": [[one.line, one.column or "—", one.value or "—", one.reason] for one in shown],
@@ -309,11 +301,27 @@ def describe_import(record: ContactImport) -> dict[str, Any]:
     }
 
 
-def _name_excluded(record: ContactImport) -> tuple[str, str, str]:
-    count = f"{record.excluded:,}"
+def _count_figures(record: ContactImport) -> list[tuple[str, str, str]]:
+    """The title, what it means where that needs to be said, and the number."""
     if record.campaign_id:
-        return "Not to be called", "Of the imported those who are on the do-not-call list", count
-    return "Contacts excluded", "Contacts of all campaigns that would have been rung", count
+        own = [
+            ("Not to be called", "Of the imported those who are on the do-not-call list", record.excluded),
+            ("Updated", "Contacts that the campaign had, with something new of them", record.updated),
+            ("Unchanged", "Contacts that the campaign had as the file says", record.unchanged),
+        ]
+    else:
+        own = [
+            ("Contacts excluded", "Contacts of all campaigns that would have been rung", record.excluded),
+            ("Unchanged", "Numbers that were on the list", record.unchanged),
+        ]
+    figures = [
+        ("Rows read", "", record.rows),
+        ("Imported", "", record.imported),
+        *own,
+        ("Refused", "", record.refused),
+        ("Duplicates", "Of the refused those whose number stands further up", record.duplicates),
+    ]
+    return [(title, meaning, f"{count:,}") for title, meaning, count in figures]
 
 
 def _link_to_result(record: ContactImport) -> tuple[str, str]:

@@ -15,7 +15,7 @@ _SPREADSHEET_POWER = re.compile(r"[\d.,]+E\+?\d+", re.IGNORECASE)
 _SPREADSHEET_DECIMAL = re.compile(r"\+?\d{7,}[.,]0+")
 _E164_DIGITS = range(7, 16)
 
-_COUNTRY_MISSING = "It has no country code; write it with + and the code, or give the campaign a default country."
+_COUNTRY_MISSING = "It has no country code; write it with + and the code, or set a default country."
 _COUNTRY_UNKNOWN = "Its country code does not exist; check the digits after the +."
 _TOO_SHORT = "It is too short for its country; a digit or the area code is missing."
 _TOO_LONG = "It is too long for its country; check for a second number, an extension or a wrong country."
