@@ -24,7 +24,7 @@ from contacts.models import (
     ImportStatus,
 )
 from contacts.rows import NUMBER_COLUMN, REASON_COLUMN, ContactRow, ContactRows, RefusedRow
-from contacts.sheets import Sheet, open_sheet
+from contacts.sheets import Sheet, make_storable, open_sheet
 from contacts.spreadsheets import restore
 from contacts.waiting import announce_waiting
 
@@ -185,7 +185,7 @@ def _write_entries(record: ContactImport, rows: list[ContactRow]) -> None:
 
 def _read_reason(row: ContactRow, place: int | None) -> str:
     text = row.cells[place] if place is not None and place < len(row.cells) else ""
-    return _make_storable(restore(text.strip()))[: DoNotCallEntry._meta.get_field("reason").max_length]
+    return make_storable(restore(text.strip()))[: DoNotCallEntry._meta.get_field("reason").max_length]
 
 
 def _refuse_duplicate(row: ContactRow, first_line: int) -> RefusedRow:
@@ -204,14 +204,9 @@ def _keep_refusals(record: ContactImport, rows: list[RefusedRow]) -> None:
             contact_import=record,
             line=row.line,
             column=row.column,
-            value=_make_storable(row.value),
+            value=make_storable(row.value),
             reason=row.reason,
-            cells=[_make_storable(cell) for cell in row.cells],
+            cells=[make_storable(cell) for cell in row.cells],
         )
         for row in rows
     )
-
-
-def _make_storable(text: str) -> str:
-    """PostgreSQL takes neither zeros nor lone surrogates."""
-    return text.encode(errors="backslashreplace").decode().replace("\0", "\\x00")

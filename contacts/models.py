@@ -202,6 +202,7 @@ class ContactImport(models.Model):
     file_name = models.CharField(max_length=255, blank=True)
     format = models.CharField(max_length=100, blank=True)
     header = models.JSONField(default=list)
+    sample = models.JSONField(default=list, help_text="The first rows as they stand in the file: line, cells, fault.")
     columns = models.JSONField(default=dict, help_text="Which of our columns stands where in the file, from 0.")
     status = models.CharField(max_length=20, choices=ImportStatus, default=ImportStatus.PREPARED)
     failure = models.TextField(blank=True)

@@ -55,6 +55,11 @@ class SheetRow:
     fault: str = ""
 
 
+def make_storable(text: str) -> str:
+    """As PostgreSQL can hold it, which takes neither zeros nor bytes that are no text."""
+    return text.encode(errors="backslashreplace").decode().replace("\0", "\\x00")
+
+
 class Sheet:
     """A table with a header. Iterating gives every row below it that is not blank, once.
 
@@ -70,7 +75,7 @@ class Sheet:
             raise UnusableFile("The file is empty.")
         if first.fault:
             raise UnusableFile(f"The first line cannot be read as the names of columns. {first.fault}")
-        self.header = [name.strip() for name in first.cells]
+        self.header = [make_storable(name.strip()) for name in first.cells]
 
     def __iter__(self) -> Iterator[SheetRow]:
         return self._rows

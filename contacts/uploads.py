@@ -25,7 +25,7 @@ from campaigns.lifecycle import CampaignIsCancelled, admit_contacts
 from contacts.importing import ImportStopped, cancel_import, carry_on, fail_import, rows_of
 from contacts.models import ContactImport, ImportPiece, ImportStatus
 from contacts.rows import COLUMNS, LIST_COLUMNS, ContactRow, RefusedRow, match_columns
-from contacts.sheets import UnusableFile, open_sheet
+from contacts.sheets import Sheet, SheetRow, UnusableFile, make_storable, open_sheet
 
 log = structlog.get_logger(__name__)
 
@@ -50,6 +50,7 @@ def columns_of(record: ContactImport) -> Sequence[str]:
 class UploadFacts:
     format: str
     header: list[str]
+    sample: list[SheetRow]
     rows: int
 
 
@@ -59,16 +60,18 @@ def inspect_upload(upload: UploadedFile) -> UploadFacts:
         limit = f"{settings.IMPORT_MAX_BYTES / 1e6:,.0f} MB"
         raise UnusableFile(f"The file has {upload.size / 1e6:,.0f} MB, and {limit} are the most; divide it.")
     with open_sheet(upload) as sheet:
-        rows = sum(1 for _ in sheet)
+        sample = list(islice(sheet, PREVIEW_ROWS))
+        rows = len(sample) + sum(1 for _ in sheet)
     if not rows:
         raise UnusableFile("There is no row below the names of the columns.")
-    return UploadFacts(format=sheet.format, header=sheet.header, rows=rows)
+    return UploadFacts(format=sheet.format, header=sheet.header, sample=sample, rows=rows)
 
 
 def store_upload(record: ContactImport, upload: UploadedFile, facts: UploadFacts) -> None:
     """Keep a new import with its file, for somebody to look at what would become of it and to start it."""
     record.file_name = upload.name or ""
     record.format, record.header, record.rows_in_file = facts.format, facts.header, facts.rows
+    record.sample = [[row.line, [*map(make_storable, row.cells)], row.fault] for row in facts.sample]
     record.columns = match_columns(facts.header, columns_of(record))
     with transaction.atomic():
         record.save()
@@ -87,8 +90,9 @@ def open_upload(record: ContactImport) -> Iterator[BinaryIO]:
 
 def preview(record: ContactImport, columns: Mapping[str, int]) -> list[ContactRow | RefusedRow]:
     """What would become of the first rows. Raises UnusableFile when nobody says where the numbers are."""
-    with open_upload(record) as file, open_sheet(file) as sheet:
-        return list(islice(rows_of(record, sheet, columns), PREVIEW_ROWS))
+    rows = [SheetRow(line=line, cells=cells, fault=fault) for line, cells, fault in record.sample]
+    header = SheetRow(line=0, cells=record.header)
+    return list(rows_of(record, Sheet(record.format, iter([header, *rows])), columns))
 
 
 def start_import(record: ContactImport, columns: Mapping[str, int]) -> bool:

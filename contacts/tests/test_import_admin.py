@@ -89,6 +89,17 @@ def test_an_upload_shows_what_would_become_of_it_and_imports_nothing_yet(admin_c
     assert not Contact.objects.exists()
 
 
+def test_bytes_that_are_no_text_and_rows_that_cannot_be_read_are_shown_as_what_they_are(admin_client):
+    content = 'phone_number,na\udceb,Città\n+12025550123,Zo\udceb,à\n+12025550124,"a"b,\n'
+    upload(admin_client, CampaignFactory(), content.encode(errors="surrogateescape"))
+    record = ContactImport.objects.get()
+    page = admin_client.get(page_of(record)).content.decode()
+    assert "The quotes of this row are not in order" in page
+    assert record.header[1] == r"na\udceb"
+    start(admin_client, record)
+    assert (work(record).imported, record.refused) == (1, 1)
+
+
 def test_a_column_is_chosen_by_hand_and_looked_at_again(admin_client):
     upload(admin_client, CampaignFactory(), "who,where,nr\nAnn,x@example.org,+12025550123\n")
     record = ContactImport.objects.get()
