@@ -1,0 +1,107 @@
+"""How fast a file becomes contacts, against parsing its numbers alone; and the memory that it takes.
+
+The numbers are of no use to ring: nobody has those of exchange 555, and nothing rings in this world.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from bench.figures import Figure, compare, measure_in_turn
+from bench.world import ROOT, World, open_world
+
+ROWS = 200_000  # of a round
+ROUNDS = 3
+LONG, SHORT = 1_000_000, 100_000  # for the memory
+HEADER = "phone_number,external_contact_id,email,preferred_language,has_prior_consent\n"
+
+
+def set_up() -> AbstractContextManager[World]:
+    return open_world()
+
+
+def measure(world: World, scale: float) -> Iterator[Figure]:
+    rows = max(2000, round(ROWS * scale))
+    file = write_file(world.directory / "contacts.csv", rows)
+    ours, numbers = measure_in_turn(lambda: import_file(file, rows), lambda: parse_numbers(rows), rounds=ROUNDS)
+    yield compare(
+        "import",
+        ours,
+        numbers,
+        goal=">= 0.7",
+        how="contacts imported per second / numbers parsed per second",
+        detail=f"{rows:,} new contacts with number, name, e-mail, language and consent into an empty campaign, in one "
+        "process; against normalising the same numbers and finding their time zones in one process, with nothing "
+        f"else. Per second in the rounds: {_spread(ours)} against {_spread(numbers)}.",
+    )
+    long, short = (max(2000, round(count * scale)) for count in (LONG, SHORT))
+    files = [write_file(world.directory / f"{count}.csv", count) for count in (long, short)]
+    peaks = [measure_peak(file) for file in files]
+    yield compare(
+        "import_memory",
+        peaks[:1],
+        peaks[1:],
+        goal="<= 1.05",
+        how=f"largest memory of manage.py import_contacts with {long:,} rows / with {short:,}",
+        detail="Resident, in MB, as the kernel tells it at the end of the process.",
+    )
+
+
+def make_number(n: int) -> str:
+    return f"+1{200 + n // 10_000:03d}555{n % 10_000:04d}"
+
+
+def write_file(path: Path, rows: int) -> Path:
+    with path.open("w") as file:
+        file.write(HEADER)
+        file.writelines(f"{make_number(n)},P-{n},p{n}@example.org,it,yes\n" for n in range(rows))
+    return path
+
+
+def import_file(path: Path, rows: int) -> float:
+    """Contacts per second."""
+    from django.utils import timezone
+
+    from campaigns.models import Campaign
+    from contacts.importing import import_contacts
+
+    campaign = Campaign.objects.create(name="A benchmark", time_zone="UTC")
+    began = time.perf_counter()
+    with path.open("rb") as file:
+        record = import_contacts(campaign, file, now=timezone.now())
+    seconds = time.perf_counter() - began
+    if record.imported != rows:
+        raise RuntimeError(f"{record.imported} of {rows} contacts were imported")
+    return rows / seconds
+
+
+def parse_numbers(rows: int) -> float:
+    """Numbers per second."""
+    from contacts.phones import normalise_and_locate
+
+    numbers = [make_number(n) for n in range(rows)]
+    began = time.perf_counter()
+    for number in numbers:
+        normalise_and_locate(number)
+    return rows / (time.perf_counter() - began)
+
+
+def measure_peak(path: Path) -> float:
+    """MB."""
+    from campaigns.models import Campaign
+
+    campaign = Campaign.objects.create(name="A benchmark of memory", time_zone="UTC")
+    command = [sys.executable, str(ROOT / "manage.py"), "import_contacts", str(campaign.pk), str(path)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    if os.waitstatus_to_exitcode(status):
+        raise RuntimeError(f"import_contacts has failed with {path}")
+    return usage.ru_maxrss / 1024
+
+
+def _spread(rates: list[float]) -> str:
+    return f"{min(rates):,.0f} to {max(rates):,.0f}"
