@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Case, F, QuerySet, Value, When
 from django.db.models.functions import Now
 
@@ -90,5 +90,6 @@ def exclude_contacts(contacts: QuerySet[Contact]) -> int:
 
 def numbers_on_do_not_call(numbers: Collection[str]) -> set[str]:
     """Those of the E.164 numbers that are on the list."""
-    entries = DoNotCallEntry.objects.filter(phone_number__in=numbers)
-    return set(entries.order_by().values_list("phone_number", flat=True))
+    with connection.cursor() as cursor:  # by hand, because Django takes longer for a long list than the database
+        cursor.execute("SELECT phone_number FROM contacts_donotcallentry WHERE phone_number = ANY(%s)", [list(numbers)])
+        return {number for (number,) in cursor.fetchall()}

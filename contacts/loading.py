@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import connection
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 from contacts.models import ContactImport, ContactState
 from contacts.rows import ContactRow

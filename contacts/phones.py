@@ -15,6 +15,7 @@ _SPREADSHEET_POWER = re.compile(r"[\d.,]+E\+?\d+", re.IGNORECASE)
 _SPREADSHEET_DECIMAL = re.compile(r"\+?\d{7,}[.,]0+")
 _E164_DIGITS = range(7, 16)
 
+NUMBER_MISSING = "It is empty; every contact needs a number."
 _COUNTRY_MISSING = "It has no country code; write it with + and the code, or set a default country."
 _COUNTRY_UNKNOWN = "Its country code does not exist; check the digits after the +."
 _TOO_SHORT = "It is too short for its country; a digit or the area code is missing."
@@ -102,7 +103,7 @@ def known_zones() -> frozenset[str]:
 
 def _refuse_what_is_no_number(text: str) -> None:
     if not text:
-        raise InvalidPhoneNumber("It is empty; every contact needs a number.")
+        raise InvalidPhoneNumber(NUMBER_MISSING)
     if _SPREADSHEET_POWER.fullmatch(text):
         raise InvalidPhoneNumber(
             "A spreadsheet has rounded this number and its digits are lost; take it from the original list "

@@ -46,7 +46,7 @@ class UnusableFile(ValueError):
     """Nothing of the file can be used; the message says why and what to do."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class SheetRow:
     """``line`` is where it begins in the file, counted from 1. What cannot be read has a fault, and no cells."""
 
