@@ -34,11 +34,11 @@ def explain(campaign: Campaign, *, clock: Clock) -> str:
     reason = claim.reasons.get(campaign.pk)
     # What only this campaign can mend comes before what all wait for.
     if reason in (Reason.NEVER_OPEN, Reason.NOBODY_WAITING, Reason.OUTSIDE_DATES):
-        return _explain_campaign(campaign, reason, claim, roster, openings)
+        return _explain_reason(campaign, reason, claim, roster, openings)
     return (
         _explain_schedulers(claim.provider, claim.now)
         or _explain_blocked(claim)
-        or _explain_campaign(campaign, reason, claim, roster, openings)
+        or _explain_reason(campaign, reason, claim, roster, openings)
     )
 
 
@@ -103,9 +103,7 @@ def _explain_blocked(claim: Claim) -> str:
     return ""
 
 
-def _explain_campaign(
-    campaign: Campaign, reason: Reason | None, claim: Claim, roster: Roster, openings: Openings
-) -> str:
+def _explain_reason(campaign: Campaign, reason: Reason | None, claim: Claim, roster: Roster, openings: Openings) -> str:
     waiting = Contact.objects.filter(campaign=campaign).waiting()
     lanes = roster.lanes_of(campaign.pk) if campaign.pk in roster.campaigns else []
     match reason:
@@ -124,11 +122,19 @@ def _explain_campaign(
         case Reason.ZONES_CLOSED:
             return _explain_closed(campaign, waiting, lanes, openings)
         case Reason.NOBODY_DUE:
-            first = waiting.aggregate(first=Min("next_attempt_at"))["first"]
-            return f"{_count(waiting)} for the next try, the first {_say_time(first)}."
+            return _explain_later(waiting, lanes)
         case Reason.BEING_EDITED:
             return "Those whose turn it is are being edited or imported at this moment."
     return "People are due and lines are free: they are rung now."
+
+
+def _explain_later(waiting: QuerySet[Contact], lanes: list[Lane]) -> str:
+    """Of those whose zones are open: others may be due already, and wait for their hours."""
+    waiting = waiting.filter(calling_zone__in=[lane.calling_zone for lane in lanes if lane.is_open])
+    first = waiting.aggregate(first=Min("next_attempt_at"))["first"]
+    are_all = all(lane.is_open for lane in lanes)
+    others = "" if are_all else " The others wait in time zones that are closed now."
+    return f"{_count(waiting, are_all=are_all)} for the next try, the first {_say_time(first)}.{others}"
 
 
 def _explain_closed(campaign: Campaign, waiting: QuerySet[Contact], lanes: list[Lane], openings: Openings) -> str:
@@ -142,11 +148,13 @@ def _explain_closed(campaign: Campaign, waiting: QuerySet[Contact], lanes: list[
     return f"{_count(waiting)} in {len(lanes)} time zones that are closed now; the first, {zone}, {when}."
 
 
-def _count(contacts: QuerySet[Contact]) -> str:
+def _count(contacts: QuerySet[Contact], *, are_all: bool = True) -> str:
     count = contacts.order_by()[: MOST_COUNTED + 1].count()
     if count > MOST_COUNTED:
         return f"More than {MOST_COUNTED:,} contacts wait"
-    return "1 contact waits" if count == 1 else f"All {count:,} contacts wait"
+    if count == 1:
+        return "1 contact waits"
+    return f"{'All ' if are_all else ''}{count:,} contacts wait"
 
 
 def _say_clock(instant: datetime) -> str:

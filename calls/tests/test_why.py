@@ -171,6 +171,15 @@ def test_retries(ask):
     assert ask(campaign) == "All 3 contacts wait for the next try, the first at 15:20."
 
 
+def test_retries_in_an_open_zone_beside_people_who_are_due_in_a_closed_one(ask):
+    campaign = make_campaign(3, due=timedelta(hours=2), **hours("09:00", "17:00"))
+    for _ in range(2):
+        ContactFactory(campaign=campaign, calling_zone="America/Los_Angeles", next_attempt_at=NOON - timedelta(hours=9))
+    assert ask(campaign) == (
+        "3 contacts wait for the next try, the first at 14:00. The others wait in time zones that are closed now."
+    )
+
+
 def test_one_retry_and_very_many(ask, monkeypatch):
     campaign = make_campaign(1, due=timedelta(hours=1))
     assert ask(campaign) == "1 contact waits for the next try, the first at 13:00."
