@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from itertools import islice
-from typing import Any, BinaryIO
+from typing import BinaryIO
 from uuid import UUID
 
 from django.db import transaction
@@ -95,7 +95,7 @@ def carry_on(
                 return record
         return _end(record.pk, ImportStatus.COMPLETED)
     except CampaignIsCancelled as error:
-        _end(record.pk, ImportStatus.FAILED, failure=str(error))
+        fail_import(record.pk, str(error))
         raise
 
 
@@ -105,18 +105,17 @@ def cancel_import(pk: UUID) -> ContactImport:
 
 
 def fail_import(pk: UUID, reason: str) -> ContactImport:
-    return _end(pk, ImportStatus.FAILED, failure=reason)
+    return _end(pk, ImportStatus.FAILED, reason)
 
 
-def _end(pk: UUID, status: ImportStatus, **values: Any) -> ContactImport:
+def _end(pk: UUID, status: ImportStatus, failure: str = "") -> ContactImport:
+    """Nothing of the file is kept then but its refused rows."""
     with transaction.atomic():
         record = ContactImport.objects.select_for_update(no_key=True).get(pk=pk)
         if record.status in (ImportStatus.PREPARED, ImportStatus.RUNNING):
-            record.status = status
-            record.ended_at = timezone.now()
-            for name, value in values.items():
-                setattr(record, name, value)
-            record.save(update_fields=["status", "ended_at", "updated_at", *values])
+            record.status, record.failure = status, failure
+            record.ended_at, record.sample = timezone.now(), []
+            record.save(update_fields=["status", "failure", "ended_at", "sample", "updated_at"])
             ImportPiece.objects.filter(contact_import=record).delete()
             ImportedNumber.objects.filter(contact_import=record).delete()
     return record
@@ -137,7 +136,7 @@ def _write_chunk(record: ContactImport, chunk: list[ContactRow | RefusedRow]) ->
     done = record.line
     record = ContactImport.objects.select_for_update(no_key=True).get(pk=record.pk)
     if record.status != ImportStatus.RUNNING or record.line != done:
-        raise ImportStopped
+        raise ImportStopped("The import was cancelled, or somebody else works on it.")
     good = [row for row in chunk if isinstance(row, ContactRow)]
     refused = [row for row in chunk if isinstance(row, RefusedRow)]
     first_lines = note_numbers(record, good)

@@ -42,7 +42,7 @@ _OTHER_NAMES = {
     REASON_COLUMN: "why note notes comment motivo",
     "time_zone": "timezone zone tz fusoorario zona",
 }
-_COLUMN_OF = {name: column for column, names in _OTHER_NAMES.items() for name in [*names.split()]}
+_COLUMN_OF = {name: column for column, names in _OTHER_NAMES.items() for name in names.split()}
 
 _TRUE = {"yes", "y", "true", "t", "1", "x", "si", "sì", "s", "vero", "v"}
 _FALSE = {"", "no", "n", "false", "f", "0", "falso"}
@@ -104,8 +104,7 @@ def match_columns(header: Sequence[str], columns: Sequence[str] = COLUMNS) -> di
     found: dict[str, int] = {}
     plain = [re.sub(r"[\W_]", "", name.lower()) for name in header]
     for column in columns:
-        own = re.sub("_", "", column)
-        matching = [*(i for i, name in enumerate(plain) if name == own)]
+        matching = [i for i, name in enumerate(plain) if name == column.replace("_", "")]
         matching += [i for i, name in enumerate(plain) if _COLUMN_OF.get(name) == column]
         if matching:
             found[column] = matching[0]
@@ -122,19 +121,19 @@ def _find_columns(header: Sequence[str]) -> dict[str, int]:
 class ContactRows:
     """The rows of a sheet one by one: a ContactRow or a RefusedRow for each that is not blank.
 
-    ``columns`` says which of COLUMNS stands where; without it they are found by the header. Raises UnusableFile when
-    it does not say where the numbers are, or says something twice.
+    ``columns`` says which of COLUMNS or LIST_COLUMNS stands where; without it they are found by the header. Raises
+    UnusableFile when it does not say where the numbers are, or says something twice.
     """
 
     def __init__(self, sheet: Sheet, *, default_country: str = "", columns: Mapping[str, int] | None = None) -> None:
         self._sheet = sheet
-        self.columns = _find_columns(sheet.header) if columns is None else dict(columns)
+        found = _find_columns(sheet.header) if columns is None else columns
         # In this order, so that of several faults of a row the same one is told always.
-        self.columns = {column: self.columns[column] for column in (*COLUMNS, REASON_COLUMN) if column in self.columns}
+        self.columns = {column: found[column] for column in (*COLUMNS, REASON_COLUMN) if column in found}
         self._parsers = _PARSERS | {NUMBER_COLUMN: partial(normalise_and_locate, default_country=default_country)}
         if NUMBER_COLUMN not in self.columns:
-            found = ", ".join(filter(None, sheet.header)) or "none"
-            raise UnusableFile(f"The first line must name a column {NUMBER_COLUMN}; it names: {found}.")
+            names = ", ".join(filter(None, sheet.header)) or "none"
+            raise UnusableFile(f"The first line must name a column {NUMBER_COLUMN}; it names: {names}.")
 
     def __iter__(self) -> Iterator[ContactRow | RefusedRow]:
         return self.after(0)
@@ -166,7 +165,7 @@ class ContactRows:
             return RefusedRow(
                 line=row.line,
                 column=refused.column,
-                value=refused.value[:_SHOWN_CHARACTERS].encode(errors="backslashreplace").decode(),
+                value=refused.value[:_SHOWN_CHARACTERS],
                 reason=refused.reason,
                 opted_out=self._find_opt_out(values),
                 cells=row.cells,
@@ -223,15 +222,14 @@ def _check_external_id(text: str) -> str:
 
 def _check_email(text: str) -> str:
     try:
-        if text:
-            validate_email(text)
+        validate_email(text)
     except ValidationError as exc:
         raise ValueError("It is not an e-mail address.") from exc
     return text
 
 
 def _read_language(text: str) -> str:
-    language = text.lower() or PreferredLanguage.AUTO
+    language = text.lower()
     if language not in PreferredLanguage.values:
         raise ValueError(f"It is none of {', '.join(PreferredLanguage.values)}.")
     return language

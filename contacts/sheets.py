@@ -5,7 +5,7 @@ import csv
 import re
 import zipfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from io import TextIOWrapper
@@ -16,8 +16,14 @@ from python_calamine import CalamineError, CalamineWorkbook
 
 # The first decides where none fits better.
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
-ENCODINGS = {"utf-8-sig": "UTF-8", "utf-16": "UTF-16", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16"}
 WINDOWS = "cp1252"
+ENCODINGS = {
+    "utf-8-sig": "UTF-8",
+    "utf-16": "UTF-16",
+    "utf-16-le": "UTF-16",
+    "utf-16-be": "UTF-16",
+    WINDOWS: "Windows-1252",
+}
 WORKBOOK = "Excel workbook"
 
 # A workbook is held in memory as a whole, and may be packed a thousandfold; a CSV is read row by row.
@@ -39,7 +45,7 @@ _FOREIGN = {
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
-_EXCEL_HINT = re.compile(r"sep=(.)\s*", re.IGNORECASE)
+_EXCEL_HINT = re.compile(r"""sep=([^"\r\n])\s*""", re.IGNORECASE)
 
 
 class UnusableFile(ValueError):
@@ -91,15 +97,16 @@ def open_sheet(file: BinaryIO) -> Iterator[Sheet]:
     file.seek(0)
     head = file.read(_HEAD_BYTES)
     file.seek(0)
-    with ExitStack() as stack:
-        if head.startswith(b"PK\x03\x04"):
-            yield Sheet(WORKBOOK, _read_workbook(file))
-            return
-        encoding = _detect_encoding(file, head)
-        errors = "surrogateescape" if encoding in ("utf-8-sig", WINDOWS) else "replace"
-        text = TextIOWrapper(file, encoding=encoding, errors=errors, newline="")
-        stack.callback(text.detach)  # or the wrapper would close the caller's file with itself
-        yield Sheet(*_read_csv(text, ENCODINGS.get(encoding, "Windows-1252")))
+    if head.startswith(b"PK\x03\x04"):
+        yield Sheet(WORKBOOK, _read_workbook(file))
+        return
+    encoding = _detect_encoding(file, head)
+    errors = "surrogateescape" if encoding in ("utf-8-sig", WINDOWS) else "replace"
+    text = TextIOWrapper(file, encoding=encoding, errors=errors, newline="")
+    try:
+        yield Sheet(*_read_csv(text, ENCODINGS[encoding]))
+    finally:
+        text.detach()  # or the wrapper would close the caller's file with itself
 
 
 def _detect_encoding(file: BinaryIO, head: bytes) -> str:

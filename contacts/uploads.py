@@ -18,6 +18,7 @@ import structlog
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from django.db import DatabaseError, InterfaceError, transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 from django_q.tasks import async_task
 
@@ -36,6 +37,7 @@ SLICE_SECONDS = 20.0
 # One that has written nothing for so long has lost its job. A chunk takes a second or so.
 LOST_AFTER = timedelta(seconds=60)
 
+COMMAND_DEAD_AFTER = timedelta(hours=1)
 KEPT_UNSTARTED = timedelta(days=7)
 
 TASK = "contacts.tasks.run_import"
@@ -122,7 +124,7 @@ def work_on(pk: UUID) -> str:
     except (DatabaseError, InterfaceError):
         raise  # it is resumed when the database is back
     except (ImportStopped, CampaignIsCancelled) as error:
-        return str(error) or "stopped"
+        return str(error)
     except UnusableFile as error:
         record = fail_import(pk, str(error))
     except Exception:
@@ -134,14 +136,21 @@ def work_on(pk: UUID) -> str:
 
 
 def resume_imports() -> int:
-    """Have the cluster go on with those whose job was lost; returns how many there were.
+    """Have the cluster go on with uploads whose job was lost; returns how many there were.
 
-    Uploads that nobody has started for days are thrown away.
+    Those that nobody has started for days are thrown away, and imports of a command that died have failed.
     """
     old = ContactImport.objects.filter(status=ImportStatus.PREPARED, created_at__lt=timezone.now() - KEPT_UNSTARTED)
     for pk in old.values_list("pk", flat=True):
         cancel_import(pk)
-    lost = ContactImport.objects.filter(status=ImportStatus.RUNNING, updated_at__lt=timezone.now() - LOST_AFTER)
+    running = ContactImport.objects.filter(status=ImportStatus.RUNNING).annotate(
+        is_upload=Exists(ImportPiece.objects.filter(contact_import=OuterRef("pk")))
+    )
+    # A file of the command line is where its process is: nobody else can go on.
+    dead = running.filter(is_upload=False, updated_at__lt=timezone.now() - COMMAND_DEAD_AFTER)
+    for pk in dead.values_list("pk", flat=True):
+        fail_import(pk, "The command that imported it has ended before the file had. What was imported stays.")
+    lost = running.filter(is_upload=True, updated_at__lt=timezone.now() - LOST_AFTER)
     for pk in (keys := list(lost.values_list("pk", flat=True))):
         _enqueue(pk)
     return len(keys)

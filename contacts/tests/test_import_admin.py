@@ -168,6 +168,7 @@ def test_an_import_is_worked_on_and_its_page_tells_to_the_end(admin_client):
     assert record.ended_at
     assert not ImportPiece.objects.exists()
     assert not ImportedNumber.objects.exists()
+    assert record.sample == []
     progress = admin_client.get(f"{LIST}{record.pk}/progress/").content.decode()
     assert "hx-trigger" not in progress
     assert "Line 2 has the same number." in progress
@@ -288,6 +289,18 @@ def test_a_mistake_of_ours_fails_the_import_and_an_outage_does_not(admin_client,
     tasks.run_import(str(record.pk))
     record.refresh_from_db()
     assert (record.status, "on our side" in record.failure) == (ImportStatus.FAILED, True)
+
+
+def test_an_import_of_the_command_line_is_left_to_its_process_until_that_is_surely_dead(admin_client):
+    record = ContactImport.objects.create(campaign=CampaignFactory(), status=ImportStatus.RUNNING)
+    ContactImport.objects.update(updated_at=timezone.now() - timedelta(minutes=5))
+    assert tasks.resume_imports() == "0 resumed"
+    record.refresh_from_db()
+    assert record.status == ImportStatus.RUNNING
+    ContactImport.objects.update(updated_at=timezone.now() - timedelta(hours=2))
+    tasks.resume_imports()
+    record.refresh_from_db()
+    assert (record.status, "command" in record.failure) == (ImportStatus.FAILED, True)
 
 
 def test_an_upload_that_nobody_starts_is_thrown_away_after_a_week(admin_client):

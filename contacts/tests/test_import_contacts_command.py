@@ -6,6 +6,7 @@ from django.core.management import CommandError, call_command
 
 from campaigns.models import CampaignStatus
 from campaigns.tests.factories import CampaignFactory
+from contacts import importing
 from contacts.management.commands import import_contacts as command
 from contacts.models import Contact
 
@@ -72,6 +73,15 @@ def test_a_campaign_that_has_ended_is_an_error(write_file):
     campaign = CampaignFactory(status=CampaignStatus.CANCELLED)
     with pytest.raises(CommandError, match="is cancelled"):
         run(campaign.pk, write_file(b"phone_number\n+12025550123\n"))
+
+
+def test_an_import_that_is_cancelled_in_the_admin_ends_with_a_word(write_file, monkeypatch):
+    monkeypatch.setattr(importing, "CHUNK_SIZE", 1)
+    monkeypatch.setattr(command.Command, "_show_progress", lambda self, record: importing.cancel_import(record.pk))
+    path = write_file(b"phone_number\n+12025550123\n+12025550124\n")
+    with pytest.raises(CommandError, match="The import was cancelled"):
+        run(CampaignFactory().pk, path)
+    assert Contact.objects.count() == 1
 
 
 def test_bad_rows_and_the_summary_are_printed(write_file):

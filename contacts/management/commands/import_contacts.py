@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from campaigns.lifecycle import CampaignIsCancelled
 from campaigns.lookup import UnknownCampaign, find_campaign
-from contacts.importing import import_contacts
+from contacts.importing import ImportStopped, import_contacts
 from contacts.models import ContactImport, ImportRefusal
 from contacts.sheets import UnusableFile
 
@@ -32,7 +32,7 @@ class Command(BaseCommand):
                 )
         except OSError as exc:
             raise CommandError(f"{file} cannot be read: {exc.strerror}.") from exc
-        except (UnknownCampaign, UnusableFile, CampaignIsCancelled) as exc:
+        except (UnknownCampaign, UnusableFile, CampaignIsCancelled, ImportStopped) as exc:
             raise CommandError(str(exc)) from exc
         self._show_report(record)
         if record.refused > record.duplicates and record.refused == record.rows:
