@@ -1,17 +1,13 @@
 """Calls and the provider's lines in the admin. What happened is only ever read here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
-from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.models import CHANGE, LogEntry
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404
-from django.urls import URLPattern, path, reverse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
@@ -24,15 +20,17 @@ from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
 from unfold.utils import display_for_label
 
+from calls.exporting import ATTEMPT_COLUMNS, list_attempts
 from calls.models import CallAttempt, ProviderConfig
 from calls.shifts import wake_everybody
 from calls.states import AttemptStatus
+from campaigns.confirmation import leave_dialog
 from campaigns.models import Campaign
 from contacts.admin import OUTCOME_COLOURS, ContactAdmin, normalise_search
-from contacts.exporting import ROWS_AT_ONCE
+from contacts.export_admin import CampaignExport
 from contacts.forms import PhoneNumberField
 from contacts.models import Contact
-from contacts.spreadsheets import stream_csv
+from contacts.spreadsheets import Cell
 
 STATUS_COLOURS = {
     AttemptStatus.CLAIMED: None,
@@ -81,29 +79,10 @@ class ReadOnlyAttempts:
         return f"{minutes}:{seconds:02}"
 
 
-# How a column of the export is called, and where it is.
-ATTEMPT_COLUMNS = {
-    "call_id": "call_id",
-    "phone_number": "phone_number",
-    "external_contact_id": "contact__external_contact_id",
-    "attempt": "attempt_number",
-    "status": "status",
-    "outcome": "outcome",
-    "never_rang": "given_back",
-    "claimed_at": "claimed_at",
-    "started_at": "started_at",
-    "answered_at": "answered_at",
-    "heard_to_the_end_at": "played_at",
-    "ended_at": "ended_at",
-    "provider_call_id": "provider_call_id",
-    "provider_status": "provider_raw_status",
-    "error_code": "error_code",
-    "error_message": "error_message",
-}
-
-
 @admin.register(CallAttempt)
-class CallAttemptAdmin(ReadOnlyAttempts, ModelAdmin):
+class CallAttemptAdmin(ReadOnlyAttempts, CampaignExport, ModelAdmin):
+    export_name = "calls"
+    export_columns = ATTEMPT_COLUMNS
     list_display = [
         "phone_number",
         "show_contact",
@@ -152,18 +131,8 @@ class CallAttemptAdmin(ReadOnlyAttempts, ModelAdmin):
         ),
     ]
 
-    def get_urls(self) -> list[URLPattern]:
-        export = self.admin_site.admin_view(self.export)
-        return [path("export/<uuid:campaign>/", export, name="calls_export"), *super().get_urls()]
-
-    def export(self, request: HttpRequest, campaign: UUID) -> HttpResponse:
-        """All attempts of a campaign, in the order in which they were claimed."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        chosen = get_object_or_404(Campaign, pk=campaign)
-        LogEntry.objects.log_actions(request.user.pk, [chosen], CHANGE, change_message="Calls exported.")
-        attempts = CallAttempt.objects.filter(campaign=chosen).order_by("pk").values_list(*ATTEMPT_COLUMNS.values())
-        return stream_csv(f"calls-{chosen.pk}", [*ATTEMPT_COLUMNS], attempts.iterator(chunk_size=ROWS_AT_ONCE))
+    def list_export(self, campaign: Campaign) -> Iterator[Sequence[Cell]]:
+        return list_attempts(campaign)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[CallAttempt]:
         return super().get_queryset(request).select_related("contact", "campaign")
@@ -328,7 +297,7 @@ class ProviderConfigAdmin(ModelAdmin):
         wake_everybody()
         self.log_change(request, provider, message)
         self.message_user(request, message, messages.SUCCESS)
-        return HttpResponse(headers={"HX-Redirect": reverse("admin:calls_providerconfig_change", args=[object_id])})
+        return leave_dialog(reverse("admin:calls_providerconfig_change", args=[object_id]))
 
 
 def show_dialling(request: HttpRequest) -> list[str] | None:

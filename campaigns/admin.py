@@ -22,7 +22,7 @@ from unfold.utils import display_for_label
 from unfold.views import ChangeList
 
 from campaigns import lifecycle
-from campaigns.confirmation import ask_first, is_confirmed
+from campaigns.confirmation import ask_first, is_confirmed, leave_dialog
 from campaigns.forms import CampaignForm
 from campaigns.models import Campaign, CampaignStatus
 from campaigns.progress import ATTEMPTS, count_progress
@@ -283,13 +283,11 @@ class CampaignAdmin(ModelAdmin):
         },
     )
     def duplicate(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
-        campaign = self.get_object(request, object_id)
-        if campaign is None:
-            raise Http404
+        campaign = self._find(request, object_id)
         copy = lifecycle.duplicate(campaign, created_by=request.user)
         self.log_addition(request, copy, f"Duplicated from “{campaign}”.")
         self.message_user(request, f"{copy} is a draft: import its contacts.", messages.SUCCESS)
-        return HttpResponse(headers={"HX-Redirect": reverse("admin:campaigns_campaign_change", args=[copy.pk])})
+        return leave_dialog(reverse("admin:campaigns_campaign_change", args=[copy.pk]))
 
     def render_change_form(
         self,
@@ -357,11 +355,14 @@ class CampaignAdmin(ModelAdmin):
     cancel = make_page_action("cancel")
 
     def take_step_on_page(self, request: HttpRequest, object_id: str, button: StepButton) -> HttpResponse:
+        self.take_step(request, [self._find(request, object_id)], button)
+        return leave_dialog(reverse("admin:campaigns_campaign_change", args=[object_id]))
+
+    def _find(self, request: HttpRequest, object_id: str) -> Campaign:
         campaign = self.get_object(request, object_id)
         if campaign is None:
             raise Http404
-        self.take_step(request, [campaign], button)
-        return HttpResponse(headers={"HX-Redirect": reverse("admin:campaigns_campaign_change", args=[object_id])})
+        return campaign
 
     def take_step(self, request: HttpRequest, campaigns: Iterable[Campaign], button: StepButton) -> None:
         for campaign in campaigns:

@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib.admin import ModelAdmin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 SHOWN = 20
@@ -13,6 +13,11 @@ SHOWN = 20
 
 def is_confirmed(request: HttpRequest) -> bool:
     return bool(request.POST.get("confirmed"))
+
+
+def leave_dialog(url: str) -> HttpResponse:
+    """What the dialog of a button answers when its work is done: the page is left for that one."""
+    return HttpResponse(headers={"HX-Redirect": url})
 
 
 def ask_first(

@@ -1,6 +1,7 @@
 """The form in which operators write a campaign."""
 
 from functools import cache
+from typing import Any
 from zoneinfo import available_timezones
 
 import phonenumbers
@@ -32,6 +33,15 @@ def name_countries() -> list[tuple[str, str]]:
     return [("", "None"), *prefixes]
 
 
+class CountryField(forms.ChoiceField):
+    """Of numbers that are written without one; empty: none."""
+
+    widget = UnfoldAdminSelect2Widget
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(choices=name_countries, required=False, **kwargs)
+
+
 class CampaignForm(forms.ModelForm):
     """Refuses what would make a campaign that is active ring nobody; to be used in the transaction that saves it."""
 
@@ -48,12 +58,7 @@ class CampaignForm(forms.ModelForm):
         widget=UnfoldAdminSelect2Widget,
         help_text=Campaign._meta.get_field("time_zone").help_text,
     )
-    default_country = forms.ChoiceField(
-        choices=name_countries,
-        required=False,
-        widget=UnfoldAdminSelect2Widget,
-        help_text="The country of imported numbers that are written without one.",
-    )
+    default_country = CountryField(help_text="The country of imported numbers that are written without one.")
 
     class Meta:
         model = Campaign

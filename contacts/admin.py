@@ -1,20 +1,19 @@
 """Contacts and the do-not-call list in the admin."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 import structlog
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.models import CHANGE, DELETION, LogEntry
+from django.contrib.admin.models import DELETION, LogEntry
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404
-from django.urls import URLPattern, path, reverse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from unfold.admin import ModelAdmin
@@ -27,6 +26,7 @@ from campaigns.lifecycle import CampaignIsCancelled, admit_contacts
 from campaigns.models import Campaign
 from contacts.arming import add_contact, change_number
 from contacts.exclusion import add_numbers_to_do_not_call, remove_from_do_not_call
+from contacts.export_admin import CampaignExport
 from contacts.exporting import CONTACT_COLUMNS, ENTRY_COLUMNS, list_contacts, list_entries
 from contacts.forms import CallingZonesField, PhoneNumberField
 from contacts.import_admin import ContactImportAdmin, DoNotCallImportAdmin
@@ -40,7 +40,7 @@ from contacts.models import (
     DoNotCallSource,
 )
 from contacts.phones import InvalidPhoneNumber, normalise_number
-from contacts.spreadsheets import stream_csv
+from contacts.spreadsheets import Cell, stream_csv
 
 log = structlog.get_logger(__name__)
 
@@ -125,8 +125,10 @@ class ContactForm(forms.ModelForm):
 
 
 @admin.register(Contact)
-class ContactAdmin(ModelAdmin):
+class ContactAdmin(CampaignExport, ModelAdmin):
     form = ContactForm
+    export_name = "contacts"
+    export_columns = CONTACT_COLUMNS
     list_display = [
         "phone_number",
         "external_contact_id",
@@ -180,17 +182,8 @@ class ContactAdmin(ModelAdmin):
         "next_attempt_at",
     ]
 
-    def get_urls(self) -> list[URLPattern]:
-        export = self.admin_site.admin_view(self.export)
-        return [path("export/<uuid:campaign>/", export, name="contacts_export"), *super().get_urls()]
-
-    def export(self, request: HttpRequest, campaign: UUID) -> HttpResponse:
-        """All contacts of a campaign, as a table that can be imported again."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        chosen = get_object_or_404(Campaign, pk=campaign)
-        LogEntry.objects.log_actions(request.user.pk, [chosen], CHANGE, change_message="Contacts exported.")
-        return stream_csv(f"contacts-{chosen.pk}", [*CONTACT_COLUMNS], list_contacts(chosen))
+    def list_export(self, campaign: Campaign) -> Iterator[Sequence[Cell]]:
+        return list_contacts(campaign)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Contact | None = None) -> Sequence[str]:
         if obj is None:
@@ -341,9 +334,11 @@ class DoNotCallEntryAdmin(ModelAdmin):
     ) -> HttpResponse:
         if not self.has_delete_permission(request):
             raise PermissionDenied
-        return self.remove_selected(request, DoNotCallEntry.objects.filter(pk=object_id)) or HttpResponseRedirect(
-            reverse("admin:contacts_donotcallentry_changelist")
-        )
+        entry = self.get_object(request, object_id)
+        if entry is None:
+            raise Http404
+        question = self.remove_selected(request, DoNotCallEntry.objects.filter(pk=entry.pk))
+        return question or HttpResponseRedirect(reverse("admin:contacts_donotcallentry_changelist"))
 
     @admin.action(description="Take off the list", permissions=["delete"])
     def remove_selected(self, request: HttpRequest, queryset: QuerySet[DoNotCallEntry]) -> HttpResponse | None:
@@ -358,8 +353,9 @@ class DoNotCallEntryAdmin(ModelAdmin):
                 question="Take these numbers off the list? People who said no may be rung again.",
                 reason="Why? It is kept in the record.",
             )
-        LogEntry.objects.log_actions(request.user.pk, queryset, DELETION, change_message=f"Taken off: {reason}")
-        allowed = sum(remove_from_do_not_call(entry, now=timezone.now()) for entry in queryset)
+        with transaction.atomic():
+            LogEntry.objects.log_actions(request.user.pk, queryset, DELETION, change_message=f"Taken off: {reason}")
+            allowed = sum(remove_from_do_not_call(entry, now=timezone.now()) for entry in queryset)
         self.message_user(request, f"{allowed:,} {'contact' if allowed == 1 else 'contacts'} may be rung again.")
         return None
 

@@ -1,4 +1,5 @@
 import re
+from uuid import uuid4
 
 import pytest
 import time_machine
@@ -313,3 +314,8 @@ def test_a_number_is_taken_off_the_do_not_call_list_for_a_reason_and_its_contact
         contact.phone_number,
         "Taken off: A wrong number was entered.",
     )
+
+
+@pytest.mark.parametrize("key", [uuid4(), "nonsense"])
+def test_an_entry_that_is_not_there_is_not_taken_off(admin_client, key):
+    assert admin_client.get(f"{ENTRIES}{key}/delete/").status_code == 404
