@@ -9,5 +9,6 @@ class SurveycallsConfig(AppConfig):
         from surveycalls import checks  # noqa: F401  (registers them)
         from surveycalls.roles import create_roles
 
-        # Django tells only of apps that have models.
-        post_migrate.connect(create_roles, sender=apps.get_app_config("auth"))
+        # Django tells of each app that has models, in the order of INSTALLED_APPS.
+        *_, last = (app for app in apps.get_app_configs() if app.models_module)
+        post_migrate.connect(create_roles, sender=last)

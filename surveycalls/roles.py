@@ -5,7 +5,7 @@ A superuser may do everything, and is needed for the first users only.
 
 from typing import Any
 
-from django.apps import apps
+from django.apps import AppConfig
 from django.contrib.auth.management import create_permissions
 
 VIEWER = (
@@ -44,13 +44,13 @@ ADMIN = (
 ROLES = {"viewer": VIEWER, "campaign_manager": CAMPAIGN_MANAGER, "admin": ADMIN}
 
 
-def create_roles(**_kwargs: Any) -> None:
-    """After a migration. What is not here is taken from them: further permissions go into further groups."""
+def create_roles(app_config: AppConfig, **_kwargs: Any) -> None:
+    """After the migration of the last app. What is not here is taken from the roles: it goes into further groups."""
     from django.contrib.auth.models import Group, Permission
 
-    for app in apps.get_app_configs():
-        create_permissions(app, verbosity=0)
+    create_permissions(app_config, verbosity=0)  # those of all others are there by now
+    permissions = Permission.objects.filter(codename__in={wanted.partition(".")[2] for wanted in ADMIN})
+    found = {f"{one.content_type.app_label}.{one.codename}": one for one in permissions.select_related("content_type")}
     for name, wanted in ROLES.items():
-        labels = [permission.split(".") for permission in wanted]
-        found = [Permission.objects.get(content_type__app_label=app, codename=code) for app, code in labels]
-        Group.objects.get_or_create(name=name)[0].permissions.set(found)
+        group, _ = Group.objects.get_or_create(name=name)
+        group.permissions.set([found[permission] for permission in wanted])
