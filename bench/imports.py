@@ -1,7 +1,4 @@
-"""How fast a file becomes contacts, against parsing its numbers alone; and the memory that it takes.
-
-The numbers are of no use to ring: nobody has those of exchange 555, and nothing rings in this world.
-"""
+"""How fast a file becomes contacts, against parsing its numbers alone; and the memory that it takes."""
 
 import os
 import subprocess
@@ -51,11 +48,9 @@ def measure(world: World, scale: float) -> Iterator[Figure]:
     )
 
 
-def make_number(n: int) -> str:
-    return f"+1{200 + n // 10_000:03d}555{n % 10_000:04d}"
-
-
 def write_file(path: Path, rows: int) -> Path:
+    from bench.people import make_number
+
     with path.open("w") as file:
         file.write(HEADER)
         file.writelines(f"{make_number(n)},P-{n},p{n}@example.org,it,yes\n" for n in range(rows))
@@ -81,6 +76,7 @@ def import_file(path: Path, rows: int) -> float:
 
 def parse_numbers(rows: int) -> float:
     """Numbers per second."""
+    from bench.people import make_number
     from contacts.phones import normalise_and_locate
 
     numbers = [make_number(n) for n in range(rows)]
