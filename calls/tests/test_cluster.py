@@ -28,16 +28,25 @@ def children_of(pid):
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def wait_for_children(pid, count):
+    """Read once: from one look to the next one of them may have ended."""
+    seen = []
+
+    def are_there():
+        seen[:] = children_of(pid)
+        return len(seen) == count
+
+    wait_until(are_there, seconds=20)
+    return seen
+
+
 def find_sentinel(cluster):
-    wait_until(lambda: children_of(cluster.pid), seconds=20)
-    return children_of(cluster.pid)[0]
+    return wait_for_children(cluster.pid, 1)[0]
 
 
 def find_members(cluster):
     """The sentinel's workers and monitor, once all of its processes are there."""
-    sentinel = find_sentinel(cluster)
-    wait_until(lambda: len(children_of(sentinel)) == WORKERS + 2, seconds=20)
-    members = children_of(sentinel)
+    members = wait_for_children(find_sentinel(cluster), WORKERS + 2)
     return {"workers": members[:WORKERS], "monitor": members[WORKERS:-1]}
 
 
