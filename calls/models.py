@@ -153,6 +153,8 @@ class CallAttempt(models.Model):
         indexes = [
             # A campaign's newest attempt, for fair shares, and its list in the admin.
             models.Index(fields=["campaign", "-id"], name="attempt_of_campaign"),
+            # How often a number was rung lately, over all campaigns, and its calls in the admin.
+            models.Index(fields=["phone_number", "-id"], name="attempt_of_number"),
         ]
 
     def __str__(self) -> str:
