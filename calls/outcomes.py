@@ -253,7 +253,7 @@ def _end_call(
 ) -> bool:
     """`end_attempt` by what was read; False when that is so no more."""
     contact = call.contact
-    contact.last_attempt_at = now
+    contact.last_attempt_at, contact.last_outcome = now, outcome
     contact.number_rejected = number_rejected
     contact.state = _STATE_OF_OUTCOME.get(outcome, ContactState.NOT_REACHED)
     contact.next_attempt_at = None

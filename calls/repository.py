@@ -12,7 +12,7 @@ from django.db import connection, models
 
 from calls.statements import Columns, Statement, run, write_array
 from calls.states import AttemptStatus, statuses_before
-from campaigns.models import Campaign
+from campaigns.models import Campaign, version_of
 from contacts.models import CallOutcome, Contact
 
 if TYPE_CHECKING:
@@ -25,17 +25,12 @@ _ATTEMPT_COLUMNS = Columns(
     *("played_at", "provider_call_id"),
 )
 _CONTACT_COLUMNS = Columns("contact", "id", "do_not_call", "number_rejected", "calling_zone", "attempts_count")
-# What the rules of the next attempt are made of.
-_CAMPAIGN_COLUMNS = Columns(
-    *("campaign", "id", "max_attempts", "retry_interval_minutes"),
-    *("allowed_call_start", "allowed_call_end", "weekdays", "time_zone"),
-)
 # A row's xmin is the transaction that wrote it: while it is the same nothing in the row has changed.
 _READ_CALL = Statement(
     "read_call",
     "text",
     f"""
-    SELECT {_ATTEMPT_COLUMNS}, {_CONTACT_COLUMNS}, {_CAMPAIGN_COLUMNS}, contact.xmin, campaign.xmin
+    SELECT {_ATTEMPT_COLUMNS}, {_CONTACT_COLUMNS}, contact.xmin, campaign.id, {version_of("campaign")}
     FROM calls_callattempt AS attempt
     LEFT JOIN contacts_contact AS contact ON contact.id = attempt.contact_id AND attempt.status <> 'ended'
     LEFT JOIN campaigns_campaign AS campaign ON campaign.id = contact.campaign_id
@@ -78,7 +73,7 @@ _LOCK_CALL = Statement(
 )
 _RECORD_OUTCOME = Statement(
     "record_outcome",
-    "text, uuid, text, timestamptz, boolean, timestamptz, text, text, text, jsonb, boolean, xid, xid, "
+    "text, uuid, text, timestamptz, boolean, timestamptz, text, text, text, jsonb, boolean, xid, text, "
     "text, smallint, boolean, timestamptz",
     f"""
     WITH ended AS (
@@ -91,7 +86,7 @@ _RECORD_OUTCOME = Statement(
             AND ($1 IS NULL OR {_IS_OF_CALL})
             AND EXISTS (
                 SELECT FROM contacts_contact AS contact JOIN campaigns_campaign AS campaign ON campaign.id = campaign_id
-                WHERE contact.id = contact_id AND contact.xmin = $12 AND campaign.xmin = $13)
+                WHERE contact.id = contact_id AND contact.xmin = $12 AND {version_of("campaign")} = $13)
         RETURNING contact_id
     )
     UPDATE contacts_contact
@@ -159,6 +154,11 @@ _RECORD_ACCEPTED = Statement(
 )
 
 
+# Of the campaigns that calls have ended in, the last version that was read: their rules take long to read.
+_campaigns: dict[UUID, Campaign] = {}
+MOST_REMEMBERED = 1000
+
+
 class OpenCall(NamedTuple):
     attempt: UUID
     campaign: UUID
@@ -192,6 +192,16 @@ class Advance(NamedTuple):
     is_moved: bool
     was_before: bool
     was_of_call: bool
+
+
+def _recall_campaign(pk: UUID, version: str) -> Campaign:
+    """In this version or, when it was changed meanwhile, a newer one."""
+    campaign = _campaigns.get(pk)
+    if campaign is None or campaign.version != version:
+        if len(_campaigns) >= MOST_REMEMBERED:
+            _campaigns.clear()
+        campaign = _campaigns[pk] = Campaign.objects.with_version().get(pk=pk)
+    return campaign
 
 
 class CallAttemptQuerySet(models.QuerySet["CallAttempt"]):
@@ -310,8 +320,10 @@ class CallAttemptRepository(models.Manager.from_queryset(CallAttemptQuerySet)):
         attempt = _ATTEMPT_COLUMNS.make(self.model, values)
         if attempt.status == AttemptStatus.ENDED:
             return HeardCall(attempt)
-        contact, campaign = _CONTACT_COLUMNS.make(Contact, values), _CAMPAIGN_COLUMNS.make(Campaign, values)
-        return HeardCall(attempt, contact, campaign, versions=tuple(values))
+        contact = _CONTACT_COLUMNS.make(Contact, values)
+        contact_version, campaign_id, version = values
+        campaign = _recall_campaign(campaign_id, version)
+        return HeardCall(attempt, contact, campaign, versions=(contact_version, campaign.version))
 
     def is_of_call(self, attempt: CallAttempt, provider_call_id: str) -> bool:
         """Whether this is the attempt's call at the provider, or may be because nobody else's it is."""

@@ -214,13 +214,24 @@ class CampaignAdmin(ModelAdmin):
                 "fields": [
                     ("allowed_call_start", "allowed_call_end"),
                     "weekdays",
+                    "weekday_hours",
+                    ("holidays_of", "blocked_dates"),
                     ("time_zone", "default_country"),
                 ],
             },
         ),
         (
             "How often one person is tried",
-            {"fields": [("max_attempts", "retry_interval_minutes")]},
+            {
+                "description": (
+                    "Intervals of their own after each outcome, one after the other: the first one follows the first "
+                    "try, the last one all further tries."
+                ),
+                "fields": [
+                    ("max_attempts", "retry_interval_minutes"),
+                    ("retry_busy", "retry_no_answer", "retry_failed"),
+                ],
+            },
         ),
         (
             "First and last day, lines and number",

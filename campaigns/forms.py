@@ -1,21 +1,27 @@
 """The form in which operators write a campaign."""
 
+from collections.abc import Collection, Sequence
+from datetime import date
 from functools import cache
 from typing import Any
 from zoneinfo import available_timezones
 
 import phonenumbers
 from django import forms
+from django.core.exceptions import ValidationError
 from django.utils import timezone
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldAdminSelect2Widget,
     UnfoldAdminSingleTimeWidget,
     UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
 )
 
 from campaigns import lifecycle
+from campaigns.holidays import name_calendars
 from campaigns.models import Campaign, Weekday, every_weekday
+from campaigns.spellings import format_dates, format_delays, format_spans, parse_dates, parse_delays, parse_spans
 
 
 @cache  # zoneinfo walks the disk for its names
@@ -33,6 +39,12 @@ def name_countries() -> list[tuple[str, str]]:
     return [("", "None"), *prefixes]
 
 
+@cache
+def name_holidays() -> list[tuple[str, str]]:
+    calendars = sorted((name, code) for code, name in name_calendars().items())
+    return [("", "None"), *((code, f"{name} ({code})") for name, code in calendars)]
+
+
 class CountryField(forms.ChoiceField):
     """Of numbers that are written without one; empty: none."""
 
@@ -40,6 +52,77 @@ class CountryField(forms.ChoiceField):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(choices=name_countries, required=False, **kwargs)
+
+
+class WeekdayHoursWidget(forms.MultiWidget):
+    """A line for each weekday."""
+
+    template_name = "campaigns/weekday_hours.html"
+
+    def __init__(self) -> None:
+        super().__init__({str(day.value): UnfoldAdminTextInputWidget() for day in Weekday})
+
+    def decompress(self, value: Sequence[str] | None) -> list[str]:
+        return list(value or [""] * len(Weekday))
+
+    def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
+        context = super().get_context(name, value, attrs)
+        for day, widget in zip(Weekday, context["widget"]["subwidgets"], strict=True):
+            widget["label"] = day.label
+        return context
+
+
+class WeekdayHoursField(forms.MultiValueField):
+    """The hours of each weekday in our spelling, empty for the usual ones; an empty list when all are."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        fields = [forms.CharField(required=False) for _ in Weekday]
+        super().__init__(fields, required=False, require_all_fields=False, widget=WeekdayHoursWidget, **kwargs)
+
+    def compress(self, values: Sequence[str]) -> list[str]:
+        hours, problems = [], []
+        for day, text in zip(Weekday, values, strict=False):
+            try:
+                hours.append(format_spans(parse_spans(text)))
+            except ValueError as exc:
+                problems.append(f"{day.label}: {exc}")
+        if problems:
+            raise ValidationError(problems)
+        return hours if any(hours) else []
+
+    def has_changed(self, initial: Sequence[str] | None, data: Sequence[str] | None) -> bool:
+        return super().has_changed(self.widget.decompress(initial), data)
+
+
+class BlockedDatesField(forms.CharField):
+    """Days and ranges of days, one a line."""
+
+    widget = UnfoldAdminTextareaWidget
+
+    def prepare_value(self, value: Collection[date] | str | None) -> str:
+        return value if isinstance(value, str) else format_dates(value or [])
+
+    def to_python(self, value: str | None) -> list[date]:
+        try:
+            return parse_dates(value or "")
+        except ValueError as exc:
+            raise ValidationError(str(exc)) from exc
+
+
+class RetryField(forms.CharField):
+    """Intervals one after the other, in our spelling."""
+
+    widget = UnfoldAdminTextInputWidget
+
+    def to_python(self, value: str | None) -> str:
+        try:
+            return format_delays(parse_delays(value or ""))
+        except ValueError as exc:
+            raise ValidationError(str(exc)) from exc
+
+
+def _help(name: str) -> str:
+    return Campaign._meta.get_field(name).help_text
 
 
 class CampaignForm(forms.ModelForm):
@@ -50,13 +133,29 @@ class CampaignForm(forms.ModelForm):
         coerce=int,
         initial=every_weekday,
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
-        help_text=Campaign._meta.get_field("weekdays").help_text,
+        help_text=_help("weekdays"),
     )
-    time_zone = forms.ChoiceField(
-        choices=name_zones,
+    weekday_hours = WeekdayHoursField(label="Other hours on", help_text=_help("weekday_hours"))
+    blocked_dates = BlockedDatesField(
+        label="Days without calls",
+        required=False,
+        widget=UnfoldAdminTextareaWidget({"rows": 3}),
+        help_text="One a line, such as 2026-12-24 or 2026-12-24 to 2027-01-06; in the contact's own time zone.",
+    )
+    holidays_of = forms.ChoiceField(
+        label="No calls on holidays of",
+        choices=name_holidays,
         required=False,
         widget=UnfoldAdminSelect2Widget,
-        help_text=Campaign._meta.get_field("time_zone").help_text,
+        help_text="Public holidays of a country, or with those of one of its regions.",
+    )
+    retry_busy = RetryField(label="After busy", required=False, max_length=100, help_text=_help("retry_busy"))
+    retry_no_answer = RetryField(
+        label="After no answer", required=False, max_length=100, help_text=_help("retry_no_answer")
+    )
+    retry_failed = RetryField(label="After a failure", required=False, max_length=100, help_text=_help("retry_failed"))
+    time_zone = forms.ChoiceField(
+        choices=name_zones, required=False, widget=UnfoldAdminSelect2Widget, help_text=_help("time_zone")
     )
     default_country = CountryField(help_text="The country of imported numbers that are written without one.")
 
@@ -77,6 +176,14 @@ class CampaignForm(forms.ModelForm):
             "max_concurrent_calls": "Lines at most",
             "caller_id": "Number shown",
         }
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        hours, ticked = cleaned.get("weekday_hours") or [], cleaned.get("weekdays") or []
+        closed = [day.label for day, own in zip(Weekday, hours, strict=False) if own and day not in ticked]
+        if closed:
+            self.add_error("weekday_hours", f"{', '.join(closed)}: tick the day above, or leave its hours empty.")
+        return cleaned
 
     def _post_clean(self) -> None:
         # Not in clean(): only now does the instance have what was written in the form.

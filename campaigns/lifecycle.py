@@ -35,9 +35,15 @@ explanation_wanted = Signal()
 CALLING_RULES = {
     "max_attempts",
     "retry_interval_minutes",
+    "retry_busy",
+    "retry_no_answer",
+    "retry_failed",
     "allowed_call_start",
     "allowed_call_end",
     "weekdays",
+    "weekday_hours",
+    "blocked_dates",
+    "holidays_of",
     "time_zone",
 }
 

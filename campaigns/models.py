@@ -1,8 +1,9 @@
 """A campaign: what to say, to whom it may be said when, and how often it is tried."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
-from typing import Self
+from datetime import date, datetime, time, timedelta
+from functools import lru_cache
+from typing import Any, Self
 from zoneinfo import available_timezones
 
 import phonenumbers
@@ -15,6 +16,8 @@ from django.db.models import F, Q
 from django.db.models.expressions import RawSQL
 from uuid_utils.compat import uuid7
 
+from campaigns.holidays import name_calendars
+from campaigns.spellings import MOST_BLOCKED, Delay, parse_delays, parse_spans
 from campaigns.windows import CallingHours, next_opening
 
 validate_e164 = RegexValidator(
@@ -30,6 +33,27 @@ def validate_time_zone(value: str) -> None:
 def validate_country(value: str) -> None:
     if value not in phonenumbers.SUPPORTED_REGIONS:
         raise ValidationError(f"{value!r} is not a two-letter country code such as IT.", code="country")
+
+
+def validate_calendar(value: str) -> None:
+    if value not in name_calendars():
+        raise ValidationError(
+            f"Holidays of {value!r} are not known; write a code such as IT or DE-BY.", code="calendar"
+        )
+
+
+def validate_spans(value: str) -> None:
+    try:
+        parse_spans(value)
+    except ValueError as exc:
+        raise ValidationError(str(exc), code="hours") from exc
+
+
+def validate_delays(value: str) -> None:
+    try:
+        parse_delays(value)
+    except ValueError as exc:
+        raise ValidationError(str(exc), code="delays") from exc
 
 
 class CampaignStatus(models.TextChoices):
@@ -60,6 +84,28 @@ class Weekday(models.IntegerChoices):
 
 def every_weekday() -> list[int]:
     return list(Weekday.values)
+
+
+class RetryField(models.CharField):
+    """The intervals after the first try, the second and so on, as `campaigns.spellings` reads them."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"max_length": 100, "blank": True, "validators": [validate_delays]} | kwargs)
+
+
+@lru_cache(maxsize=10_000)  # every claim asks it of each campaign
+def make_hours(
+    start: time | None,
+    end: time | None,
+    weekdays: tuple[int, ...],
+    weekday_hours: tuple[str, ...],
+    blocked_dates: tuple[date, ...],
+    holidays_of: str,
+) -> CallingHours:
+    usual = CallingHours.weekly(start=start, end=end, weekdays=weekdays)
+    own = map(parse_spans, weekday_hours or [""] * len(usual.days))
+    days = tuple(spans and (others or spans) for spans, others in zip(usual.days, own, strict=True))
+    return CallingHours(days=days, blocked=frozenset(blocked_dates), holidays_of=holidays_of)
 
 
 def version_of(table: str) -> str:
@@ -99,6 +145,9 @@ class Campaign(models.Model):
     retry_interval_minutes = models.PositiveIntegerField(
         default=60, help_text="Minutes from the end of one call to the next try; 0 tries again at once."
     )
+    retry_busy = RetryField(help_text="Such as 5 min, 20 min, 2 h: after the first try, the second and so on.")
+    retry_no_answer = RetryField(help_text="Such as 2 h, next day. Empty: the minutes above.")
+    retry_failed = RetryField(help_text="When the network could not connect the call.")
 
     allowed_call_start = models.TimeField(
         null=True, blank=True, help_text="In the contact's own time zone. Leave both hours empty for all day."
@@ -108,6 +157,25 @@ class Campaign(models.Model):
         models.PositiveSmallIntegerField(choices=Weekday),
         default=every_weekday,
         help_text="On which days calls may start, in the contact's own time zone.",
+    )
+    weekday_hours = ArrayField(
+        models.CharField(max_length=100, blank=True, validators=[validate_spans]),
+        default=list,
+        blank=True,
+        help_text="Other hours of a weekday than those above, such as 09:00-12:00, 15:00-19:00.",
+    )
+    blocked_dates = ArrayField(
+        models.DateField(),
+        default=list,
+        blank=True,
+        size=MOST_BLOCKED,
+        help_text="Days without calls, in the contact's own time zone.",
+    )
+    holidays_of = models.CharField(
+        max_length=32,
+        blank=True,
+        validators=[validate_calendar],
+        help_text="No calls on the public holidays of this country or region.",
     )
     time_zone = models.CharField(
         max_length=64,
@@ -159,6 +227,11 @@ class Campaign(models.Model):
                 ),
             ),
             models.CheckConstraint(
+                name="campaign_weekday_hours_are_none_or_seven",
+                condition=Q(weekday_hours=[]) | Q(weekday_hours__len=len(Weekday)),
+                violation_error_message="Hours of weekdays are given for all seven, or for none.",
+            ),
+            models.CheckConstraint(
                 name="campaign_ends_after_it_starts",
                 condition=Q(starts_at=None) | Q(ends_at=None) | Q(starts_at__lt=F("ends_at")),
                 violation_error_message="The end must come after the start.",
@@ -178,11 +251,13 @@ class Campaign(models.Model):
 
     @property
     def hours(self) -> CallingHours:
-        return CallingHours(start=self.allowed_call_start, end=self.allowed_call_end, weekdays=frozenset(self.weekdays))
+        usual = self.allowed_call_start, self.allowed_call_end, tuple(self.weekdays)
+        return make_hours(*usual, tuple(self.weekday_hours), tuple(self.blocked_dates), self.holidays_of)
 
-    @property
-    def retry_interval(self) -> timedelta:
-        return timedelta(minutes=self.retry_interval_minutes)
+    def delays_after(self, outcome: str) -> Sequence[Delay]:
+        """The intervals after the first try, the second and so on, of whoever was not reached in this way."""
+        own = {"busy": self.retry_busy, "no_answer": self.retry_no_answer, "failed": self.retry_failed}
+        return parse_delays(own.get(outcome, "")) or (timedelta(minutes=self.retry_interval_minutes),)
 
     def zones_of(self, calling_zone: str) -> Sequence[str]:
         """The zones that must be open for a contact: its own, else the campaign's, else none."""

@@ -1,48 +1,77 @@
 """When a contact may be rung: calling hours in a time zone, or in several at once.
 
-Pure: no Django, no clock of its own. Instants are aware datetimes; hours and weekdays are local to the zone
-that is asked about, hour and weekday always of the same zone.
+Pure: no Django, no clock of its own. Instants are aware datetimes; hours, weekdays and dates are local to the zone
+that is asked about, all of the same zone.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
+from typing import Self
 from zoneinfo import ZoneInfo
+
+from campaigns.holidays import is_holiday
 
 EVERY_DAY = frozenset(range(1, 8))
 
+# From this time of day until before that one; None is the end of the day.
+Span = tuple[time, time | None]
+ALL_DAY: Span = (time.min, None)
+
 # Any weekly pattern shows all that it has within a week; the second week is for changes of offset.
 SEARCH_DAYS = 15
+# However many holidays follow each other on the one weekday that is open.
+HOLIDAY_WEEKS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class CallingHours:
-    """Local hours, ``end`` exclusive; both None means all day. Weekdays are ISO: Monday is 1."""
+    """What is open on each weekday, Monday first: spans in their order. Nothing is open on a day that is blocked,
+    nor on a public holiday of the country or part of one (`campaigns.holidays`) that is named.
+    """
 
-    start: time | None = None
-    end: time | None = None
-    weekdays: frozenset[int] = EVERY_DAY
+    days: tuple[tuple[Span, ...], ...] = ((ALL_DAY,),) * 7
+    blocked: frozenset[date] = frozenset()
+    holidays_of: str = ""
+
+    @classmethod
+    def weekly(
+        cls, *, start: time | None = None, end: time | None = None, weekdays: Collection[int] = EVERY_DAY
+    ) -> Self:
+        """The same hours on each of the weekdays (ISO: Monday is 1); from None on or until None: all day."""
+        span = ALL_DAY if start is None or end is None else (start, end)
+        return cls(days=tuple((span,) if weekday in weekdays else () for weekday in sorted(EVERY_DAY)))
+
+    def spans_on(self, day: date) -> tuple[Span, ...]:
+        if day in self.blocked or (self.holidays_of and is_holiday(day, self.holidays_of)):
+            return ()
+        return self.days[day.weekday()]
+
+    @property
+    def search_days(self) -> int:
+        """In so many days from any on there is an opening, or never: at worst all closed days are of one weekday."""
+        return SEARCH_DAYS + 7 * (len(self.blocked) + (HOLIDAY_WEEKS if self.holidays_of else 0))
 
 
 def is_open(hours: CallingHours, zones: Sequence[str], now: datetime) -> bool:
     """Whether ``now`` lies within the hours in every one of the zones; never for no zone at all."""
-    return bool(zones) and all(_is_open_in(hours, _load_zone(zone), now) for zone in zones)
+    return bool(zones) and all(_is_open_in(hours, load_zone(zone), now) for zone in zones)
 
 
 def next_opening(hours: CallingHours, zones: Sequence[str], now: datetime) -> datetime | None:
     """The first instant (UTC), not before ``now``, at which every zone is open.
 
-    None when there is none within two weeks: no zone, no weekday, or zones whose hours never meet.
+    None when there is none: no zone, no weekday, or zones whose hours never meet.
     """
     instant = now.astimezone(UTC)
-    last = instant + timedelta(days=SEARCH_DAYS)
+    last = instant + timedelta(days=hours.search_days)
     while zones and instant < last:
-        closed = next((zone for zone in zones if not _is_open_in(hours, _load_zone(zone), instant)), None)
+        closed = next((zone for zone in zones if not _is_open_in(hours, load_zone(zone), instant)), None)
         if closed is None:
             return instant
         # Nothing before the opening of a zone that is closed can be an opening of all.
-        opening = _next_opening_in(hours, _load_zone(closed), instant)
+        opening = _next_opening_in(hours, load_zone(closed), instant)
         if opening is None:
             return None
         instant = opening
@@ -50,24 +79,21 @@ def next_opening(hours: CallingHours, zones: Sequence[str], now: datetime) -> da
 
 
 @cache
-def _load_zone(name: str) -> ZoneInfo:
+def load_zone(name: str) -> ZoneInfo:
     """Kept for good: ZoneInfo itself keeps eight, and a number may lie in forty zones."""
     return ZoneInfo(name)
 
 
 def _is_open_in(hours: CallingHours, zone: ZoneInfo, now: datetime) -> bool:
     local = now.astimezone(zone)
-    if local.isoweekday() not in hours.weekdays:
-        return False
-    if hours.start is None or hours.end is None:
-        return True
-    return hours.start <= local.time() < hours.end
+    clock = local.time()
+    return any(start <= clock and (end is None or clock < end) for start, end in hours.spans_on(local.date()))
 
 
 def _next_opening_in(hours: CallingHours, zone: ZoneInfo, now: datetime) -> datetime | None:
     """The first instant (UTC) after ``now`` at which a zone that is closed now is open."""
     today = now.astimezone(zone).date()
-    for offset in range(SEARCH_DAYS):
+    for offset in range(hours.search_days):
         for instant in sorted(_possible_openings(hours, zone, today + timedelta(days=offset))):
             if instant > now and _is_open_in(hours, zone, instant):
                 return instant
@@ -75,20 +101,24 @@ def _next_opening_in(hours: CallingHours, zone: ZoneInfo, now: datetime) -> date
 
 
 def _possible_openings(hours: CallingHours, zone: ZoneInfo, day: date) -> Iterator[datetime]:
-    """Every instant (UTC) at which the hours may begin in this zone on this day of its calendar.
+    """Every instant (UTC) at which hours may begin in this zone on this day of its calendar.
 
     They begin when the local clock comes to the opening time, which it does twice when it is set back over
     it, and when a change of the clock jumps into the hours: forward over their start, or back over their end.
     """
-    start = datetime.combine(day, hours.start or time.min, tzinfo=zone)
-    for fold in (0, 1):
-        yield start.replace(fold=fold).astimezone(UTC)
+    yield from _starts_on(hours, zone, day, folds=(0, 1))
     midnight = datetime.combine(day, time.min, tzinfo=zone).astimezone(UTC)
     next_midnight = datetime.combine(day + timedelta(days=1), time.min, tzinfo=zone).astimezone(UTC)
     if midnight.astimezone(zone).utcoffset() != next_midnight.astimezone(zone).utcoffset():
         yield _find_change(zone, midnight, next_midnight)
         # Set back from just after midnight, the clock shows the end of yesterday a second time.
-        yield (start - timedelta(days=1)).replace(fold=1).astimezone(UTC)
+        yield from _starts_on(hours, zone, day - timedelta(days=1), folds=(1,))
+
+
+def _starts_on(hours: CallingHours, zone: ZoneInfo, day: date, folds: Sequence[int]) -> Iterator[datetime]:
+    for start, _ in hours.spans_on(day):
+        for fold in folds:
+            yield datetime.combine(day, start, tzinfo=zone).replace(fold=fold).astimezone(UTC)
 
 
 def _find_change(zone: ZoneInfo, before: datetime, after: datetime) -> datetime:

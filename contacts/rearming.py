@@ -8,6 +8,7 @@ from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 
 from campaigns.models import Campaign
+from campaigns.retries import find_next_try
 from contacts.models import Contact, ContactState
 from contacts.waiting import announce_waiting
 
@@ -17,20 +18,23 @@ CHUNK_SIZE = 1000
 LONGEST_EDIT = timedelta(minutes=10)
 
 
-def next_attempt_after(campaign: Campaign, calling_zone: str, ended_at: datetime) -> datetime:
-    """When to try again after an attempt that ended then: the retry interval later, in the next opening.
+def next_attempt_after(campaign: Campaign, contact: Contact, ended_at: datetime) -> datetime:
+    """When to try again whoever was not reached by an attempt that ended then: in the first opening after the interval.
 
-    With no opening within two weeks it is the end of the interval itself: whoever claims checks the window.
+    The interval follows from the contact's last outcome and how often it was tried. Without any opening it is the
+    interval's end: whoever claims checks the window.
     """
-    instant = ended_at + campaign.retry_interval
-    return campaign.next_opening_for(calling_zone, instant) or instant
+    delays = campaign.delays_after(contact.last_outcome)
+    zones = campaign.zones_of(contact.calling_zone)
+    instant = find_next_try(delays, tries=contact.attempts_count, ended_at=ended_at, zones=zones)
+    return campaign.next_opening_for(contact.calling_zone, instant) or instant
 
 
 def rearm_contacts(campaign: Campaign, *, now: datetime) -> int:
     """Apply the campaign's present rules to its contacts; returns how many have another next attempt now.
 
-    To be called in the transaction in which its number of attempts, hours, weekdays, retry interval or zone
-    were changed and saved. Contacts in a call are left out, the end of their call applies the rules.
+    To be called in the transaction in which its number of attempts, hours, days, retry intervals or zone were
+    changed and saved. Contacts in a call are left out, the end of their call applies the rules.
     """
     # Until the commit a call that ends goes by the old rules still, and to lock who is in one would keep the
     # provider's reports waiting for the commit. So they have their turn after it.
@@ -69,7 +73,7 @@ def next_attempt_of(campaign: Campaign, contact: Contact, now: datetime) -> date
         return None
     if contact.state == ContactState.PENDING:
         return contact.next_attempt_at or now
-    return next_attempt_after(campaign, contact.calling_zone, contact.last_attempt_at or now)
+    return next_attempt_after(campaign, contact, contact.last_attempt_at or now)
 
 
 @transaction.atomic

@@ -1,5 +1,5 @@
 from collections import Counter
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -178,6 +178,30 @@ def test_a_new_campaign_is_a_draft_of_the_operator_who_made_it(admin_client, adm
     assert campaign.weekdays == [1, 3]
 
 
+def test_hours_of_weekdays_closed_days_and_intervals_are_kept_in_one_spelling_and_shown_again(admin_client):
+    campaign = CampaignFactory(status="draft")
+    written = {
+        "weekday_hours_6": "10-13; 15-18",
+        "blocked_dates": "24/12/2026\n25.12.2026",
+        "holidays_of": "DE-BY",
+        "retry_busy": "5m, 2 hours, tomorrow",
+    }
+    data = form_of(campaign, **written)
+    assert admin_client.post(page_of(campaign), data).status_code == 302
+    campaign.refresh_from_db()
+    assert campaign.weekday_hours == ["", "", "", "", "", "10:00-13:00, 15:00-18:00", ""]
+    assert campaign.blocked_dates == [date(2026, 12, 24), date(2026, 12, 25)]
+    assert (campaign.holidays_of, campaign.retry_busy) == ("DE-BY", "5 min, 2 h, next day")
+    form = admin_client.get(page_of(campaign)).context["adminform"].form
+    assert form["weekday_hours"].value() == campaign.weekday_hours
+    assert "2026-12-24 to 2026-12-25" in str(form["blocked_dates"])
+    # What comes back as it was is no edit.
+    shown = written | {"blocked_dates": "2026-12-24 to 2026-12-25", "retry_busy": "5 min, 2 h, next day"}
+    shown["weekday_hours_6"] = "10:00-13:00, 15:00-18:00"
+    changed = CampaignForm({**form_of(campaign), **shown}, instance=campaign).changed_data
+    assert not {"weekday_hours", "blocked_dates", "holidays_of", "retry_busy"}.intersection(changed)
+
+
 @pytest.mark.parametrize(
     ("changes", "error"),
     [
@@ -187,6 +211,11 @@ def test_a_new_campaign_is_a_draft_of_the_operator_who_made_it(admin_client, adm
         ({"allowed_call_start": "18:00", "allowed_call_end": "09:00"}, "Calling hours need a start before their end"),
         ({"allowed_call_start": "18:00"}, "Calling hours need a start before their end"),
         ({"caller_id": "12345"}, "international form"),
+        ({"weekday_hours_6": "13-9"}, "Saturday: &#x27;13-9&#x27; ends before it starts"),
+        ({"weekdays": [1], "weekday_hours_6": "9-13"}, "Saturday: tick the day above, or leave its hours empty."),
+        ({"blocked_dates": "Christmas"}, "&#x27;Christmas&#x27; is no date"),
+        ({"holidays_of": "ITA"}, "Select a valid choice. ITA is not one of the available choices."),
+        ({"retry_busy": "soon"}, "&#x27;soon&#x27; is no interval"),
     ],
 )
 def test_what_could_never_work_is_refused_with_a_reason(admin_client, changes, error):

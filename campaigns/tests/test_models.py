@@ -1,4 +1,4 @@
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -25,6 +25,7 @@ pytestmark = pytest.mark.django_db
         ("campaign_ends_after_it_starts", {"starts_at": NOW, "ends_at": NOW}),
         ("campaign_ends_after_it_starts", {"starts_at": NOW, "ends_at": NOW - HOUR}),
         ("campaign_lines_are_positive", {"max_concurrent_calls": 0}),
+        ("campaign_weekday_hours_are_none_or_seven", {"weekday_hours": ["09:00-12:00"]}),
     ],
 )
 def test_the_database_refuses_what_a_constraint_forbids(constraint, values):
@@ -42,6 +43,7 @@ def test_the_database_refuses_what_a_constraint_forbids(constraint, values):
         {"ends_at": NOW},
         {"starts_at": NOW, "ends_at": NOW + HOUR},
         {"max_concurrent_calls": 1},
+        {"weekday_hours": ["09:00-12:00"] * 7},
     ],
 )
 def test_the_database_takes_what_the_constraints_allow(values):
@@ -56,6 +58,9 @@ def test_the_database_takes_what_the_constraints_allow(values):
         ("caller_id", "0612345678"),
         ("max_attempts", 6),
         ("weekdays", [0]),
+        ("weekday_hours", ["", "", "", "", "", "12-9", ""]),
+        ("holidays_of", "Italy"),
+        ("retry_busy", "soon"),
     ],
 )
 def test_a_form_refuses_what_could_not_work(field, value):
@@ -100,3 +105,26 @@ def test_a_campaigns_hours_are_asked_in_the_contacts_zone():
     campaign = CampaignFactory.build(allowed_call_start=time(9), allowed_call_end=time(18))
     assert campaign.next_opening_for("Europe/Rome", NOW) == NOW
     assert campaign.next_opening_for("America/New_York", NOW) == NOW + 2 * HOUR
+
+
+def test_a_weekday_has_its_own_hours_where_they_are_given_and_none_where_it_is_not_ticked():
+    campaign = Campaign(
+        allowed_call_start=time(9),
+        allowed_call_end=time(18),
+        weekdays=[1, 2, 6],
+        weekday_hours=["", "09:00-12:00, 15:00-24:00", "10:00-11:00", "", "", "10:00-13:00", ""],
+        blocked_dates=[date(2026, 3, 7)],
+        holidays_of="IT",
+    )
+    usual, tuesday, saturday = (time(9), time(18)), ((time(9), time(12)), (time(15), None)), (time(10), time(13))
+    assert campaign.hours.days == ((usual,), tuesday, (), (), (), (saturday,), ())
+    assert campaign.hours.spans_on(date(2026, 3, 14)) == (saturday,)
+    assert campaign.hours.spans_on(date(2026, 3, 7)) == ()  # a Saturday that is blocked
+    assert campaign.hours.spans_on(date(2026, 6, 2)) == ()  # a Tuesday, and the day of the republic
+
+
+def test_the_interval_after_an_outcome_is_its_own_or_the_usual_one():
+    campaign = Campaign(retry_interval_minutes=30, retry_busy="5 min, 2 h")
+    assert campaign.delays_after("busy") == (timedelta(minutes=5), timedelta(hours=2))
+    assert campaign.delays_after("no_answer") == (timedelta(minutes=30),)
+    assert campaign.delays_after("") == (timedelta(minutes=30),)

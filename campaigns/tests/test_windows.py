@@ -5,10 +5,10 @@ import pytest
 
 from campaigns.windows import CallingHours, is_open, next_opening
 
-OFFICE = CallingHours(start=time(9), end=time(18))
-WORKDAYS = CallingHours(start=time(9), end=time(18), weekdays=frozenset({1, 2, 3, 4, 5}))
+OFFICE = CallingHours.weekly(start=time(9), end=time(18))
+WORKDAYS = CallingHours.weekly(start=time(9), end=time(18), weekdays=frozenset({1, 2, 3, 4, 5}))
 ALL_DAY = CallingHours()
-SUNDAYS = CallingHours(weekdays=frozenset({7}))
+SUNDAYS = CallingHours.weekly(weekdays=frozenset({7}))
 
 
 def at(text: str) -> datetime:
@@ -62,7 +62,7 @@ def test_the_weekday_is_that_of_the_same_zone_as_the_hour(zone, now, expected):
     ],
 )
 def test_hours_follow_the_clock_on_the_wall_when_it_changes(now, expected):
-    assert is_open(CallingHours(start=time(2, 30), end=time(4)), ["Europe/Rome"], at(now)) is expected
+    assert is_open(CallingHours.weekly(start=time(2, 30), end=time(4)), ["Europe/Rome"], at(now)) is expected
 
 
 def test_without_hours_it_is_open_all_day():
@@ -76,7 +76,7 @@ def test_without_a_zone_it_is_never_open():
 
 
 def test_without_a_weekday_it_is_never_open():
-    hours = CallingHours(weekdays=frozenset())
+    hours = CallingHours.weekly(weekdays=frozenset())
     assert not is_open(hours, ["Europe/Rome"], at("2026-03-04T12:00"))
     assert next_opening(hours, ["Europe/Rome"], at("2026-03-04T12:00")) is None
 
@@ -112,31 +112,31 @@ NEXT_OPENINGS = {
         "2026-03-29T07:00",
     ),
     "the start falls into the gap: when the gap ends": (
-        CallingHours(start=time(2, 30), end=time(4)),
+        CallingHours.weekly(start=time(2, 30), end=time(4)),
         ["Europe/Rome"],
         "2026-03-28T12:00",
         "2026-03-29T01:00",
     ),
     "the whole window falls into the gap: the next day": (
-        CallingHours(start=time(2, 10), end=time(2, 50)),
+        CallingHours.weekly(start=time(2, 10), end=time(2, 50)),
         ["Europe/Rome"],
         "2026-03-28T12:00",
         "2026-03-30T00:10",
     ),
     "the whole window of the week falls into the gap: a week later": (
-        CallingHours(start=time(2, 10), end=time(2, 50), weekdays=frozenset({7})),
+        CallingHours.weekly(start=time(2, 10), end=time(2, 50), weekdays=frozenset({7})),
         ["Europe/Rome"],
         "2026-03-28T12:00",
         "2026-04-05T00:10",
     ),
     "the start comes twice: after the first it is the second": (
-        CallingHours(start=time(2), end=time(2, 30)),
+        CallingHours.weekly(start=time(2), end=time(2, 30)),
         ["Europe/Rome"],
         "2026-10-25T00:45",
         "2026-10-25T01:00",
     ),
     "the clock is set back into the hours": (
-        CallingHours(start=time(1), end=time(2, 30)),
+        CallingHours.weekly(start=time(1), end=time(2, 30)),
         ["Europe/Rome"],
         "2026-10-25T00:45",
         "2026-10-25T01:00",
@@ -148,19 +148,19 @@ NEXT_OPENINGS = {
         "2026-09-06T04:00",
     ),
     "no midnight in Cairo on that Friday: 01:00": (
-        CallingHours(weekdays=frozenset({5})),
+        CallingHours.weekly(weekdays=frozenset({5})),
         ["Africa/Cairo"],
         "2026-04-23T12:00",
         "2026-04-23T22:00",
     ),
     "the clock of Santiago goes back over midnight into Saturday": (
-        CallingHours(start=time(23), end=time(23, 30), weekdays=frozenset({6})),
+        CallingHours.weekly(start=time(23), end=time(23, 30), weekdays=frozenset({6})),
         ["America/Santiago"],
         "2026-04-05T02:45",
         "2026-04-05T03:00",
     ),
     "half an hour's change on Lord Howe Island": (
-        CallingHours(start=time(2, 15), end=time(4)),
+        CallingHours.weekly(start=time(2, 15), end=time(4)),
         ["Australia/Lord_Howe"],
         "2026-10-03T12:00",
         "2026-10-03T15:30",
@@ -179,7 +179,7 @@ NEXT_OPENINGS = {
     ),
     "zones that never meet": (OFFICE, ["Europe/Rome", "Pacific/Auckland"], "2026-03-04T12:00", None),
     "zones with no weekday in common at any hour": (
-        CallingHours(start=time(0), end=time(1), weekdays=frozenset({1})),
+        CallingHours.weekly(start=time(0), end=time(1), weekdays=frozenset({1})),
         ["Pacific/Kiritimati", "Pacific/Honolulu"],
         "2026-03-04T12:00",
         None,
@@ -221,12 +221,12 @@ CHANGES = [
 SHAPES = [
     ALL_DAY,
     SUNDAYS,
-    CallingHours(weekdays=frozenset({5, 6})),
-    CallingHours(start=time(0), end=time(0, 40)),
-    CallingHours(start=time(0, 30), end=time(2)),
-    CallingHours(start=time(1, 15), end=time(1, 45)),
-    CallingHours(start=time(2, 30), end=time(3, 15), weekdays=frozenset({6, 7})),
-    CallingHours(start=time(23), end=time(23, 59)),
+    CallingHours.weekly(weekdays=frozenset({5, 6})),
+    CallingHours.weekly(start=time(0), end=time(0, 40)),
+    CallingHours.weekly(start=time(0, 30), end=time(2)),
+    CallingHours.weekly(start=time(1, 15), end=time(1, 45)),
+    CallingHours.weekly(start=time(2, 30), end=time(3, 15), weekdays=frozenset({6, 7})),
+    CallingHours.weekly(start=time(23), end=time(23, 59)),
     WORKDAYS,
 ]
 
@@ -242,7 +242,7 @@ def test_no_minute_around_a_change_of_the_clock_opens_before_the_next_opening(zo
 
 
 def test_a_clock_that_is_set_back_over_midnight_comes_to_the_end_of_yesterday_again():
-    late = CallingHours(start=time(23, 40), end=time(23, 50))
+    late = CallingHours.weekly(start=time(23, 40), end=time(23, 50))
     # Goose Bay until 2011: at 00:01 back to 23:01.
     opening = next_opening(late, ["America/Goose_Bay"], at("1995-10-29T03:00:30"))
     assert opening == at("1995-10-29T03:40")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from campaigns.windows import EVERY_DAY, SEARCH_DAYS, CallingHours, is_open, next_opening
+from campaigns.windows import EVERY_DAY, CallingHours, is_open, next_opening
 
 from .zone_oracle import (
     DAY,
@@ -51,7 +51,7 @@ def time_of_day(local):
 
 def hours_between(local_start, local_end, weekdays=EVERY_DAY):
     start, end = time_of_day(local_start), time_of_day(local_end)
-    return CallingHours(start=start, end=end if start < end else LAST_TIME, weekdays=weekdays)
+    return CallingHours.weekly(start=start, end=end if start < end else LAST_TIME, weekdays=weekdays)
 
 
 def hours_around(change):
@@ -63,10 +63,10 @@ def hours_around(change):
     middle = (old + new) // 2
     return [
         CallingHours(),
-        CallingHours(weekdays=this_day),
-        CallingHours(weekdays=others),
-        CallingHours(start=time(0), end=time(0, 30)),
-        CallingHours(start=time(23, 30), end=LAST_TIME, weekdays=frozenset({1, 3, 5, 7})),
+        CallingHours.weekly(weekdays=this_day),
+        CallingHours.weekly(weekdays=others),
+        CallingHours.weekly(start=time(0), end=time(0, 30)),
+        CallingHours.weekly(start=time(23, 30), end=LAST_TIME, weekdays=frozenset({1, 3, 5, 7})),
         hours_between(old, old + 20 * MINUTE),
         hours_between(new, new + 20 * MINUTE, this_day),
         hours_between(old - 20 * MINUTE, old),
@@ -88,7 +88,7 @@ def instants_around(change):
 def check(hours, zones, instant):
     """That now is open or not, and the next opening, are what the oracle says."""
     now = to_datetime(instant)
-    expected = find_first_opening(hours, zones, instant, (SEARCH_DAYS + 1) * DAY)
+    expected = find_first_opening(hours, zones, instant, (hours.search_days + 1) * DAY)
     found = next_opening(hours, zones, now)
     case = f"{hours} in {zones} at {now}"
     assert is_open(hours, zones, now) is (expected == instant), case
@@ -107,7 +107,7 @@ def test_every_change_of_every_clock_in_ten_years():
 
 
 def test_every_zone_keeps_its_hours_through_the_years():
-    office = CallingHours(start=time(9), end=time(18), weekdays=frozenset({1, 2, 3, 4, 5}))
+    office = CallingHours.weekly(start=time(9), end=time(18), weekdays=frozenset({1, 2, 3, 4, 5}))
     for zone in ZONES:
         changes = [instant for instant, _, _ in find_changes(zone, FIRST, LAST)]
         for instant in [FIRST, *changes, LAST - 1]:
@@ -116,7 +116,7 @@ def test_every_zone_keeps_its_hours_through_the_years():
 
 def test_the_oracle_agrees_with_a_clock_that_is_read_every_minute():
     """Around changes of different kinds: by an hour, by half of one, at midnight, for good, by three hours."""
-    hours = CallingHours(start=time(0, 10), end=time(2, 40), weekdays=frozenset({1, 6, 7}))
+    hours = CallingHours.weekly(start=time(0, 10), end=time(2, 40), weekdays=frozenset({1, 6, 7}))
     for zone in ("Europe/Rome", "Australia/Lord_Howe", "Asia/Beirut", "Asia/Amman", "Antarctica/Casey"):
         change, _, _ = find_changes(zone, FIRST, LAST)[0]
         change -= change % MINUTE
@@ -131,7 +131,8 @@ def test_the_oracle_agrees_with_a_clock_that_is_read_every_minute():
 
 def is_within_hours(hours, local):
     clock = to_datetime(local)  # of the local time as if it were UTC
-    return clock.isoweekday() in hours.weekdays and hours.start <= clock.time() < hours.end
+    spans = hours.days[clock.weekday()]
+    return any(start <= clock.time() < end for start, end in spans)
 
 
 # Whatever hours, days and zones
@@ -144,12 +145,40 @@ times_of_day = st.one_of(
 
 
 @st.composite
-def calling_hours(draw):
+def weekly_rules(draw):
+    """The same hours on some weekdays: what CallingHours.weekly() takes."""
     weekdays = frozenset(draw(st.sets(st.integers(1, 7))))
     if draw(st.booleans()):
-        return CallingHours(weekdays=weekdays)
+        return {"weekdays": weekdays}
     start, end = sorted(draw(st.lists(times_of_day, min_size=2, max_size=2, unique=True)))
-    return CallingHours(start=start, end=end, weekdays=weekdays)
+    return {"start": start, "end": end, "weekdays": weekdays}
+
+
+def pair_up(bounds, is_to_the_end):
+    spans = list(zip(bounds[::2], bounds[1::2], strict=False))
+    if is_to_the_end and spans:
+        spans[-1] = (spans[-1][0], None)
+    return tuple(spans)
+
+
+# None, one, or two of which the second may begin where the first ends, and may go on to the end of the day.
+spans_of_a_day = st.builds(pair_up, st.lists(times_of_day, max_size=4, unique=True).map(sorted), st.booleans())
+
+
+def calling_hours():
+    return weekly_rules().map(lambda rules: CallingHours.weekly(**rules)) | st.builds(
+        CallingHours, days=st.tuples(*[spans_of_a_day] * 7)
+    )
+
+
+@st.composite
+def hours_with_closed_days(draw, instant):
+    """Around the instant some days in a row are blocked, and there may be holidays."""
+    hours = draw(calling_hours())
+    first = to_datetime(instant).date()
+    days = draw(st.sets(st.integers(-1, 12), max_size=8))
+    blocked = frozenset(first + timedelta(days=day) for day in days)
+    return CallingHours(days=hours.days, blocked=blocked, holidays_of=draw(st.sampled_from(["", "IT", "JP", "US"])))
 
 
 @st.composite
@@ -163,9 +192,15 @@ def zones_and_instant(draw, most=5):
 
 
 @given(hours=calling_hours(), where=zones_and_instant())
-@example(hours=CallingHours(weekdays=frozenset()), where=(["Europe/Rome"], FIRST))
+@example(hours=CallingHours.weekly(weekdays=frozenset()), where=(["Europe/Rome"], FIRST))
 def test_any_hours_in_any_zones_at_once(hours, where):
     check(hours, *where)
+
+
+@given(data=st.data(), where=zones_and_instant(most=3))
+def test_any_days_may_be_closed(data, where):
+    zones, instant = where
+    check(data.draw(hours_with_closed_days(instant)), zones, instant)
 
 
 @given(hours=calling_hours(), where=zones_and_instant(most=2), later=st.timedeltas(timedelta(0), timedelta(days=3)))
@@ -187,7 +222,7 @@ def test_neither_the_order_of_zones_nor_naming_one_twice_matters(hours, where):
     assert next_opening(hours, [*reversed(zones), zones[0]], now) == next_opening(hours, zones, now)
 
 
-@pytest.mark.parametrize("hours", [CallingHours(), CallingHours(start=time(9), end=time(18))])
+@pytest.mark.parametrize("hours", [CallingHours(), CallingHours.weekly(start=time(9), end=time(18))])
 def test_no_zone_is_never_open(hours):
     assert not is_open(hours, [], to_datetime(FIRST))
     assert next_opening(hours, [], to_datetime(FIRST)) is None

@@ -14,6 +14,8 @@ from importlib import resources
 from itertools import pairwise
 from pathlib import Path
 
+import holidays
+
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -129,8 +131,6 @@ def find_changes(name, first, last):
 @lru_cache(maxsize=64)
 def find_open_intervals(hours, name, first, last):
     """[begin, end) of each time that is open in one zone, clipped to [first, last), in order."""
-    begins = 0 if hours.start is None or hours.end is None else _time_of_day(hours.start)
-    ends = DAY if hours.start is None or hours.end is None else _time_of_day(hours.end)
     pieces = read_offsets(name)
     intervals = []
     for index, (instant, offset) in enumerate(pieces):
@@ -139,9 +139,14 @@ def find_open_intervals(hours, name, first, last):
         if since >= until:
             continue
         for day in range((since + offset) // DAY, (until + offset) // DAY + 1):
+            calendar_day = (EPOCH + timedelta(days=day)).date()
+            is_holiday = bool(hours.holidays_of) and calendar_day in holidays.country_holidays(hours.holidays_of)
+            if calendar_day in hours.blocked or is_holiday:
+                continue
             # 1 January 1970 was a Thursday.
-            if (day + 3) % 7 + 1 in hours.weekdays:
-                begin, end = max(since, day * DAY + begins - offset), min(until, day * DAY + ends - offset)
+            for start, stop in hours.days[(day + 3) % 7]:
+                begin, end = _time_of_day(start), DAY if stop is None else _time_of_day(stop)
+                begin, end = max(since, day * DAY + begin - offset), min(until, day * DAY + end - offset)
                 if begin < end:
                     intervals.append((begin, end))
     return intervals

@@ -63,7 +63,8 @@ def test_the_next_attempt_is_the_interval_later_moved_into_the_next_opening(zone
         retry_interval_minutes=minutes,
     )
     ended, expected = (datetime.fromisoformat(text).replace(tzinfo=UTC) for text in (ended, expected))
-    assert next_attempt_after(campaign, zone, ended) == expected
+    contact = ContactFactory.build(campaign=campaign, calling_zone=zone, attempts_count=1, last_outcome="no_answer")
+    assert next_attempt_after(campaign, contact, ended) == expected
 
 
 @pytest.mark.django_db

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from campaigns.models import Campaign
-from campaigns.tests.test_windows_properties import TWO_WEEKS, calling_hours, zones_and_instant
+from campaigns.tests.test_windows_properties import TWO_WEEKS, weekly_rules, zones_and_instant
 from campaigns.tests.zone_oracle import DAY, find_first_opening, to_datetime, to_instant
-from campaigns.windows import is_open
+from campaigns.windows import CallingHours, is_open
 from contacts.models import Contact, ContactState
 from contacts.rearming import next_attempt_after, next_attempt_of
 
@@ -16,21 +16,26 @@ intervals = st.integers(0, 14 * 24 * 60) | st.sampled_from([0, 1, 15, 60, 24 * 6
 BETWEEN = timedelta(minutes=7)
 
 
-def make_campaign(hours, interval, **values):
+def make_campaign(rules, interval, **values):
     return Campaign(
-        allowed_call_start=hours.start,
-        allowed_call_end=hours.end,
-        weekdays=sorted(hours.weekdays),
+        allowed_call_start=rules.get("start"),
+        allowed_call_end=rules.get("end"),
+        weekdays=sorted(rules["weekdays"]),
         retry_interval_minutes=interval,
         **values,
     )
 
 
-@given(hours=calling_hours(), where=zones_and_instant(most=3), interval=intervals)
-def test_the_next_attempt_is_the_first_opening_after_the_interval(hours, where, interval):
+def find_next_attempt(campaign, zone, ended_at):
+    return next_attempt_after(campaign, Contact(calling_zone=zone, attempts_count=1), ended_at)
+
+
+@given(rules=weekly_rules(), where=zones_and_instant(most=3), interval=intervals)
+def test_the_next_attempt_is_the_first_opening_after_the_interval(rules, where, interval):
+    hours = CallingHours.weekly(**rules)
     zones, instant = where
     ended_at = to_datetime(instant)
-    found = next_attempt_after(make_campaign(hours, interval), " ".join(zones), ended_at)
+    found = find_next_attempt(make_campaign(rules, interval), " ".join(zones), ended_at)
     earliest = ended_at + timedelta(minutes=interval)
     assert found >= earliest
     first = find_first_opening(hours, zones, to_instant(earliest), 15 * DAY)
@@ -42,23 +47,24 @@ def test_the_next_attempt_is_the_first_opening_after_the_interval(hours, where, 
 
 
 @given(
-    hours=calling_hours(),
+    rules=weekly_rules(),
     where=zones_and_instant(most=2),
     interval=intervals,
     more_minutes=st.integers(0, 600),
     is_later=st.booleans(),
 )
-def test_a_later_end_or_a_longer_interval_is_never_tried_sooner(hours, where, interval, more_minutes, is_later):
+def test_a_later_end_or_a_longer_interval_is_never_tried_sooner(rules, where, interval, more_minutes, is_later):
+    hours = CallingHours.weekly(**rules)
     zones, instant = where
     zone, ended_at, more = " ".join(zones), to_datetime(instant), timedelta(minutes=more_minutes)
-    campaign = make_campaign(hours, interval)
-    first = next_attempt_after(campaign, zone, ended_at)
+    campaign = make_campaign(rules, interval)
+    first = find_next_attempt(campaign, zone, ended_at)
     if not is_open(hours, zones, first):
         return  # never open within two weeks: the interval alone
     if is_later:
-        second = next_attempt_after(campaign, zone, ended_at + more)
+        second = find_next_attempt(campaign, zone, ended_at + more)
     else:
-        second = next_attempt_after(make_campaign(hours, interval + more_minutes), zone, ended_at)
+        second = find_next_attempt(make_campaign(rules, interval + more_minutes), zone, ended_at)
     # Beyond two weeks the search gives up and leaves the window to the claim.
     assert second >= min(first, ended_at + timedelta(minutes=interval) + more)
     if is_open(hours, zones, second):
