@@ -181,8 +181,15 @@ class ProviderConfigForm(forms.ModelForm):
 
     class Meta:
         model = ProviderConfig
-        fields = ["adapter", "outbound_number", "max_concurrent_calls", "calls_per_second"]
-        labels = {"max_concurrent_calls": "Lines"}
+        fields = [
+            *("adapter", "outbound_number", "max_concurrent_calls", "calls_per_second"),
+            *("calls_per_number_per_day", "calls_per_number_per_week"),
+        ]
+        labels = {
+            "max_concurrent_calls": "Lines",
+            "calls_per_number_per_day": "Calls to one number a day",
+            "calls_per_number_per_week": "Calls to one number a week",
+        }
 
 
 @admin.register(ProviderConfig)
@@ -195,6 +202,13 @@ class ProviderConfigAdmin(ModelAdmin):
             {
                 "description": "More calls than the account allows are queued by the provider, and may ring too late.",
                 "fields": [("adapter", "outbound_number"), ("max_concurrent_calls", "calls_per_second")],
+            },
+        ),
+        (
+            "How often one number is rung",
+            {
+                "description": "Over all campaigns. Whoever has been put off already stays so when these are changed.",
+                "fields": [("calls_per_number_per_day", "calls_per_number_per_week")],
             },
         ),
         (

@@ -118,7 +118,14 @@ def _claim(max_concurrent_calls: int | None, batch_size: int, room: int, clock: 
         for _ in range(CHOICES):
             demands = roster.state_demands(open_calls, len(starts), now)
             chosen = share_lines(demands, len(starts))
-            reservation = reserve(chosen, starts, open_calls=open_calls, campaigns=roster.campaigns, openings=openings)
+            reservation = reserve(
+                chosen,
+                starts,
+                open_calls=open_calls,
+                campaigns=roster.campaigns,
+                openings=openings,
+                caps=provider.caps,
+            )
             roster.pass_over(reservation.missed)
             if reservation.attempts or not chosen or not reservation.is_as_known:
                 break

@@ -8,6 +8,7 @@ from django.db import models, transaction
 from django.db.models import Q, Value
 from uuid_utils.compat import uuid7
 
+from calls.caps import Caps
 from calls.repository import CallAttemptRepository
 from calls.states import AttemptStatus
 from campaigns.models import Campaign, validate_e164
@@ -31,6 +32,12 @@ class ProviderConfig(models.Model):
     )
     calls_per_second = models.FloatField(
         default=1, validators=[MinValueValidator(0.01)], help_text="How many calls may start in a second."
+    )
+    calls_per_number_per_day = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1)], help_text="At most, in any 24 hours. Empty: no limit."
+    )
+    calls_per_number_per_week = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1)], help_text="At most, in any 7 days. Empty: no limit."
     )
     dialing_enabled = models.BooleanField(
         default=True,
@@ -60,10 +67,19 @@ class ProviderConfig(models.Model):
                 name="provider_limits_are_positive",
                 condition=Q(max_concurrent_calls__gte=1, calls_per_second__gt=0),
             ),
+            models.CheckConstraint(
+                name="provider_caps_are_positive",
+                condition=(Q(calls_per_number_per_day=None) | Q(calls_per_number_per_day__gte=1))
+                & (Q(calls_per_number_per_week=None) | Q(calls_per_number_per_week__gte=1)),
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.get_adapter_display()} ({self.outbound_number or 'no number yet'})"
+
+    @property
+    def caps(self) -> Caps:
+        return Caps(self.calls_per_number_per_day, self.calls_per_number_per_week)
 
     def enable_dialling(self) -> None:
         """Ring again after a halt, as if nothing had failed before."""

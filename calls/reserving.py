@@ -7,6 +7,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from calls import pacing
+from calls.caps import Caps, find_capped, put_off
 from calls.lanes import Openings, longest_way, send_deadline
 from calls.models import CallAttempt
 from calls.statements import Columns, Statement, write_array
@@ -46,17 +47,19 @@ def reserve(
     open_calls: Mapping[UUID, int],
     campaigns: Mapping[UUID, Campaign],
     openings: Openings,
+    caps: Caps,
 ) -> Reservation:
     """Attempts for the chosen contacts, in their order, but for those that may not be called, however they were chosen.
 
     Campaigns are taken as they are now: ``campaigns`` are what was known of them, and those that were changed since are
     read anew. Contacts who should not have been waiting at all, because their number is on the do-not-call list or
-    their attempts are used up, are taken out for good, so that the next claim does not meet them again.
+    their attempts are used up, are taken out for good, so that the next claim does not meet them again; those whose
+    number was rung as often as the ``caps`` allow are put off.
     """
     found = _lock_due(chosen, openings.now) if chosen else []
     versions = {contact.campaign_id: version for contact, version, _ in found}
     current = _refresh(campaigns, versions, openings.now)
-    contacts = _take_out(found, current)
+    contacts = _put_off(_take_out(found, current), caps, openings.now)
     lanes = {(contact.campaign, contact.calling_zone) for contact in contacts.values()}
     deadlines = _find_deadlines(lanes, openings)
     allowed = []
@@ -110,6 +113,14 @@ def _take_out(found: Sequence[tuple[Contact, str, bool]], campaigns: Mapping[UUI
     if used_up:
         Contact.objects.filter(pk__in=used_up).update(next_attempt_at=None)
     return callable_ones
+
+
+def _put_off(contacts: dict[UUID, Contact], caps: Caps, now: datetime) -> dict[UUID, Contact]:
+    """The contacts that may be rung by the caps; the others come up again later."""
+    until = find_capped([contact.phone_number for contact in contacts.values()], caps, now)
+    if until:
+        put_off([contact for contact in contacts.values() if contact.phone_number in until], until, caps, now)
+    return {pk: contact for pk, contact in contacts.items() if contact.phone_number not in until}
 
 
 def _find_deadlines(lanes: Set[tuple[Campaign, str]], openings: Openings) -> dict[tuple[Campaign, str], datetime]:

@@ -83,12 +83,12 @@ def _rearm_chunk(campaign: Campaign, contacts: QuerySet[Contact], now: datetime)
     idle = [contact for contact in locked if contact.state != ContactState.IN_PROGRESS]
     planned = [(contact, next_attempt_of(campaign, contact, now)) for contact in idle]
     moved = {contact.pk: instant for contact, instant in planned if instant != contact.next_attempt_at}
-    _set_next_attempts(moved, now)
+    set_next_attempts(moved, now)
     return len(moved)
 
 
-def _set_next_attempts(instants: Mapping[UUID, datetime | None], now: datetime) -> None:
-    """One UPDATE from two arrays: bulk_update() takes several times as long for so many different values."""
+def set_next_attempts(instants: Mapping[UUID, datetime | None], now: datetime) -> None:
+    """Of contacts that are locked. One UPDATE from two arrays: bulk_update() takes several times as long for it."""
     with connection.cursor() as cursor:
         cursor.execute(
             """

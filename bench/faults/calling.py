@@ -179,4 +179,5 @@ def find_order(evidence: Evidence) -> Iterator[Violation]:
 
 def _describe_hours(rules: CallingRules) -> str:
     hours = f"{rules.start}-{rules.end}" if rules.start else "all day"
-    return f"{hours} on weekdays {sorted(rules.weekdays)}"
+    blocked = f" but for {', '.join(map(str, sorted(rules.blocked)))}" if rules.blocked else ""
+    return f"{hours} on weekdays {sorted(rules.weekdays)}{blocked}"

@@ -5,7 +5,7 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -71,6 +71,7 @@ class CallingRules:
     start: time | None
     end: time | None
     weekdays: frozenset[int]
+    blocked: frozenset[date]
     max_attempts: int
     retry_seconds: float
     max_concurrent_calls: int | None
@@ -161,14 +162,17 @@ def _read_setting(line: dict[str, Any]) -> Setting[Change]:
     from_, to = _read_instant(line.pop("from")), line.pop("to")
     if kind is CallingRules:
         hours = {name: line[name] and time.fromisoformat(line[name]) for name in ("start", "end")}
-        line |= hours | {"weekdays": frozenset(line["weekdays"])}
+        blocked = frozenset(map(date.fromisoformat, line["blocked"]))
+        line |= hours | {"weekdays": frozenset(line["weekdays"]), "blocked": blocked}
     return Setting(from_=from_, to=to and _read_instant(to), value=kind(**line))
 
 
 def _write_value(value: Any) -> Any:
     if isinstance(value, time):
         return value.isoformat("auto" if value.second or value.microsecond else "minutes")
-    return sorted(value) if isinstance(value, frozenset) else value
+    if isinstance(value, frozenset):
+        return sorted(one.isoformat() if isinstance(one, date) else one for one in value)
+    return value
 
 
 def _write_instant(instant: datetime) -> str:

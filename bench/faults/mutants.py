@@ -209,9 +209,9 @@ MUTANTS = (
         name="retry_interval",
         edits=[
             Edit(
-                file="contacts/rearming.py",
-                old="instant = ended_at + campaign.retry_interval",
-                new="instant = ended_at",
+                file="campaigns/retries.py",
+                old="return ended_at + delay",
+                new="return ended_at",
             )
         ],
         caught_as=[Kind.RETRY_TOO_SOON],

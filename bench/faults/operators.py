@@ -89,7 +89,7 @@ class Operators:
         self._do(add)
 
     def rules(self, campaign: str, hours: str, max_attempts: int) -> None:
-        """``hours``: none, planned or closed."""
+        """``hours``: none, planned, closed or blocked."""
 
         def choose(now: datetime) -> dict[str, Any]:
             plan = self._find_plan(campaign)
@@ -99,9 +99,13 @@ class Operators:
                 "none": (None, None),
                 "planned": (plan.start, plan.end),
                 "closed": (far.replace(minute=10), far.replace(minute=50)),
+                "blocked": (None, None),
             }
             start, end = choices[hours]
-            return {"allowed_call_start": start, "allowed_call_end": end, "max_attempts": max_attempts}
+            # Today, wherever that is.
+            days = [now.date() + timedelta(days=day) for day in (-1, 0, 1)] if hours == "blocked" else []
+            edits = {"allowed_call_start": start, "allowed_call_end": end, "blocked_dates": days}
+            return edits | {"max_attempts": max_attempts}
 
         self._edit(campaign, choose)
 
@@ -208,8 +212,9 @@ def describe_rules(campaign: Campaign) -> CallingRules:
         start=campaign.allowed_call_start,
         end=campaign.allowed_call_end,
         weekdays=frozenset(campaign.weekdays),
+        blocked=frozenset(campaign.blocked_dates),
         max_attempts=campaign.max_attempts,
-        retry_seconds=campaign.retry_interval.total_seconds(),
+        retry_seconds=60.0 * campaign.retry_interval_minutes,
         max_concurrent_calls=campaign.max_concurrent_calls,
     )
 

@@ -308,7 +308,7 @@ def _draw_operation(draw: Random, campaigns: Sequence[CampaignPlan], lines: int,
         case _:
             values = {
                 "campaign": campaign.name,
-                "hours": draw.choice(["none", "closed", "planned"]),
+                "hours": draw.choice(["none", "closed", "planned", "blocked"]),
                 "max_attempts": draw.randint(1, 3),
             }
             return [Event(at=at, action="rules", values=values)]

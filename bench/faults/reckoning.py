@@ -78,13 +78,13 @@ def changes_about(evidence: Evidence, contact: ContactRow) -> Iterator[Setting[C
 
 
 def is_open(rules: CallingRules, zones: Iterable[str], instant: datetime) -> bool:
-    """Whether the local hours and weekdays of all the zones allow it; the hours' end is not within them."""
+    """Whether the local hours and days of all the zones allow it; the hours' end is not within them."""
     return all(_is_open_in(rules, to_local(zone, instant)) for zone in zones)
 
 
 def _is_open_in(rules: CallingRules, local: datetime) -> bool:
     is_hour = rules.start is None or rules.end is None or rules.start <= local.time() < rules.end
-    return is_hour and local.isoweekday() in rules.weekdays
+    return is_hour and local.isoweekday() in rules.weekdays and local.date() not in rules.blocked
 
 
 def count_lines(calls: Iterable[LedgerCall]) -> Iterator[tuple[LedgerCall, int]]:

@@ -138,7 +138,7 @@ def _opens_soon(contact: Contact, now: datetime) -> bool:
 def _is_open(contact: Contact, instant: datetime) -> bool:
     campaign = contact.campaign
     local = to_local(contact.calling_zone, instant)
-    if local.isoweekday() not in campaign.weekdays:
+    if local.isoweekday() not in campaign.weekdays or local.date() in campaign.blocked_dates:
         return False
     return (
         campaign.allowed_call_start is None or campaign.allowed_call_start <= local.time() < campaign.allowed_call_end

@@ -1,6 +1,6 @@
 """What is read from files and tables; and that the judge reads nothing else."""
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 from django.db import connection
@@ -42,6 +42,7 @@ CHANGES = [
         start=time(9),
         end=time(17, 30, 15),
         weekdays=frozenset({1, 7}),
+        blocked=frozenset({date(2026, 3, 5), date(2026, 3, 4)}),
         max_attempts=3,
         retry_seconds=60,
         max_concurrent_calls=None,
@@ -69,7 +70,8 @@ def test_a_line_says_from_and_to_and_what_with_its_values(path):
     OperatorLog(path).write(CHANGES[2], from_=at(0), to=at(1))
     assert path.read_text() == (
         '{"from": "2026-03-04T12:00:00.000000+00:00", "to": "2026-03-04T12:00:01.000000+00:00", "what": "rules", '
-        '"campaign": "c", "start": "09:00", "end": "17:30:15", "weekdays": [1, 7], "max_attempts": 3, '
+        '"campaign": "c", "start": "09:00", "end": "17:30:15", "weekdays": [1, 7], '
+        '"blocked": ["2026-03-04", "2026-03-05"], "max_attempts": 3, '
         '"retry_seconds": 60, "max_concurrent_calls": null}\n'
     )
 

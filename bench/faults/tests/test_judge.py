@@ -1,7 +1,7 @@
 """Every kind of violation: a clean run, the smallest step that breaks it, and the boundary between them."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 
@@ -36,6 +36,7 @@ RULES = CallingRules(
     start=None,
     end=None,
     weekdays=frozenset(range(1, 8)),
+    blocked=frozenset(),
     max_attempts=3,
     retry_seconds=60,
     max_concurrent_calls=None,
@@ -467,6 +468,21 @@ def test_a_call_before_or_after_the_hours_is_found(run, start):
 @pytest.mark.parametrize(("weekdays", "kinds"), [({3}, CLEAN), ({1, 2, 4, 5, 6, 7}, {Kind.OUTSIDE_WINDOW})])
 def test_calls_are_on_the_weekdays(run, weekdays, kinds):
     run.set_rules(weekdays=frozenset(weekdays))
+    run.ring(0)
+    assert run.kinds() == kinds
+
+
+@pytest.mark.parametrize(
+    ("zone", "blocked", "kinds"),
+    [
+        ("UTC", date(2026, 3, 4), {Kind.OUTSIDE_WINDOW}),
+        ("UTC", date(2026, 3, 5), CLEAN),
+        ("Pacific/Auckland", date(2026, 3, 5), {Kind.OUTSIDE_WINDOW}),  # there it is Thursday
+    ],
+)
+def test_calls_are_not_on_days_that_are_blocked_where_the_contact_is(run, zone, blocked, kinds):
+    run.add("anne", zone=zone)
+    run.set_rules(blocked=frozenset({blocked}))
     run.ring(0)
     assert run.kinds() == kinds
 

@@ -1,0 +1,77 @@
+"""How often one number may be rung, over all campaigns: so many times in any 24 hours, and in any seven days.
+
+Not by the calendar, whose days depend on the zone: whoever keeps to these keeps to every calendar. Counted are the
+attempts from their claims on, but for those that never rang.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from calls.statements import Statement, write_array
+from campaigns.models import Campaign
+from contacts.models import Contact
+from contacts.rearming import set_next_attempts
+
+# Of the same lane so many more are looked at as soon as one is met: a list that was rung yesterday is rung today, and
+# nobody else would be if they were put off as they are met.
+LOOKED_AHEAD = 1000
+
+# Of each number the attempt that must have become old enough before another may follow.
+_NTH_LAST = """
+    SELECT number, nth.claimed_at + interval '{span}' AS until
+    FROM unnest($1) AS number CROSS JOIN LATERAL (
+        SELECT claimed_at FROM calls_callattempt WHERE phone_number = number AND NOT given_back
+        ORDER BY id DESC OFFSET {calls} - 1 LIMIT 1
+    ) AS nth
+    WHERE {calls} IS NOT NULL
+"""
+_FIND_CAPPED = Statement(
+    "find_capped",
+    "text[], timestamptz, integer, integer",
+    f"""
+    SELECT number, max(until) FROM (
+        {_NTH_LAST.format(span="24 hours", calls="$3")} UNION ALL {_NTH_LAST.format(span="168 hours", calls="$4")}
+    ) AS capped
+    WHERE until > $2 GROUP BY number
+    """,
+)
+
+
+class Caps(NamedTuple):
+    """None is any number of times."""
+
+    per_day: int | None = None
+    per_week: int | None = None
+
+
+def find_capped(numbers: Iterable[str], caps: Caps, now: datetime) -> dict[str, datetime]:
+    """Those of the numbers that were rung as often as they may be, and until when that is so."""
+    if caps == Caps():
+        return {}
+    return dict(_FIND_CAPPED.fetch_all(write_array(numbers), now, *caps))
+
+
+def put_off(contacts: Collection[Contact], until: Mapping[str, datetime], caps: Caps, now: datetime) -> None:
+    """See that these, who are locked and capped, come up again when they may be rung, and so do those behind them.
+
+    Of each contact its campaign is taken as it is set.
+    """
+    instants = {contact.pk: _find_turn(contact.campaign, contact, until) for contact in contacts}
+    for campaign, zone in {(contact.campaign, contact.calling_zone) for contact in contacts}:
+        instants |= _look_ahead(campaign, zone, caps, now)
+    set_next_attempts(instants, now)
+
+
+def _look_ahead(campaign: Campaign, calling_zone: str, caps: Caps, now: datetime) -> dict[UUID, datetime]:
+    due = Contact.objects.filter(campaign=campaign, calling_zone=calling_zone).due(now)
+    first = due.order_by("next_attempt_at", "pk").only("phone_number", "calling_zone")[:LOOKED_AHEAD]
+    behind = list(first.select_for_update(skip_locked=True, no_key=True, of=("self",)))
+    until = find_capped([contact.phone_number for contact in behind], caps, now)
+    return {contact.pk: _find_turn(campaign, contact, until) for contact in behind if contact.phone_number in until}
+
+
+def _find_turn(campaign: Campaign, contact: Contact, until: Mapping[str, datetime]) -> datetime:
+    instant = until[contact.phone_number]
+    return campaign.next_opening_for(contact.calling_zone, instant) or instant
