@@ -21,6 +21,7 @@ from unfold.forms import BaseDialogForm
 from unfold.utils import display_for_label
 
 from calls.exporting import ATTEMPT_COLUMNS, list_attempts
+from calls.forecast_admin import CampaignForecast
 from calls.models import CallAttempt, ProviderConfig
 from calls.shifts import wake_everybody
 from calls.states import AttemptStatus
@@ -80,7 +81,7 @@ class ReadOnlyAttempts:
 
 
 @admin.register(CallAttempt)
-class CallAttemptAdmin(ReadOnlyAttempts, CampaignExport, ModelAdmin):
+class CallAttemptAdmin(ReadOnlyAttempts, CampaignForecast, CampaignExport, ModelAdmin):
     export_name = "calls"
     export_columns = ATTEMPT_COLUMNS
     list_display = [

@@ -195,7 +195,7 @@ class CampaignAdmin(ModelAdmin):
         "complete_selected",
         "cancel_selected",
     ]
-    actions_detail = ["import_contacts", "duplicate", *BUTTONS]
+    actions_detail = ["import_contacts", "rehearse", "duplicate", *BUTTONS]
     change_form_outer_before_template = "campaigns/progress.html"
     warn_unsaved_form = True
     readonly_fields = ["show_status", "created_by", "created_at", "updated_at"]
@@ -268,7 +268,7 @@ class CampaignAdmin(ModelAdmin):
             return []
         possible = ["duplicate", *lifecycle.possible_steps(campaign.status)]
         if campaign.status != CampaignStatus.CANCELLED:
-            possible.append("import_contacts")
+            possible += ["import_contacts", "rehearse"]
         actions = super().get_actions_detail(request, object_id)
         return [button for button in actions if button.path in possible]
 
@@ -282,6 +282,10 @@ class CampaignAdmin(ModelAdmin):
     def import_contacts(self, request: HttpRequest, object_id: str) -> HttpResponse:
         query = urlencode({"campaign": object_id})
         return HttpResponseRedirect(f"{reverse('admin:contacts_contactimport_add')}?{query}")
+
+    @action(description="Dry run", icon="timer", permissions=["view"])
+    def rehearse(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return HttpResponseRedirect(reverse("admin:calls_forecast", args=[object_id]))
 
     @action(
         description="Duplicate",

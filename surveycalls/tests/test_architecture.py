@@ -19,6 +19,10 @@ ARROWS = {
 }
 SEALED = ("calls/providers", "calls/simulator")
 PURE = (
+    "campaigns/holidays.py",
+    "campaigns/retries.py",
+    "campaigns/spellings.py",
+    "calls/rehearsal.py",
     "campaigns/windows.py",
     "contacts/phones.py",
     "calls/pacing.py",
