@@ -16,11 +16,9 @@ from calls.lanes import Lane, Openings
 from calls.models import ProviderConfig
 from calls.roster import Roster
 from calls.scheduler import CallSchedulerConfig
+from campaigns.counting import count_some, is_exact, say_contacts
 from campaigns.models import Campaign, CampaignStatus
 from contacts.models import Contact
-
-# Who counts more contacts than these waits for it, and needs no exact number.
-MOST_COUNTED = 10_000
 
 
 def explain(campaign: Campaign, *, clock: Clock) -> str:
@@ -149,12 +147,9 @@ def _explain_closed(campaign: Campaign, waiting: QuerySet[Contact], lanes: list[
 
 
 def _count(contacts: QuerySet[Contact], *, are_all: bool = True) -> str:
-    count = contacts.order_by()[: MOST_COUNTED + 1].count()
-    if count > MOST_COUNTED:
-        return f"More than {MOST_COUNTED:,} contacts wait"
-    if count == 1:
-        return "1 contact waits"
-    return f"{'All ' if are_all else ''}{count:,} contacts wait"
+    count = count_some(contacts)
+    every = "All " if are_all and count > 1 and is_exact(count) else ""
+    return f"{every}{say_contacts(count)} {'waits' if count == 1 else 'wait'}"
 
 
 def _say_clock(instant: datetime) -> str:

@@ -261,6 +261,19 @@ class CampaignAdmin(ModelAdmin):
         allowed = super().has_delete_permission(request, obj)
         return allowed and not (isinstance(obj, Campaign) and obj.contacts.exists())
 
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """A cancelled campaign stays as it was."""
+        is_cancelled = isinstance(obj, Campaign) and obj.status == CampaignStatus.CANCELLED
+        return super().has_change_permission(request, obj) and not is_cancelled
+
+    def construct_change_message(
+        self, request: HttpRequest, form: CampaignForm, formsets: Any, add: bool = False
+    ) -> list[dict[str, Any]]:
+        """With the values before and after."""
+        if add or not form.changed_data:
+            return super().construct_change_message(request, form, formsets, add)
+        return [{"changed": {"fields": form.describe_changes()}}]
+
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
         """Only what the campaign's status allows."""
         campaign = self.get_object(request, str(object_id))
@@ -322,7 +335,9 @@ class CampaignAdmin(ModelAdmin):
             return obj.save()
         # Only what was edited: a scheduler may have set another status since the row was read.
         obj.save(update_fields=[*form.changed_data, "updated_at"])
-        lifecycle.campaign_edited(obj, changed_fields=form.changed_data, now=timezone.now())
+        moved = lifecycle.campaign_edited(obj, changed_fields=form.changed_data, now=timezone.now())
+        if form.changed_data:
+            self.message_user(request, describe_edit(form, moved), messages.INFO)
         if obj.status == CampaignStatus.COMPLETED and obj.contacts.waiting().exists():
             self.message_user(request, "It has people who can be called again: activate it to do so.", messages.INFO)
 
@@ -396,6 +411,17 @@ class CampaignAdmin(ModelAdmin):
                 self.message_user(request, text, messages.WARNING)
 
 
+def describe_edit(form: CampaignForm, moved: int) -> str:
+    """What was changed, and what that means for those who wait."""
+    changes = f"Changed: {', '.join(form.describe_changes())}."
+    if not lifecycle.CALLING_RULES.intersection(form.changed_data):
+        return changes
+    if not moved:
+        return f"{changes} Nobody who waits is tried at another time for it."
+    people = "1 contact is" if moved == 1 else f"{moved:,} contacts are"
+    return f"{changes} {people} tried at another time than before."
+
+
 def list_sentences(sentences: Iterable[str]) -> SafeString:
     return format_html("<ul>{}</ul>", format_html_join("", "<li>{}</li>", ((sentence,) for sentence in sentences)))
 
@@ -409,8 +435,7 @@ def describe_progress(campaign: Campaign) -> dict[str, Any]:
     counts = count_progress([campaign.pk])[campaign.pk]
     contacts = sum(counts[state] for state in CONTACT_STATES)
     now = timezone.now()
-    is_unready = campaign.status in (CampaignStatus.DRAFT, CampaignStatus.PAUSED)
-    problems = lifecycle.find_problems(campaign, now) if is_unready else []
+    problems = lifecycle.find_problems(campaign, now) if campaign.status in lifecycle.NOT_STARTED else []
     warnings = [] if campaign.status == CampaignStatus.CANCELLED else lifecycle.find_warnings(campaign, now)
     return {
         "status": show_status(campaign),

@@ -1,7 +1,7 @@
 """The form in which operators write a campaign."""
 
-from collections.abc import Collection, Sequence
-from datetime import date
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, datetime, time
 from functools import cache
 from typing import Any
 from zoneinfo import available_timezones
@@ -10,6 +10,8 @@ import phonenumbers
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldAdminSelect2Widget,
@@ -22,6 +24,12 @@ from campaigns import lifecycle
 from campaigns.holidays import name_calendars
 from campaigns.models import Campaign, Weekday, every_weekday
 from campaigns.spellings import format_dates, format_delays, format_spans, parse_dates, parse_delays, parse_spans
+
+# A problem, before the usual help of a field.
+PROBLEM = '<strong class="block text-orange-700 dark:text-orange-400">{}</strong>{}'
+
+# What is longer is not repeated in what is told of a change.
+LONGEST_VALUE = 40
 
 
 @cache  # zoneinfo walks the disk for its names
@@ -176,6 +184,37 @@ class CampaignForm(forms.ModelForm):
             "max_concurrent_calls": "Lines at most",
             "caller_id": "Number shown",
         }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        is_to_start = self.instance.status in lifecycle.NOT_STARTED and not self.instance._state.adding
+        if is_to_start and not self.is_bound:
+            self._show_problems(lifecycle.find_setting_problems(self.instance, timezone.now()))
+
+    def _show_problems(self, problems: Mapping[str, str]) -> None:
+        """What keeps it from starting, beside the field where that is put right; it can be saved all the same."""
+        for name in self.fields.keys() & problems.keys():
+            field = self.fields[name]
+            field.help_text = format_html(PROBLEM, problems[name], field.help_text)
+
+    def describe_changes(self) -> list[str]:
+        """The label of each field that was changed, with its values where they are short."""
+        return [self._describe_change(name) for name in self.changed_data]
+
+    def _describe_change(self, name: str) -> str:
+        label = self.fields[name].label or name
+        values = self.get_initial_for_field(self.fields[name], name), self.cleaned_data[name]
+        texts = [self._write_value(value) for value in values]
+        if isinstance(values[1], list) or any(len(text) > LONGEST_VALUE for text in texts):
+            return label
+        return f"{label} ({texts[0]} → {texts[1]})"
+
+    def _write_value(self, value: Any) -> str:
+        if isinstance(value, datetime):
+            return date_format(timezone.localtime(value), "DATETIME_FORMAT")
+        if isinstance(value, time):
+            return f"{value:%H:%M}"
+        return "none" if value in (None, "") else str(value)
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()

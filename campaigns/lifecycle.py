@@ -4,7 +4,7 @@ Every step opens its own transaction and locks the campaign's row, so that two o
 a scheduler, decide one after the other and each from what the other has left.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -15,14 +15,15 @@ from django.dispatch import Signal
 from django.utils.formats import date_format
 from django.utils.timezone import localtime
 
+from campaigns.counting import count_some, say_contacts
 from campaigns.models import Campaign, CampaignStatus
 from campaigns.windows import next_opening
 
 # Sent after the commit with campaign=...: somebody may have to be rung now, or in another way than before.
 campaign_changed = Signal()
 
-# Sent inside the transaction with campaign=... and now=...: what decides when its
-# contacts are due has been edited.
+# Sent inside the transaction with campaign=... and now=...: what decides when its contacts are due has been edited;
+# whoever has contacts answers with how many are due at another time than before.
 calling_rules_changed = Signal()
 
 # Sent with campaign=...; whoever rings for campaigns answers with a list of what stands in the way at the moment,
@@ -49,6 +50,9 @@ CALLING_RULES = {
 
 # Who rings, or will when its start has come: what activation asks for must stay true.
 ACTIVE = {CampaignStatus.SCHEDULED, CampaignStatus.RUNNING}
+
+# Who may be started, and shows what is still to be put right before.
+NOT_STARTED = {CampaignStatus.DRAFT, CampaignStatus.PAUSED}
 
 # Each step: what has been done after it, and the statuses that it starts from.
 STEPS = {
@@ -158,15 +162,21 @@ def admit_contacts(campaign: Campaign) -> Campaign:
     return locked
 
 
-def campaign_edited(campaign: Campaign, *, changed_fields: Collection[str], now: datetime) -> None:
-    """What must follow when an operator has edited and saved a campaign; call it in the same transaction."""
+def campaign_edited(campaign: Campaign, *, changed_fields: Collection[str], now: datetime) -> int:
+    """What must follow when an operator has edited and saved a campaign; call it in the same transaction.
+
+    Returns how many contacts are due at another time than before.
+    """
+    moved = 0
     with transaction.atomic():
         if CALLING_RULES.intersection(changed_fields):
             # Read again: another operator may have saved other rules since this one's page was opened.
             locked = Campaign.objects.select_for_update(no_key=True).get(pk=campaign.pk)
-            calling_rules_changed.send(sender=Campaign, campaign=locked, now=now)
+            answers = calling_rules_changed.send(sender=Campaign, campaign=locked, now=now)
+            moved = sum(count for _, count in answers)
         if changed_fields:
             _announce_change(campaign)
+    return moved
 
 
 def possible_steps(status: str) -> list[str]:
@@ -176,7 +186,7 @@ def possible_steps(status: str) -> list[str]:
 
 def find_problems(campaign: Campaign, now: datetime) -> list[str]:
     """Every reason why this campaign may not start: it could call nobody, or some without a time zone never."""
-    problems = list(_find_setting_problems(campaign, now).values())
+    problems = list(find_setting_problems(campaign, now).values())
     if not campaign.contacts.exists():
         return ["It has no contacts: import some.", *problems]
     if not campaign.contacts.unfinished().exists():
@@ -186,10 +196,9 @@ def find_problems(campaign: Campaign, now: datetime) -> list[str]:
 
 def find_warnings(campaign: Campaign, now: datetime) -> list[str]:
     """What does not keep the campaign from running, and keeps some or all of its people from being rung."""
-    waiting = campaign.contacts.waiting().count_by_zone()
-    warnings = _describe_zoneless(campaign, waiting)
+    warnings = _describe_zoneless(campaign)
     if _has_hours(campaign, now):
-        warnings += _describe_never_open(campaign, waiting, now)
+        warnings += _describe_never_open(campaign, now)
     for _, obstacles in obstacles_wanted.send(sender=Campaign, campaign=campaign):
         warnings += obstacles
     return warnings
@@ -209,27 +218,26 @@ def find_edit_problems(edited: Campaign, now: datetime) -> dict[str, str]:
     stored = Campaign.objects.select_for_update(no_key=True).get(pk=edited.pk)
     if stored.status not in ACTIVE:
         return {}
-    before = _find_setting_problems(stored, now)
-    return {field: reason for field, reason in _find_setting_problems(edited, now).items() if field not in before}
+    before = find_setting_problems(stored, now)
+    return {field: reason for field, reason in find_setting_problems(edited, now).items() if field not in before}
 
 
-def _find_setting_problems(campaign: Campaign, now: datetime) -> dict[str, str]:
-    """What is wrong with the settings, by the field in which it is best put right."""
+def find_setting_problems(campaign: Campaign, now: datetime) -> dict[str, str]:
+    """What is wrong with the settings, by the name of the field in which it is best put right."""
     problems = {}
     if not campaign.intro_script.strip():
         problems["intro_script"] = "It has no intro script: write what is said first."
     if campaign.ends_at is not None and campaign.ends_at <= now:
         problems["ends_at"] = f"It ended on {_format_time(campaign.ends_at)}: set a later end, or none."
-    waiting = campaign.contacts.waiting().count_by_zone()
-    for problem in _describe_zoneless(campaign, waiting):
+    for problem in _describe_zoneless(campaign):
         problems["time_zone"] = problem
     if not _has_hours(campaign, now):
         problems["weekdays"] = (
             "Its calling hours and weekdays never open: tick a weekday, and set a start that is before the "
             "end, or leave both hours empty."
         )
-    elif waiting and not _is_anybody_callable(campaign, now):
-        for problem in _describe_never_open(campaign, waiting, now):
+    elif not _is_anybody_callable(campaign, now):
+        for problem in _describe_never_open(campaign, now):
             problems["allowed_call_start"] = problem
     return problems
 
@@ -239,27 +247,25 @@ def _has_hours(campaign: Campaign, now: datetime) -> bool:
     return next_opening(campaign.hours, ["UTC"], now) is not None
 
 
-def _describe_zoneless(campaign: Campaign, waiting: Mapping[str, int]) -> list[str]:
-    zoneless = 0 if campaign.time_zone else waiting.get("", 0)
+def _describe_zoneless(campaign: Campaign) -> list[str]:
+    zoneless = 0 if campaign.time_zone else count_some(campaign.contacts.waiting().filter(calling_zone=""))
     if not zoneless:
         return []
     return [
-        f"{zoneless:,} {'contact has' if zoneless == 1 else 'contacts have'} no time zone and the campaign has "
-        "none either: choose the campaign's time zone."
+        f"{say_contacts(zoneless)} {'has' if zoneless == 1 else 'have'} no time zone and the campaign has none "
+        "either: choose the campaign's time zone."
     ]
 
 
-def _describe_never_open(campaign: Campaign, waiting: Mapping[str, int], now: datetime) -> list[str]:
-    never = sum(
-        contacts
-        for zone, contacts in waiting.items()
-        if campaign.zones_of(zone) and campaign.next_opening_for(zone, now) is None
-    )
+def _describe_never_open(campaign: Campaign, now: datetime) -> list[str]:
+    waiting = campaign.contacts.waiting()
+    zones = [zone for zone in waiting.calling_zones() if campaign.zones_of(zone)]
+    never = [zone for zone in zones if campaign.next_opening_for(zone, now) is None]
     if not never:
         return []
     return [
-        f"{never:,} {'contact' if never == 1 else 'contacts'} can never be rung in these hours: their numbers may "
-        "lie in time zones that are never open together; give them a time zone or widen the hours."
+        f"{say_contacts(count_some(waiting.filter(calling_zone__in=never)))} can never be rung in these hours: their "
+        "numbers may lie in time zones that are never open together; give them a time zone or widen the hours."
     ]
 
 

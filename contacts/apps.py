@@ -12,7 +12,7 @@ class ContactsConfig(AppConfig):
         calling_rules_changed.connect(_rearm_contacts, dispatch_uid="contacts.rearm")
 
 
-def _rearm_contacts(campaign: Any, now: Any, **_: Any) -> None:
+def _rearm_contacts(campaign: Any, now: Any, **_: Any) -> int:
     from contacts.rearming import rearm_contacts
 
-    rearm_contacts(campaign, now=now)
+    return rearm_contacts(campaign, now=now)

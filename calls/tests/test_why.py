@@ -13,6 +13,7 @@ from calls.claiming import Reason, claim_calls
 from calls.models import CallAttempt, ProviderConfig
 from calls.tests.conftest import NOON
 from calls.tests.factories import CallAttemptFactory
+from campaigns import counting
 from campaigns.models import Campaign, CampaignStatus
 from campaigns.tests.factories import CampaignFactory
 from contacts.models import Contact, ContactState
@@ -183,7 +184,7 @@ def test_retries_in_an_open_zone_beside_people_who_are_due_in_a_closed_one(ask):
 def test_one_retry_and_very_many(ask, monkeypatch):
     campaign = make_campaign(1, due=timedelta(hours=1))
     assert ask(campaign) == "1 contact waits for the next try, the first at 13:00."
-    monkeypatch.setattr(why, "MOST_COUNTED", 3)
+    monkeypatch.setattr(counting, "MOST_COUNTED", 3)
     ContactFactory.create_batch(5, campaign=campaign, calling_zone="UTC", next_attempt_at=NOON + timedelta(hours=2))
     assert ask(campaign).startswith("More than 3 contacts wait for the next try")
 

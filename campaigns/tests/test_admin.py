@@ -428,3 +428,56 @@ def test_a_name_of_the_greatest_length_can_be_duplicated(admin_client):
     campaign = CampaignFactory(name="x" * 200)
     admin_client.post(page_of(campaign, "duplicate"), {"_form_submitted": "True"})
     assert Campaign.objects.filter(name=f"Copy of {'x' * 192}").exists()
+
+
+def test_an_edit_tells_what_was_changed_and_for_how_many_who_wait(admin_client):
+    campaign = CampaignFactory(max_attempts=1)
+    ContactFactory(campaign=campaign, state=ContactState.NOT_REACHED, attempts_count=1, next_attempt_at=None)
+    ContactFactory(campaign=campaign)
+    changes = {
+        "max_attempts": 3,
+        "allowed_call_start": "09:00",
+        "allowed_call_end": "18:30",
+        "blocked_dates": "2026-12-24",
+    }
+    data = form_of(campaign, intro_script="A text that is much longer than what is told again of a change.", **changes)
+    page = admin_client.post(page_of(campaign), data, follow=True).content.decode()
+    told = (
+        "Changed: Intro script, Calls from (none → 09:00), Calls until (none → 18:30), Days without calls, "
+        "Tries at most (1 → 3). 1 contact is tried at another time than before."
+    )
+    assert told in page
+    history = LogEntry.objects.get().get_change_message()
+    assert "Tries at most (1 → 3)" in history and "much longer" not in history
+
+
+def test_an_edit_of_what_is_said_tells_nothing_of_those_who_wait(admin_client):
+    campaign = CampaignFactory(name="Spring")
+    page = admin_client.post(page_of(campaign), form_of(campaign, name="Summer"), follow=True).content.decode()
+    assert "Changed: Name (Spring → Summer)." in page
+    assert "tried at another time" not in page
+
+
+def test_what_keeps_a_draft_from_starting_stands_beside_its_field(admin_client):
+    campaign = CampaignFactory(status="draft", intro_script="", time_zone="")
+    ContactFactory(campaign=campaign, calling_zone="")
+    form = admin_client.get(page_of(campaign)).context["adminform"].form
+    assert "It has no intro script" in form["intro_script"].help_text
+    assert form["intro_script"].help_text.endswith(
+        "What is said first: who calls, for whom, why, and how long it will take."
+    )
+    assert "1 contact has no time zone" in form["time_zone"].help_text
+    assert "block" not in form["weekdays"].help_text
+    Campaign.objects.update(status="running")
+    form = admin_client.get(page_of(campaign)).context["adminform"].form
+    assert "It has no intro script" not in form["intro_script"].help_text
+
+
+def test_a_cancelled_campaign_can_be_read_and_not_be_edited(admin_client):
+    campaign = CampaignFactory(status="cancelled", name="Spring")
+    page = admin_client.get(page_of(campaign))
+    assert page.status_code == 200
+    assert 'name="_save"' not in page.content.decode()
+    assert admin_client.post(page_of(campaign), form_of(campaign, name="Summer")).status_code == 403
+    campaign.refresh_from_db()
+    assert campaign.name == "Spring"

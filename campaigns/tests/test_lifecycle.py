@@ -77,7 +77,7 @@ def changes():
 
 @pytest.fixture
 def rules():
-    receiver = Mock()
+    receiver = Mock(return_value=2)
     calling_rules_changed.connect(receiver)
     yield receiver
     calling_rules_changed.disconnect(receiver)
@@ -269,7 +269,7 @@ def test_the_questions_about_zones_are_as_few_for_many_contacts(contacts, django
     campaign = CampaignFactory(**WORKING_HOURS)
     for _ in range(contacts):
         make_never_callable(campaign)
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(3):
         lifecycle.find_warnings(campaign, NOW)
 
 
@@ -450,9 +450,10 @@ def test_contacts_are_armed_again_when_a_campaign_allows_another_attempt():
     contact = ContactFactory(
         campaign=campaign, state="not_reached", attempts_count=2, next_attempt_at=None, last_attempt_at=EARLIER
     )
-    lifecycle.campaign_edited(campaign, changed_fields=["max_attempts"], now=NOW)
+    assert lifecycle.campaign_edited(campaign, changed_fields=["max_attempts"], now=NOW) == 1
     contact.refresh_from_db()
     assert contact.next_attempt_at is not None
+    assert lifecycle.campaign_edited(campaign, changed_fields=["name"], now=NOW) == 0
 
 
 def test_the_rules_that_another_operator_has_saved_meanwhile_are_not_undone():

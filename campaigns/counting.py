@@ -1,0 +1,24 @@
+"""Counts that stay quick however many there are: whoever counts further waits for it, and needs no exact number."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+
+MOST_COUNTED = 10_000
+
+
+def count_some(rows: QuerySet[Any]) -> int:
+    """How many there are; one more than MOST_COUNTED for all larger numbers."""
+    return rows.order_by()[: MOST_COUNTED + 1].count()
+
+
+def is_exact(count: int) -> bool:
+    """Whether what count_some() gave is the number itself."""
+    return count <= MOST_COUNTED
+
+
+def say_contacts(count: int) -> str:
+    """As count_some() gives it, for the beginning of a sentence."""
+    if not is_exact(count):
+        return f"More than {MOST_COUNTED:,} contacts"
+    return "1 contact" if count == 1 else f"{count:,} contacts"
