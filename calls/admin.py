@@ -25,6 +25,7 @@ from calls.forecast_admin import CampaignForecast
 from calls.models import CallAttempt, ProviderConfig
 from calls.shifts import wake_everybody
 from calls.states import AttemptStatus
+from campaigns.admin import CampaignAdmin
 from campaigns.confirmation import leave_dialog
 from campaigns.models import Campaign
 from contacts.admin import OUTCOME_COLOURS, ContactAdmin, normalise_search
@@ -81,7 +82,7 @@ class ReadOnlyAttempts:
 
 
 @admin.register(CallAttempt)
-class CallAttemptAdmin(ReadOnlyAttempts, CampaignForecast, CampaignExport, ModelAdmin):
+class CallAttemptAdmin(ReadOnlyAttempts, CampaignExport, ModelAdmin):
     export_name = "calls"
     export_columns = ATTEMPT_COLUMNS
     list_display = [
@@ -173,6 +174,14 @@ class ContactWithAttemptsAdmin(ContactAdmin):
 
     def get_inlines(self, request: HttpRequest, obj: Contact | None) -> list[type[TabularInline]]:
         return [AttemptInline] if obj else []
+
+
+admin.site.unregister(Campaign)
+
+
+@admin.register(Campaign)
+class CampaignWithCallsAdmin(CampaignForecast, CampaignAdmin):
+    """The campaign and what would come of it, which the campaigns' own admin knows nothing of."""
 
 
 class ProviderConfigForm(forms.ModelForm):

@@ -7,29 +7,41 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.formats import date_format
+from unfold.decorators import action
 
 from calls.forecast import LONGEST, Forecast, ZoneForecast, forecast
 from campaigns import lifecycle
-from campaigns.models import Campaign
+from campaigns.admin import CampaignAdmin
+from campaigns.models import Campaign, CampaignStatus
 
 ZONES_SHOWN = 50
 
 
 class CampaignForecast:
-    """For an admin: the page forecast/CAMPAIGN/, for whoever may view campaigns."""
+    """For the admin of campaigns: the button and the page of the dry run, for whoever may view them."""
+
+    actions_detail = ["rehearse", *CampaignAdmin.actions_detail]
 
     def get_urls(self) -> list[URLPattern]:
         page = self.admin_site.admin_view(self.show_forecast)
-        return [path("forecast/<uuid:campaign>/", page, name="calls_forecast"), *super().get_urls()]
+        return [path("<uuid:campaign>/forecast/", page, name="campaigns_campaign_forecast"), *super().get_urls()]
+
+    def has_rehearse_permission(self, request: HttpRequest, object_id: Any) -> bool:
+        campaign = self.get_object(request, str(object_id))
+        return campaign is not None and campaign.status != CampaignStatus.CANCELLED
+
+    @action(description="Dry run", icon="timer", permissions=["rehearse"])
+    def rehearse(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return HttpResponseRedirect(reverse("admin:campaigns_campaign_forecast", args=[object_id]))
 
     def show_forecast(self, request: HttpRequest, campaign: UUID) -> HttpResponse:
-        if not request.user.has_perm("campaigns.view_campaign"):
+        if not self.has_view_permission(request):
             raise PermissionDenied
         chosen = get_object_or_404(Campaign, pk=campaign)
         now = timezone.now()
@@ -38,8 +50,8 @@ class CampaignForecast:
         warnings = lifecycle.find_warnings(chosen, now)
         context = {
             **self.admin_site.each_context(request),
-            "title": f"Dry run of “{chosen}”",
-            "opts": chosen._meta,
+            "title": f"Dry run: {chosen}",
+            "opts": self.opts,
             "back": reverse("admin:campaigns_campaign_change", args=[chosen.pk]),
             "summary": summarise(found, chosen),
             "problems": problems,

@@ -195,7 +195,7 @@ class CampaignAdmin(ModelAdmin):
         "complete_selected",
         "cancel_selected",
     ]
-    actions_detail = ["import_contacts", "rehearse", "duplicate", *BUTTONS]
+    actions_detail = ["import_contacts", "duplicate", *BUTTONS]
     change_form_outer_before_template = "campaigns/progress.html"
     warn_unsaved_form = True
     readonly_fields = ["show_status", "created_by", "created_at", "updated_at"]
@@ -229,7 +229,9 @@ class CampaignAdmin(ModelAdmin):
                 ),
                 "fields": [
                     ("max_attempts", "retry_interval_minutes"),
-                    ("retry_busy", "retry_no_answer", "retry_failed"),
+                    "retry_busy",
+                    "retry_no_answer",
+                    "retry_failed",
                 ],
             },
         ),
@@ -279,11 +281,11 @@ class CampaignAdmin(ModelAdmin):
         campaign = self.get_object(request, str(object_id))
         if campaign is None:
             return []
-        possible = ["duplicate", *lifecycle.possible_steps(campaign.status)]
-        if campaign.status != CampaignStatus.CANCELLED:
-            possible += ["import_contacts", "rehearse"]
+        impossible = BUTTONS.keys() - set(lifecycle.possible_steps(campaign.status))
+        if campaign.status == CampaignStatus.CANCELLED:
+            impossible |= {"import_contacts"}
         actions = super().get_actions_detail(request, object_id)
-        return [button for button in actions if button.path in possible]
+        return [button for button in actions if button.path not in impossible]
 
     def has_import_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return request.user.has_perm("contacts.add_contactimport")
@@ -295,10 +297,6 @@ class CampaignAdmin(ModelAdmin):
     def import_contacts(self, request: HttpRequest, object_id: str) -> HttpResponse:
         query = urlencode({"campaign": object_id})
         return HttpResponseRedirect(f"{reverse('admin:contacts_contactimport_add')}?{query}")
-
-    @action(description="Dry run", icon="timer", permissions=["view"])
-    def rehearse(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return HttpResponseRedirect(reverse("admin:calls_forecast", args=[object_id]))
 
     @action(
         description="Duplicate",

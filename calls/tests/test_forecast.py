@@ -140,7 +140,7 @@ def test_the_page_tells_problems_zones_and_what_it_is_reckoned_with(admin_client
     ContactFactory(campaign=campaign, calling_zone="Europe/Rome")
     ContactFactory(campaign=campaign, calling_zone="")
     CampaignFactory()
-    page = admin_client.get(reverse("admin:calls_forecast", args=[campaign.pk])).content.decode()
+    page = admin_client.get(reverse("admin:campaigns_campaign_forecast", args=[campaign.pk])).content.decode()
     assert "It has no intro script" in page
     assert "Europe/Rome" in page and "is open" in page and "never: no time zone is known" in page
     assert "assumed, because there were too few calls so far" in page
@@ -158,4 +158,4 @@ def test_the_campaigns_page_leads_there_unless_it_is_cancelled(admin_client):
         not in admin_client.get(reverse("admin:campaigns_campaign_change", args=[cancelled.pk])).content.decode()
     )
     step = admin_client.get(reverse("admin:campaigns_campaign_rehearse", args=[draft.pk]))
-    assert step.url == reverse("admin:calls_forecast", args=[draft.pk])
+    assert step.url == reverse("admin:campaigns_campaign_forecast", args=[draft.pk])
