@@ -16,6 +16,11 @@ LONGEST_REST = timedelta(seconds=60)
 RESTS_THAT_MAY_BE_MISSED = 3
 
 
+def is_alive(provider: ProviderConfig, now: datetime) -> bool:
+    """Whether a scheduler has given a sign of life as lately as it should have."""
+    return provider.scheduler_expected_by is not None and provider.scheduler_expected_by > now
+
+
 def beat(provider: ProviderConfig | None, *, now: datetime, interval_seconds: float) -> None:
     """After a claim, with the row as the claim saw it; None when another scheduler had it, which is alive then.
 

@@ -2,6 +2,10 @@
 
 from typing import Any
 
+from django.conf import settings
+
+from calls.clock import DatabaseClock
+from calls.heartbeat import is_alive
 from calls.models import ProviderConfig
 from campaigns.models import Campaign
 
@@ -14,4 +18,8 @@ def find_obstacles(campaign: Campaign, **_kwargs: Any) -> list[str]:
         obstacles.append("There is no number to show to those who are rung: enter one for the provider.")
     if not provider.dialing_enabled:
         obstacles.append("Dialling is switched off, and nobody is rung: see the provider's page.")
+    if not (settings.TWILIO_ACCOUNT_SID and settings.TWILIO_AUTH_TOKEN):
+        obstacles.append("The provider's credentials are missing: set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN.")
+    if not is_alive(provider, DatabaseClock()()):
+        obstacles.append("No scheduler is at work: start manage.py run_scheduler or qcluster.")
     return obstacles

@@ -12,6 +12,7 @@ from django.utils.timezone import localtime
 
 from calls.claiming import Claim, Reason, look
 from calls.clock import Clock, DatabaseClock
+from calls.heartbeat import is_alive
 from calls.lanes import Lane, Openings
 from calls.models import ProviderConfig
 from calls.roster import Roster
@@ -73,7 +74,7 @@ def _describe_step(campaign: Campaign, step: str) -> str:
 
 
 def _explain_schedulers(provider: ProviderConfig, now: datetime) -> str:
-    if provider.scheduler_expected_by and provider.scheduler_expected_by > now:
+    if is_alive(provider, now):
         return ""
     advice = "start manage.py run_scheduler or qcluster"
     if provider.scheduler_seen_at is None:

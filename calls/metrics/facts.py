@@ -16,6 +16,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from psycopg2.errors import QueryCanceled
 
 from calls.clock import DatabaseClock
+from calls.heartbeat import is_alive
 from calls.lanes import Lane, Openings, find_lanes
 from calls.models import CallAttempt, ProviderConfig
 from calls.states import AttemptStatus
@@ -97,7 +98,7 @@ def _describe_provider(provider: ProviderConfig, now: datetime) -> Iterable[Metr
         "1 while the provider is left alone because it failed again and again.",
         bool(provider.paused_until and provider.paused_until > now),
     )
-    alive = bool(provider.scheduler_expected_by and provider.scheduler_expected_by > now)
+    alive = is_alive(provider, now)
     yield _gauge("scheduler_alive", "1 when a scheduler, or a shift in a cluster, has shown itself in time.", alive)
     if provider.scheduler_seen_at:
         age = max(0.0, (now - provider.scheduler_seen_at).total_seconds())

@@ -1,4 +1,7 @@
+from datetime import timedelta
+
 import pytest
+from django.utils import timezone
 
 from calls.tests.factories import ProviderConfigFactory
 from campaigns import lifecycle
@@ -9,11 +12,19 @@ from .conftest import NOON
 pytestmark = pytest.mark.django_db
 
 
+@pytest.fixture(autouse=True)
+def all_is_well(settings):
+    settings.TWILIO_ACCOUNT_SID, settings.TWILIO_AUTH_TOKEN = f"AC{'0' * 32}", "secret"
+    ProviderConfigFactory(scheduler_expected_by=timezone.now() + timedelta(minutes=1))
+
+
 @pytest.mark.parametrize(
     ("provider", "caller_id", "word"),
     [
         ({"outbound_number": ""}, "", "no number to show"),
         ({"dialing_enabled": False}, "", "switched off"),
+        ({"scheduler_expected_by": timezone.now() - timedelta(seconds=1)}, "", "No scheduler is at work"),
+        ({"scheduler_expected_by": None}, "", "No scheduler is at work"),
     ],
 )
 def test_what_stands_in_the_way_of_every_call_is_a_warning_of_each_campaign(provider, caller_id, word):
@@ -26,3 +37,10 @@ def test_what_stands_in_the_way_of_every_call_is_a_warning_of_each_campaign(prov
 def test_a_number_of_the_provider_or_of_the_campaign_is_enough(number, caller_id):
     ProviderConfigFactory(outbound_number=number)
     assert lifecycle.find_warnings(CampaignFactory(caller_id=caller_id), NOON) == []
+
+
+@pytest.mark.parametrize("name", ["TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN"])
+def test_without_credentials_nobody_can_be_rung(settings, name):
+    setattr(settings, name, "")
+    (warning,) = lifecycle.find_warnings(CampaignFactory(), NOON)
+    assert warning == "The provider's credentials are missing: set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN."
