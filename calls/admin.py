@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.dataclasses import UnfoldAction
 from unfold.decorators import action, display
@@ -25,6 +25,7 @@ from calls.forecast_admin import CampaignForecast
 from calls.models import CallAttempt, ProviderConfig
 from calls.shifts import wake_everybody
 from calls.states import AttemptStatus
+from calls.timeline import tell_attempt, tell_contact, tell_next
 from campaigns.admin import CampaignAdmin
 from campaigns.confirmation import leave_dialog
 from campaigns.models import Campaign
@@ -99,6 +100,7 @@ class CallAttemptAdmin(ReadOnlyAttempts, CampaignExport, ModelAdmin):
     list_filter = [("campaign", AutocompleteSelectFilter), "outcome", "status", "given_back", "claimed_at"]
     list_filter_submit = True
     list_select_related = ["campaign", "contact"]
+    change_form_outer_before_template = "calls/timeline.html"
     search_fields = ["phone_number", "call_id", "provider_call_id", "error_code"]
     search_help_text = "Number, call id, the provider's call id or error code"
     show_full_result_count = False
@@ -144,25 +146,17 @@ class CallAttemptAdmin(ReadOnlyAttempts, CampaignExport, ModelAdmin):
     ) -> tuple[QuerySet[CallAttempt], bool]:
         return super().get_search_results(request, queryset, normalise_search(search_term))
 
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: CallAttempt | None = None, **kwargs: Any
+    ) -> HttpResponse:
+        zones = " ".join(obj.campaign.zones_of(obj.contact.calling_zone))
+        context |= {"zones": zones, "moments": tell_attempt(obj)}
+        return super().render_change_form(request, context, *args, obj=obj, **kwargs)
+
     @display(description="Contact")
     def show_contact(self, attempt: CallAttempt) -> SafeString:
         url = reverse("admin:contacts_contact_change", args=[attempt.contact_id])
         return format_html('<a href="{}" class="text-link">{}</a>', url, attempt.contact)
-
-
-class AttemptInline(ReadOnlyAttempts, TabularInline):
-    model = CallAttempt
-    verbose_name_plural = "calls"
-    ordering = ["id"]
-    extra = 0
-    hide_title = True
-    fields = ["show_number", "show_start", "show_status", "show_outcome", "show_duration", "error_code"]
-    readonly_fields = fields
-
-    @display(description="Try")
-    def show_number(self, attempt: CallAttempt) -> SafeString:
-        url = reverse("admin:calls_callattempt_change", args=[attempt.pk])
-        return format_html('<a href="{}" class="text-link">{}</a>', url, attempt.attempt_number)
 
 
 admin.site.unregister(Contact)
@@ -170,10 +164,17 @@ admin.site.unregister(Contact)
 
 @admin.register(Contact)
 class ContactWithAttemptsAdmin(ContactAdmin):
-    """The contact and its calls, which the contacts' own admin knows nothing of."""
+    """The contact and the story of its calls, which the contacts' own admin knows nothing of."""
 
-    def get_inlines(self, request: HttpRequest, obj: Contact | None) -> list[type[TabularInline]]:
-        return [AttemptInline] if obj else []
+    change_form_outer_before_template = "calls/timeline.html"
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Contact | None = None, **kwargs: Any
+    ) -> HttpResponse:
+        if obj is not None:
+            zones = " ".join(obj.campaign.zones_of(obj.calling_zone))
+            context |= {"next_step": tell_next(obj, now=timezone.now()), "zones": zones, "moments": tell_contact(obj)}
+        return super().render_change_form(request, context, *args, obj=obj, **kwargs)
 
 
 admin.site.unregister(Campaign)

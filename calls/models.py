@@ -132,6 +132,9 @@ class CallAttempt(models.Model):
     error_code = models.CharField(max_length=40, blank=True)
     error_message = models.TextField(blank=True)
     metadata = models.JSONField(default=dict, blank=True)
+    # Of each status that it was moved to on its way: when, and the provider's own word for it. What has a column of its
+    # own is not here.
+    heard = models.JSONField(default=dict, db_default={}, blank=True, editable=False)
 
     objects = CallAttemptRepository()
 

@@ -91,6 +91,7 @@ def _advance(event: CallEvent, status: AttemptStatus, now: datetime) -> Applied:
         advance = CallAttempt.objects.advance(
             event.call_id,
             status,
+            now=now,
             provider_call_id=event.provider_call_id,
             raw_status=event.raw_status,
             check_at=_check_at(now),
@@ -191,7 +192,7 @@ def record_placed(placed: Sequence[tuple[CallAttempt, PlacedCall]], *, now: date
     accepted = [(attempt.pk, call.provider_call_id, call.raw_status) for attempt, call in placed]
     try:
         with transaction.atomic():
-            return CallAttempt.objects.record_accepted(accepted, check_at=check_at)
+            return CallAttempt.objects.record_accepted(accepted, check_at=check_at, now=now)
     except IntegrityError:
         if len(placed) > 1:
             return sum(record_placed([one], now=now) for one in placed)
@@ -205,6 +206,7 @@ def record_unknown(attempt: CallAttempt, *, message: str, now: datetime) -> bool
     advance = CallAttempt.objects.advance(
         attempt.call_id,
         AttemptStatus.UNKNOWN,
+        now=now,
         error_message=message,
         check_at=now + timedelta(seconds=settings.CALL_LOOKUP_SECONDS),
     )

@@ -46,13 +46,13 @@ _IS_OF_CALL = """
 """
 _ADVANCE = Statement(
     "advance",
-    "text, text, text, text[], text, timestamptz, jsonb, timestamptz, text",
+    "text, text, text, text[], text, timestamptz, jsonb, timestamptz, text, jsonb",
     f"""
     WITH moved AS (
         UPDATE calls_callattempt
         SET provider_call_id = COALESCE($1, provider_call_id), status = $3,
             provider_raw_status = COALESCE($5, provider_raw_status), check_at = $6, metadata = metadata || $7,
-            answered_at = COALESCE($8, answered_at), error_message = COALESCE($9, error_message)
+            answered_at = COALESCE($8, answered_at), error_message = COALESCE($9, error_message), heard = heard || $10
         WHERE call_id = $2 AND status = ANY ($4) AND ($1 IS NULL OR {_IS_OF_CALL})
         RETURNING 1
     )
@@ -140,13 +140,15 @@ _START_PLACING = Statement(
 _BEFORE_QUEUED = "status IN ('{}')".format("', '".join(statuses_before(AttemptStatus.QUEUED)))
 _RECORD_ACCEPTED = Statement(
     "record_accepted",
-    "uuid[], text[], text[], timestamptz",
+    "uuid[], text[], text[], timestamptz, timestamptz",
     f"""
     UPDATE calls_callattempt SET
         provider_call_id = CASE WHEN provider_call_id = '' THEN accepted.id ELSE provider_call_id END,
         status = CASE WHEN {_BEFORE_QUEUED} THEN 'queued' ELSE status END,
         provider_raw_status = CASE WHEN {_BEFORE_QUEUED} THEN raw ELSE provider_raw_status END,
-        check_at = CASE WHEN {_BEFORE_QUEUED} THEN $4 ELSE check_at END
+        check_at = CASE WHEN {_BEFORE_QUEUED} THEN $4 ELSE check_at END,
+        heard = CASE WHEN {_BEFORE_QUEUED}
+            THEN heard || jsonb_build_object('queued', jsonb_build_array($5, raw)) ELSE heard END
     FROM unnest($1, $2, $3) AS accepted (attempt, id, raw)
     WHERE calls_callattempt.id = accepted.attempt AND (provider_call_id = '' OR {_BEFORE_QUEUED})
     RETURNING calls_callattempt.id
@@ -302,14 +304,14 @@ class CallAttemptRepository(models.Manager.from_queryset(CallAttemptQuerySet)):
         """Move those on to placing that are claimed and may still be sent; returns which they are."""
         return {attempt for (attempt,) in _START_PLACING.fetch_all(write_array(attempts), now)}
 
-    def record_accepted(self, accepted: Sequence[tuple[UUID, str, str]], *, check_at: datetime) -> int:
+    def record_accepted(self, accepted: Sequence[tuple[UUID, str, str]], *, check_at: datetime, now: datetime) -> int:
         """Store the provider's id of each call (attempt, id, status), and move it on to queued unless it is further.
 
         One statement, in which each attempt has a condition of its own; returns how many changed. Raises
         IntegrityError when an id belongs to another attempt; then none of them has changed.
         """
         attempts, ids, raws = zip(*accepted, strict=True)
-        return len(_RECORD_ACCEPTED.fetch_all(write_array(attempts), list(ids), list(raws), check_at))
+        return len(_RECORD_ACCEPTED.fetch_all(write_array(attempts), list(ids), list(raws), check_at, now))
 
     def read_call(self, call_id: str) -> HeardCall | None:
         """Lean, because most reports tell nothing new."""
@@ -342,6 +344,7 @@ class CallAttemptRepository(models.Manager.from_queryset(CallAttemptQuerySet)):
         call_id: str,
         status: AttemptStatus,
         *,
+        now: datetime,
         check_at: datetime,
         provider_call_id: str | None = None,
         raw_status: str | None = None,
@@ -354,7 +357,8 @@ class CallAttemptRepository(models.Manager.from_queryset(CallAttemptQuerySet)):
         What is None stays as it is. Returns None when there is no such attempt.
         """
         before = [earlier.value for earlier in statuses_before(status)]
-        values = (raw_status, check_at, json.dumps(dict(details or {})), answered_at, error_message)
+        heard = json.dumps({status.value: [now.isoformat(), raw_status or ""]})
+        values = (raw_status, check_at, json.dumps(dict(details or {})), answered_at, error_message, heard)
         row = _ADVANCE.fetch(provider_call_id, call_id, status.value, before, *values)
         return row and Advance(*row)
 

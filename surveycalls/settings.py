@@ -212,6 +212,7 @@ UNFOLD = {
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("surveycalls/favicon.svg")},
     ],
     "SHOW_HISTORY": True,
+    "STYLES": [lambda request: static("surveycalls/timeline.css")],
     "ENVIRONMENT": "calls.admin.show_dialling",
     "SIDEBAR": {
         "navigation": "surveycalls.navigation.list_pages",

@@ -321,6 +321,34 @@ def test_what_else_is_said_of_a_call_is_gathered_as_it_moves():
     assert fresh(attempt).metadata == {"note": "ours", "answered_by": "human", "call_duration": "12"}
 
 
+def test_each_step_is_remembered_with_its_time_and_the_providers_word():
+    attempt = make_attempt()
+    record_placed(attempt)
+    for seconds, progress in enumerate([CallProgress.RINGING, CallProgress.ANSWERED, CallProgress.HUNG_UP], start=1):
+        tell(attempt, progress, now=NOON + timedelta(seconds=seconds))
+    assert fresh(attempt).heard == {
+        "queued": ["2026-03-04T12:00:00+00:00", "queued"],
+        "ringing": ["2026-03-04T12:00:01+00:00", "ringing"],
+        "answered": ["2026-03-04T12:00:02+00:00", "answered"],
+    }
+
+
+def test_what_moves_nothing_is_not_remembered():
+    attempt = make_attempt()
+    tell(attempt, CallProgress.ANSWERED)
+    heard = fresh(attempt).heard
+    tell(attempt, CallProgress.ANSWERED, now=LATER)
+    tell(attempt, CallProgress.RINGING, now=LATER)
+    record_placed(attempt, now=LATER)
+    assert fresh(attempt).heard == heard
+
+
+def test_it_is_remembered_when_nobody_knew_whether_a_call_was_placed():
+    attempt = make_attempt()
+    outcomes.record_unknown(attempt, message="No answer.", now=NOON)
+    assert fresh(attempt).heard == {"unknown": ["2026-03-04T12:00:00+00:00", ""]}
+
+
 # Giving back
 
 

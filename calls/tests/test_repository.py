@@ -164,7 +164,7 @@ def test_known_attempts_are_looked_up_by_their_ids_and_not_in_the_index_of_open_
 
 
 def advance(attempt, status, **values):
-    return CallAttempt.objects.advance(attempt.call_id, status, check_at=NOON, **values)
+    return CallAttempt.objects.advance(attempt.call_id, status, now=NOON, check_at=NOON, **values)
 
 
 @pytest.mark.parametrize("status", OPEN_STATUSES)

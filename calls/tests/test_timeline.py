@@ -1,0 +1,263 @@
+"""The story of a contact and of an attempt, as operators read it."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from calls import outcomes
+from calls.outcomes import apply_event, apply_played
+from calls.providers.base import CallEvent, CallProgress
+from calls.timeline import tell_attempt, tell_contact, tell_next
+from campaigns.tests.factories import CampaignFactory
+from contacts.models import CallOutcome, Contact, ContactImport, DoNotCallEntry
+from contacts.tests.factories import ContactFactory, DoNotCallEntryFactory
+
+from .conftest import NOON
+from .factories import CallAttemptFactory
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def operator():
+    return User.objects.create_user("rota-desk")
+
+
+def make_campaign(**values):
+    return CampaignFactory(**{"status": "running", "time_zone": "Europe/Rome"} | values)
+
+
+def make_contact(**values):
+    """Since before everything else, in a zone an hour before the operators' own."""
+    contact = ContactFactory(**{"campaign": values.pop("campaign", None) or make_campaign()} | values)
+    return created(contact, NOON - timedelta(days=1))
+
+
+def created(row, at):
+    type(row).objects.filter(pk=row.pk).update(created_at=at)
+    row.refresh_from_db()
+    return row
+
+
+def make_call(**values):
+    contact = make_contact(state="in_progress", next_attempt_at=None, attempts_count=1)
+    return CallAttemptFactory(contact=contact, **{"status": "placing", "provider_call_id": ""} | values)
+
+
+def tell(attempt, progress, seconds, word=None, **more):
+    word = word or progress.value
+    event = CallEvent(call_id=attempt.call_id, provider_call_id="CA1", progress=progress, raw_status=word, **more)
+    apply_event(event, now=NOON + timedelta(seconds=seconds))
+
+
+def write_log(row, flag, message, user, at=NOON):
+    LogEntry.objects.log_actions(user.pk, [row], flag, change_message=message, single_object=True)
+    LogEntry.objects.filter(object_id=str(row.pk)).update(action_time=at)
+
+
+def read(moments):
+    return [" ".join(filter(None, [moment.title, moment.text, moment.detail])) for moment in moments]
+
+
+def test_a_call_is_told_from_its_claim_to_its_end():
+    attempt = make_call()
+    tell(attempt, CallProgress.QUEUED, 1, "initiated")
+    tell(attempt, CallProgress.RINGING, 2)
+    tell(attempt, CallProgress.ANSWERED, 8, "in-progress", details={"answered_by": "human"})
+    played = CallEvent(call_id=attempt.call_id, provider_call_id="CA1", progress=CallProgress.ANSWERED, raw_status="")
+    apply_played(played, now=NOON + timedelta(seconds=20))
+    tell(attempt, CallProgress.HUNG_UP, 21, "completed")
+    attempt.refresh_from_db()
+    moments = tell_attempt(attempt)
+    assert read(moments) == [
+        "Call 1 A line is taken for it.",
+        "The provider is asked to ring.",
+        "The provider has accepted the call. The provider says “initiated”.",
+        "The phone rings. The provider says “ringing”.",
+        "Somebody, or something, has answered. The provider says “in-progress”. Sounds like a person.",
+        "The script was played to its end.",
+        "The call is over: the script was heard to its end. The provider says “completed”.",
+    ]
+    assert [(moment.at - NOON).seconds for moment in moments] == [0, 0, 1, 2, 8, 20, 21]
+    assert (moments[-1].there, timezone.localtime(moments[-1].at).hour) == ("4 Mar 2026, 13:00:21", 12)
+
+
+def test_an_error_is_told_in_plain_words_with_its_code():
+    attempt = make_call()
+    tell(attempt, CallProgress.FAILED, 3, "failed", error_code="13227", details={"sip_response_code": "404"})
+    attempt.refresh_from_db()
+    assert read(tell_attempt(attempt))[-1] == (
+        "The call failed. The provider says “failed”. "
+        "The telephone network says: the number does not exist. Error 13227."
+    )
+
+
+def test_a_call_that_was_given_back_says_why_and_that_nobody_was_rung():
+    attempt = make_call(status="claimed", started_at=None)
+    outcomes.give_back(attempt, code="paused", message="Its campaign was paused.", now=NOON)
+    attempt.refresh_from_db()
+    assert read(tell_attempt(attempt)) == [
+        "Call 1 A line is taken for it.",
+        "Given back: nobody was rung, and the try does not count. Its campaign was paused. Error paused.",
+    ]
+
+
+def test_an_earlier_word_of_the_provider_is_not_told_as_that_of_the_end():
+    attempt = make_call()
+    tell(attempt, CallProgress.RINGING, 2)
+    late = NOON + timedelta(minutes=20)
+    outcomes.end_attempt(attempt, CallOutcome.FAILED, now=late, error_message="Never heard of again.")
+    attempt.refresh_from_db()
+    assert read(tell_attempt(attempt))[-1] == "The call failed. Never heard of again."
+
+
+def test_a_hang_up_before_the_end_is_not_told_as_no_answer():
+    attempt = make_call()
+    tell(attempt, CallProgress.ANSWERED, 2)
+    tell(attempt, CallProgress.HUNG_UP, 5, "completed")
+    attempt.refresh_from_db()
+    assert "before the end of the script" in read(tell_attempt(attempt))[-1]
+
+
+def test_a_call_from_before_steps_were_remembered_still_says_when_it_was_answered():
+    attempt = CallAttemptFactory(contact=make_contact(), answered_at=NOON + timedelta(seconds=8))
+    assert [moment.at for moment in tell_attempt(attempt)] == sorted(moment.at for moment in tell_attempt(attempt))
+    assert "Somebody, or something, has answered." in read(tell_attempt(attempt))
+
+
+def test_an_import_is_found_by_the_time_at_which_it_was_at_work(operator):
+    contact = make_contact()
+    at_work = {"campaign": contact.campaign, "rows": 1, "imported": 1, "created_by": operator}
+    day = timedelta(days=1)
+    for name, start, end in [("early.csv", 3, 2), ("right.csv", 1.1, 0.9), ("late.csv", 0.5, 0.4)]:
+        ContactImport.objects.create(
+            file_name=name, started_at=NOON - start * day, ended_at=NOON - end * day, **at_work
+        )
+    (moment,) = tell_contact(contact)
+    assert read([moment]) == ["Imported from “right.csv”. Uploaded by rota-desk."]
+    assert moment.link.startswith("/admin/contacts/contactimport/")
+
+
+def test_two_imports_at_once_are_both_named():
+    contact = make_contact()
+    for name in ("a.csv", "b.csv"):
+        started = NOON - timedelta(days=2)
+        ContactImport.objects.create(campaign=contact.campaign, file_name=name, rows=1, imported=1, started_at=started)
+    assert read(tell_contact(contact)) == ["Imported from “a.csv” or “b.csv”, which were at work at once."]
+
+
+def test_what_operators_did_is_told_with_their_names(operator):
+    contact = make_contact()
+    write_log(contact, ADDITION, "", operator, at=NOON - timedelta(days=1))
+    LogEntry.objects.log_actions(operator.pk, [contact], CHANGE, "Changed E-mail.", single_object=True)
+    assert read(tell_contact(contact)) == ["Added by hand. By rota-desk.", "Changed E-mail. By rota-desk."]
+
+
+def test_the_do_not_call_list_is_told_as_long_as_the_number_is_on_it_and_after(operator):
+    contact = make_contact()
+    entry = created(DoNotCallEntryFactory(phone_number=contact.phone_number, reason="Asked on the phone."), NOON)
+    assert read(tell_contact(contact))[1:] == ["Put on the do-not-call list (Manual). Asked on the phone."]
+    write_log(entry, ADDITION, "", operator)
+    assert read(tell_contact(contact))[1:] == ["Put on the do-not-call list. By rota-desk. Asked on the phone."]
+    LogEntry.objects.log_actions(operator.pk, [entry], DELETION, "Taken off: a mistake.", single_object=True)
+    DoNotCallEntry.objects.all().delete()
+    assert read(tell_contact(contact))[1:] == [
+        "Put on the do-not-call list. By rota-desk.",
+        "Do-not-call list. Taken off: a mistake. By rota-desk.",
+    ]
+
+
+def test_a_contacts_story_has_all_of_its_calls_with_links_to_them_and_asks_as_much_for_many():
+    contact = make_contact()
+    first = CallAttemptFactory(contact=contact)
+    with CaptureQueriesContext(connection) as few:
+        tell_contact(Contact.objects.select_related("campaign").get(pk=contact.pk))
+    later = [
+        CallAttemptFactory(contact=contact, attempt_number=number, claimed_at=NOON + number * timedelta(hours=1))
+        for number in (2, 3)
+    ]
+    with CaptureQueriesContext(connection) as many:
+        moments = tell_contact(Contact.objects.select_related("campaign").get(pk=contact.pk))
+    assert len(many) == len(few)
+    links = [moment.link for moment in moments if moment.title.startswith("Call ")]
+    assert links == [f"/admin/calls/callattempt/{attempt.pk}/change/" for attempt in [first, *later]]
+
+
+# What comes next
+
+
+def next_of(now=NOON, campaign=None, **values):
+    return tell_next(make_contact(campaign=campaign, **values), now=now)
+
+
+def test_the_next_try_is_told_by_both_clocks():
+    due = {"state": "not_reached", "attempts_count": 1, "next_attempt_at": NOON + timedelta(hours=2)}
+    assert next_of(**due) == (
+        "Is tried again on 4 Mar 2026, 14:00 your time, 4 Mar 2026, 15:00 there, at the earliest."
+    )
+
+
+def test_of_several_zones_the_first_and_the_last_clock_are_told():
+    zones = "America/New_York America/Chicago America/Los_Angeles"
+    said = next_of(calling_zone=zones, next_attempt_at=NOON + timedelta(hours=6))
+    assert "4 Mar 2026, 10:00 to 4 Mar 2026, 13:00 there" in said
+
+
+def test_who_is_due_waits_for_a_line_or_for_the_campaigns_hours():
+    assert next_of() == "Is due to be rung for the first time. That happens as soon as a line is free."
+    hours = {"allowed_call_start": "15:00", "allowed_call_end": "16:00"}
+    campaign = make_campaign(**hours)
+    campaign.refresh_from_db()
+    assert "rung for the first time on 4 Mar 2026, 14:00 your time, 4 Mar 2026, 15:00 there" in next_of(
+        campaign=campaign
+    )
+
+
+def test_a_campaign_that_does_not_run_is_told_of():
+    assert next_of(campaign=make_campaign(status="paused")).endswith("rings nobody until it is resumed.")
+    assert next_of(campaign=make_campaign(status="draft")).endswith("rings nobody before it is activated.")
+
+
+def test_a_campaign_begins_before_anybody_is_rung_and_ends_before_who_is_too_late():
+    later = NOON + timedelta(days=2)
+    assert "on 6 Mar 2026, 12:00 your time" in next_of(campaign=make_campaign(status="scheduled", starts_at=later))
+    due = later + timedelta(days=1)
+    said = next_of(campaign=make_campaign(ends_at=later), next_attempt_at=due)
+    assert said == "Is rung no more: the campaign ends on 6 Mar 2026, 12:00, before its next turn."
+
+
+def test_hours_that_never_open_are_told_of():
+    assert "calling hours never open" in next_of(campaign=make_campaign(time_zone=""))
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"state": "in_progress"}, "A call is going on."),
+        ({"state": "completed", "do_not_call": True}, "Has taken part, and is not rung again."),
+        ({"state": "refused"}, "Has refused, and is not rung again."),
+        ({"state": "excluded", "do_not_call": True}, "Is never rung: the number is on the do-not-call list."),
+        ({"state": "not_reached", "number_rejected": True}, "the provider says that this number will never work."),
+        ({"state": "not_reached", "attempts_count": 3}, "All 3 tries that its campaign allows have been used."),
+    ],
+)
+def test_never_again_has_a_reason(values, said):
+    assert said in next_of(next_attempt_at=None, **values)
+
+
+def test_both_pages_tell_the_story(admin_client):
+    attempt = CallAttemptFactory(contact=make_contact(next_attempt_at=datetime(2026, 1, 1, tzinfo=UTC)))
+    for page in (
+        f"/admin/contacts/contact/{attempt.contact_id}/change/",
+        f"/admin/calls/callattempt/{attempt.pk}/change/",
+    ):
+        content = admin_client.get(page).content.decode()
+        assert "Nobody answered." in content and "beside them those of Europe/Rome" in content
+    assert (
+        "What comes next" in admin_client.get(f"/admin/contacts/contact/{attempt.contact_id}/change/").content.decode()
+    )
