@@ -22,6 +22,7 @@ from unfold.widgets import (
 
 from campaigns import lifecycle
 from campaigns.holidays import name_calendars
+from campaigns.local_times import LocalTimeField
 from campaigns.models import Campaign, Weekday, every_weekday
 from campaigns.spellings import format_dates, format_delays, format_spans, parse_dates, parse_delays, parse_spans
 
@@ -166,6 +167,9 @@ class CampaignForm(forms.ModelForm):
         choices=name_zones, required=False, widget=UnfoldAdminSelect2Widget, help_text=_help("time_zone")
     )
     default_country = CountryField(help_text="The country of imported numbers that are written without one.")
+
+    starts_at = LocalTimeField(label="First call at")
+    ends_at = LocalTimeField(label="No calls from", help_text="Calls that go on then go on to their end.")
 
     class Meta:
         model = Campaign

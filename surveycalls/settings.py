@@ -81,6 +81,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "surveycalls.refusals.RefusalsMiddleware",
+    "surveycalls.operator_zone.OperatorZoneMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
@@ -140,7 +141,7 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 
-# Language and time: UTC inside, this zone on operators' pages.
+# Language and time: UTC inside; on operators' pages their own zone, and this one as long as it is not known.
 LANGUAGE_CODE = "en-gb"
 USE_I18N = True
 USE_TZ = True
@@ -213,6 +214,7 @@ UNFOLD = {
     ],
     "SHOW_HISTORY": True,
     "STYLES": [lambda request: static("surveycalls/timeline.css")],
+    "SCRIPTS": [lambda request: static("surveycalls/time_zone.js")],
     "ENVIRONMENT": "calls.admin.show_dialling",
     "SIDEBAR": {
         "navigation": "surveycalls.navigation.list_pages",

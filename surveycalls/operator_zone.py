@@ -1,0 +1,27 @@
+"""Pages in the operator's own time zone: the browser says which it is, in a cookie that static/surveycalls/ sets."""
+
+from collections.abc import Callable
+from functools import cache
+from zoneinfo import ZoneInfo, available_timezones
+
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+
+COOKIE = "time_zone"
+
+
+class OperatorZoneMiddleware:
+    """Without the cookie, or with one that names no zone, it is settings.TIME_ZONE."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        name = request.COOKIES.get(COOKIE, "")
+        with timezone.override(ZoneInfo(name) if name in _name_zones() else None):
+            return self._get_response(request)
+
+
+@cache  # zoneinfo walks the disk for its names
+def _name_zones() -> frozenset[str]:
+    return frozenset(available_timezones())
