@@ -15,7 +15,7 @@ from django.utils.timezone import localtime
 from calls.models import CallAttempt
 from calls.states import AttemptStatus
 from campaigns.models import Campaign, CampaignStatus
-from contacts.models import CallOutcome, Contact, ContactState, DoNotCallEntry
+from contacts.models import CallOutcome, Contact, ContactImport, ContactState, DoNotCallEntry
 
 MOST_IMPORTS = 5
 MINUTES, SECONDS = "j M Y, H:i", "j M Y, H:i:s"
@@ -175,12 +175,16 @@ def _tell_origin(contact: Contact) -> Moment:
     if not found:
         return Moment(at=contact.created_at, text="Added.")
     if len(found) > 1:
-        files = " or ".join(f"“{record}”" for record in found)
+        files = " or ".join(map(_name_import, found))
         return Moment(at=contact.created_at, text=f"Imported from {files}, which were at work at once.")
     (record,) = found
     link = reverse("admin:contacts_contactimport_change", args=[record.pk])
     by = f"Uploaded by {record.created_by}." if record.created_by else ""
-    return Moment(at=contact.created_at, title="Imported", text=f"from “{record}”.", detail=by, link=link)
+    return Moment(at=contact.created_at, title="Imported", text=f"from {_name_import(record)}.", detail=by, link=link)
+
+
+def _name_import(record: ContactImport) -> str:
+    return f"“{record.file_name}”" if record.file_name else "a file without a name"
 
 
 def _describe_edit(edit: LogEntry) -> str:

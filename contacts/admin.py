@@ -161,7 +161,7 @@ class ContactAdmin(CampaignExport, ModelAdmin):
             {"fields": ["calling_zone", ("preferred_language", "has_prior_consent")]},
         ),
         (
-            "What has happened",
+            "How it stands",
             {
                 "description": "Written by the scheduler.",
                 "fields": [
