@@ -86,7 +86,7 @@ def forecast(campaign: Campaign, *, now: datetime) -> Forecast:
             contacts=contacts,
             opens_at=campaign.next_opening_for(zone, begin),
         )
-        for zone, contacts in sorted(waiting.items(), key=lambda item: -item[1])
+        for zone, contacts in sorted(waiting.items(), key=lambda item: (-item[1], item[0]))
     ]
     others = Campaign.objects.dialling(now).exclude(pk=campaign.pk).count()
     lines, per_second = _find_share(campaign, others)

@@ -87,18 +87,20 @@ def _list_figures(found: Forecast) -> Iterator[tuple[str, str]]:
 
 def _describe_zone(zone: ZoneForecast, now: datetime) -> dict[str, Any]:
     if zone.opens_at is None:
-        opens = "never" if zone.zones else "never: no time zone is known"
+        opens, there = "never" if zone.zones else "never: no time zone is known", ""
     elif zone.opens_at <= now:
-        opens = "is open"
+        opens, there = "is open", ""
     else:
-        there = zone.opens_at.astimezone(ZoneInfo(zone.zones[0]))
-        opens = f"{_say_time(zone.opens_at)}, {date_format(there, 'l H:i')} there"
-    return {"name": ", ".join(zone.zones) or "unknown", "contacts": f"{zone.contacts:,}", "opens": opens}
+        opens = _say_time(zone.opens_at)
+        there = f"{date_format(zone.opens_at.astimezone(ZoneInfo(zone.zones[0])), 'l H:i')} there"
+    name = ", ".join(zone.zones) or "unknown"
+    return {"name": name, "contacts": f"{zone.contacts:,}", "opens": opens, "there": there}
 
 
 def _list_assumptions(found: Forecast, campaign: Campaign) -> Iterator[str]:
     pace = found.pace
-    calls = f"A call takes a line for {pace.seconds:.0f} seconds and settles {pace.settled:.0%} of those who are rung"
+    done = f"after {pace.settled:.0%} of the calls somebody has taken part or refused"
+    calls = f"A call takes a line for {pace.seconds:.0f} seconds, and {done}"
     if pace.seen_in:
         yield f"{calls}: seen in the last {pace.calls:,} calls of {pace.seen_in}."
     else:
@@ -115,7 +117,7 @@ def _list_assumptions(found: Forecast, campaign: Campaign) -> Iterator[str]:
 
 
 def _say_time(instant: datetime) -> str:
-    return date_format(timezone.localtime(instant), "D j M Y, H:i")
+    return date_format(timezone.localtime(instant), "D j M, H:i")
 
 
 def _say_length(length: timedelta) -> str:

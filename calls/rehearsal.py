@@ -16,8 +16,10 @@ from campaigns.windows import CallingHours, is_open, next_opening
 
 STEP = timedelta(minutes=15)
 
-# A rest of a group that is smaller than this is nobody.
-NOBODY = 0.5
+# Groups are made of averages: what is left of one below this is nobody, and all is over when of all together less
+# than half a person is left.
+NOBODY = 0.01
+NOBODY_AT_ALL = 0.5
 
 Zones = tuple[str, ...]
 
@@ -69,7 +71,7 @@ class _Rehearsal:
         calls, last_call_at = 0.0, None
         while self._now < self._plan.end:
             self._take_due()
-            if not self._ready and not self._due:
+            if self._count_left() < NOBODY_AT_ALL:
                 return Course(round(calls), last_call_at)
             open_groups = self._find_open()
             wanted = sum(self._ready[group] for group in open_groups)
@@ -83,6 +85,10 @@ class _Rehearsal:
             for group in open_groups:
                 self._ring(group, placed / wanted)
         return Course(round(calls), None)
+
+    def _count_left(self) -> float:
+        later = (people for groups in self._due.values() for people in groups.values())
+        return sum(self._ready.values()) + sum(later)
 
     def _take_due(self) -> None:
         for instant in [instant for instant in self._due if instant <= self._now]:

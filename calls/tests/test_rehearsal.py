@@ -82,3 +82,9 @@ def test_many_zones_and_a_long_campaign_take_no_more_than_the_steps_there_are():
     course = play(people=people, hours=OFFICE, calls_per_second=0.01)
     # From the morning of the first zone to the evening of the last it is 19 hours.
     assert course == Course(60 * 19 * 36, None)
+
+
+def test_single_people_in_many_zones_are_tried_again_on_average():
+    people = {(f"Etc/GMT+{hours}",): 1 for hours in range(1, 9)}
+    course = play(people=people, max_attempts=3)
+    assert course.calls == 8 + 4 + 2
