@@ -5,7 +5,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
@@ -28,8 +28,9 @@ from calls.states import AttemptStatus
 from calls.timeline import tell_attempt, tell_contact, tell_next
 from campaigns.admin import CampaignAdmin
 from campaigns.confirmation import leave_dialog
+from campaigns.long_lists import ChoicesByCampaignFilter, LongList
 from campaigns.models import Campaign
-from contacts.admin import OUTCOME_COLOURS, ContactAdmin, normalise_search
+from contacts.admin import OUTCOME_COLOURS, ContactAdmin, read_numbers
 from contacts.export_admin import CampaignExport
 from contacts.forms import PhoneNumberField
 from contacts.models import Contact
@@ -82,8 +83,15 @@ class ReadOnlyAttempts:
         return f"{minutes}:{seconds:02}"
 
 
+class StatusFilter(admin.ChoicesFieldListFilter):
+    def queryset(self, request: HttpRequest, queryset: QuerySet[CallAttempt]) -> QuerySet[CallAttempt]:
+        chosen = super().queryset(request, queryset)
+        # No index is about the status; but one has the few that are open.
+        return chosen if self.lookup_val in (None, AttemptStatus.ENDED) else chosen.open()
+
+
 @admin.register(CallAttempt)
-class CallAttemptAdmin(ReadOnlyAttempts, CampaignExport, ModelAdmin):
+class CallAttemptAdmin(LongList, ReadOnlyAttempts, CampaignExport, ModelAdmin):
     export_name = "calls"
     export_columns = ATTEMPT_COLUMNS
     list_display = [
@@ -97,13 +105,18 @@ class CallAttemptAdmin(ReadOnlyAttempts, CampaignExport, ModelAdmin):
         "show_duration",
         "error_code",
     ]
-    list_filter = [("campaign", AutocompleteSelectFilter), "outcome", "status", "given_back", "claimed_at"]
+    list_filter = [
+        ("campaign", AutocompleteSelectFilter),
+        ("outcome", ChoicesByCampaignFilter),
+        ("status", StatusFilter),
+        "given_back",
+        "claimed_at",
+    ]
     list_filter_submit = True
     list_select_related = ["campaign", "contact"]
     change_form_outer_before_template = "calls/timeline.html"
     search_fields = ["phone_number", "call_id", "provider_call_id", "error_code"]
-    search_help_text = "Number, call id, the provider's call id or error code"
-    show_full_result_count = False
+    search_help_text = "The whole number in any spelling, call id, the provider's call id, or error code"
     fieldsets = [
         (
             None,
@@ -144,7 +157,12 @@ class CallAttemptAdmin(ReadOnlyAttempts, CampaignExport, ModelAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[CallAttempt], search_term: str
     ) -> tuple[QuerySet[CallAttempt], bool]:
-        return super().get_search_results(request, queryset, normalise_search(search_term))
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        called = Q(provider_call_id=term) & ~Q(provider_call_id="")
+        failed = Q(error_code=term) & ~Q(error_code="")
+        return queryset.filter(Q(phone_number__in=read_numbers(term)) | Q(call_id=term) | called | failed), False
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: CallAttempt | None = None, **kwargs: Any

@@ -3,6 +3,7 @@
 import secrets
 from typing import Any
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.core.validators import MinValueValidator
 from django.db import models, transaction
 from django.db.models import Q, Value
@@ -174,6 +175,11 @@ class CallAttempt(models.Model):
             models.Index(fields=["campaign", "-id"], name="attempt_of_campaign"),
             # How often a number was rung lately, over all campaigns, and its calls in the admin.
             models.Index(fields=["phone_number", "-id"], name="attempt_of_number"),
+            # The filters of the list. None is written before the end of a call, but for the last, which is hardly ever.
+            models.Index(fields=["campaign", "outcome", "-id"], name="attempt_outcome", condition=~Q(outcome="")),
+            models.Index(fields=["-id"], name="attempt_given_back", condition=Q(given_back=True)),
+            models.Index(fields=["error_code"], name="attempt_error_code", condition=~Q(error_code="")),
+            BrinIndex(fields=["claimed_at"], name="attempt_claimed_at"),
         ]
 
     def __str__(self) -> str:

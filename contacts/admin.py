@@ -11,7 +11,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.models import DELETION, LogEntry
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
@@ -23,6 +23,7 @@ from unfold.utils import display_for_label
 
 from campaigns.confirmation import ask_first, is_confirmed
 from campaigns.lifecycle import CampaignIsCancelled, admit_contacts
+from campaigns.long_lists import ChoicesByCampaignFilter, LongList
 from campaigns.models import Campaign
 from contacts.arming import add_contact, change_number
 from contacts.exclusion import add_numbers_to_do_not_call, remove_from_do_not_call
@@ -61,11 +62,14 @@ OUTCOME_COLOURS = {
 }
 
 
-def normalise_search(search_term: str) -> str:
-    """A number as it is kept, when the term is one; otherwise the term."""
-    with contextlib.suppress(InvalidPhoneNumber):
-        return normalise_number(search_term)
-    return search_term
+def read_numbers(text: str) -> set[str]:
+    """The numbers that were perhaps meant: as it stands, or as in the country of one of the campaigns."""
+    countries = Campaign.objects.order_by().values_list("default_country", flat=True).distinct()
+    numbers = set()
+    for country in {"", *countries}:
+        with contextlib.suppress(InvalidPhoneNumber):
+            numbers.add(normalise_number(text, country))
+    return numbers
 
 
 def show_time(instant: datetime | None) -> str:
@@ -125,7 +129,7 @@ class ContactForm(forms.ModelForm):
 
 
 @admin.register(Contact)
-class ContactAdmin(CampaignExport, ModelAdmin):
+class ContactAdmin(LongList, CampaignExport, ModelAdmin):
     form = ContactForm
     export_name = "contacts"
     export_columns = CONTACT_COLUMNS
@@ -141,7 +145,7 @@ class ContactAdmin(CampaignExport, ModelAdmin):
     ]
     list_filter = [
         ("campaign", AutocompleteSelectFilter),
-        "state",
+        ("state", ChoicesByCampaignFilter),
         NextCallFilter,
         "last_outcome",
         "preferred_language",
@@ -150,8 +154,7 @@ class ContactAdmin(CampaignExport, ModelAdmin):
     list_filter_submit = True
     list_select_related = ["campaign"]
     search_fields = ["phone_number", "external_contact_id", "email"]
-    search_help_text = "Number, name in your own system or e-mail"
-    show_full_result_count = False
+    search_help_text = "The whole number in any spelling, name in your own system, or e-mail"
     autocomplete_fields = ["campaign"]
     actions = ["exclude_selected"]
     fieldsets = [
@@ -212,7 +215,12 @@ class ContactAdmin(CampaignExport, ModelAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Contact], search_term: str
     ) -> tuple[QuerySet[Contact], bool]:
-        return super().get_search_results(request, queryset, normalise_search(search_term))
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        named = Q(external_contact_id=term) & ~Q(external_contact_id="")
+        mailed = Q(email__iexact=term) & ~Q(email="")
+        return queryset.filter(Q(phone_number__in=read_numbers(term)) | named | mailed), False
 
     def save_model(self, request: HttpRequest, obj: Contact, form: ContactForm, change: bool) -> None:
         if not change:
@@ -277,15 +285,14 @@ class DoNotCallEntryForm(forms.ModelForm):
 
 
 @admin.register(DoNotCallEntry)
-class DoNotCallEntryAdmin(ModelAdmin):
+class DoNotCallEntryAdmin(LongList, ModelAdmin):
     form = DoNotCallEntryForm
     list_display = ["phone_number", "reason", "source", "created_at"]
     list_filter = ["source", "created_at"]
-    search_fields = ["phone_number", "reason"]
-    search_help_text = "Number or reason"
+    search_fields = ["phone_number"]
+    search_help_text = "The whole number in any spelling"
     actions = ["remove_selected"]
     actions_list = ["import_numbers", "export"]
-    show_full_result_count = False
     fieldsets = [
         (
             None,
@@ -303,7 +310,8 @@ class DoNotCallEntryAdmin(ModelAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[DoNotCallEntry], search_term: str
     ) -> tuple[QuerySet[DoNotCallEntry], bool]:
-        return super().get_search_results(request, queryset, normalise_search(search_term))
+        term = search_term.strip()
+        return queryset.filter(phone_number__in=read_numbers(term)) if term else queryset, False
 
     def save_model(self, request: HttpRequest, obj: DoNotCallEntry, form: DoNotCallEntryForm, change: bool) -> None:
         if change:

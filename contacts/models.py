@@ -7,6 +7,7 @@ from typing import Self
 from django.conf import settings
 from django.db import models
 from django.db.models import Count, F, Q
+from django.db.models.functions import Upper
 from uuid_utils.compat import uuid7
 
 from campaigns.models import Campaign, Language, validate_country, validate_e164, validate_time_zone
@@ -142,6 +143,11 @@ class Contact(models.Model):
             models.Index("campaign", name="contact_in_progress", condition=Q(state="in_progress")),
             # The lists and counts by state of the admin, and all contacts of a campaign.
             models.Index("campaign", "state", name="contact_state"),
+            # A campaign's list in the admin, the newest first.
+            models.Index(fields=["campaign", "-id"], name="contact_of_campaign"),
+            # The search box.
+            models.Index("external_contact_id", name="contact_external_id", condition=~Q(external_contact_id="")),
+            models.Index(Upper("email"), name="contact_email", condition=~Q(email="")),
         ]
 
     def __str__(self) -> str:
@@ -168,6 +174,11 @@ class DoNotCallEntry(models.Model):
         verbose_name = "do-not-call entry"
         verbose_name_plural = "do-not-call entries"
         constraints = [models.CheckConstraint(name="do_not_call_number_is_e164", condition=Q(phone_number__regex=E164))]
+        # The filters of the list.
+        indexes = [
+            models.Index(fields=["source", "-id"], name="do_not_call_source"),
+            models.Index(fields=["created_at"], name="do_not_call_created"),
+        ]
 
     def __str__(self) -> str:
         return self.phone_number
