@@ -87,7 +87,8 @@ class StatusFilter(admin.ChoicesFieldListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[CallAttempt]) -> QuerySet[CallAttempt]:
         chosen = super().queryset(request, queryset)
         # No index is about the status; but one has the few that are open.
-        return chosen if self.lookup_val in (None, AttemptStatus.ENDED) else chosen.open()
+        is_open = self.lookup_val and AttemptStatus.ENDED not in self.lookup_val
+        return chosen.open() if is_open else chosen
 
 
 @admin.register(CallAttempt)

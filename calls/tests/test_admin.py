@@ -113,6 +113,13 @@ def test_filters_and_searches_of_the_list(admin_client, query):
     assert "353209100001" in get(admin_client, ATTEMPTS + query)
 
 
+def test_the_status_filter_finds_calls_that_are_open(admin_client):
+    CallAttemptFactory(phone_number="+353209100001")
+    CallAttemptFactory(phone_number="+353209100002", ringing=True)
+    page = get(admin_client, f"{ATTEMPTS}?status__exact=ringing")
+    assert "353209100002" in page and "353209100001" not in page
+
+
 def test_the_only_provider_is_opened_at_once(admin_client):
     provider = ProviderConfigFactory()
     assert admin_client.get(PROVIDERS).headers["Location"] == page_of(provider)
