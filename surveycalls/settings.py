@@ -76,7 +76,9 @@ MIDDLEWARE = [
     "surveycalls.probes.ProbesMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "surveycalls.headers.HeadersMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "surveycalls.headers.IdleLimitMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -121,6 +123,9 @@ SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 CSRF_TRUSTED_ORIGINS = [PUBLIC_BASE_URL]
 if read_bool("BEHIND_PROXY", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+# Whoever opens no page for a shift signs in again (surveycalls/headers.py).
+SESSION_COOKIE_AGE = 8 * 3600
 
 # Who guesses passwords of one user from one address is locked out for a while.
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
