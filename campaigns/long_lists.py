@@ -12,29 +12,29 @@ from django.utils.functional import cached_property
 from psycopg2.errors import QueryCanceled
 from unfold.views import ChangeList
 
+from campaigns.counting import MOST_COUNTED
 from campaigns.models import Campaign
 
-MOST_LISTED = 10_000
 MOST_SECONDS = 5
 
 
 class BoundedPaginator(Paginator):
-    """Counts and lists no more than MOST_LISTED: nobody leafs further, and a full count takes seconds."""
+    """Counts and lists no more than MOST_COUNTED: nobody leafs further, and a full count takes seconds."""
 
     template_name = "campaigns/bounded_pager.html"
 
     @cached_property
     def _found(self) -> int:
         # In the list's own order, so that it is read through the same index as the page.
-        return self.object_list[: MOST_LISTED + 1].count()
+        return self.object_list[: MOST_COUNTED + 1].count()
 
     @cached_property
     def count(self) -> int:
-        return min(self._found, MOST_LISTED)
+        return min(self._found, MOST_COUNTED)
 
     @cached_property
     def has_more(self) -> bool:
-        return self._found > MOST_LISTED
+        return self._found > MOST_COUNTED
 
 
 class LongChangeList(ChangeList):
@@ -44,7 +44,7 @@ class LongChangeList(ChangeList):
 
     @property
     def too_many(self) -> str:
-        return f"More than {MOST_LISTED:,} {self.opts.verbose_name_plural}"
+        return f"More than {MOST_COUNTED:,} {self.opts.verbose_name_plural}"
 
 
 class LongList:
@@ -75,7 +75,7 @@ class LongList:
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
         if request.POST.get("select_across") == "1" and self._has_too_many(queryset):
             text = (
-                f"More than {MOST_LISTED:,} at once are too many for this. Narrow the list down, or choose some of it."
+                f"More than {MOST_COUNTED:,} at once are too many for this. Narrow the list down, or choose some of it."
             )
             self.message_user(request, text, messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
