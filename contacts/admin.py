@@ -154,7 +154,7 @@ class ContactAdmin(LongList, CampaignExport, ModelAdmin):
     list_filter_submit = True
     list_select_related = ["campaign"]
     search_fields = ["phone_number", "external_contact_id", "email"]
-    search_help_text = "The whole number in any spelling, name in your own system, or e-mail"
+    search_help_text = "The whole number in any spelling, name in your own system, or e-mail in a chosen campaign"
     autocomplete_fields = ["campaign"]
     actions = ["exclude_selected"]
     fieldsets = [
@@ -218,9 +218,12 @@ class ContactAdmin(LongList, CampaignExport, ModelAdmin):
         term = search_term.strip()
         if not term:
             return queryset, False
-        named = Q(external_contact_id=term) & ~Q(external_contact_id="")
-        mailed = Q(email__iexact=term) & ~Q(email="")
-        return queryset.filter(Q(phone_number__in=read_numbers(term)) | named | mailed), False
+        found = Q(phone_number__in=read_numbers(term)) | Q(external_contact_id=term) & ~Q(external_contact_id="")
+        if "@" in term and "campaign__id__exact" in request.GET:
+            found |= Q(email__iexact=term)
+        elif "@" in term:
+            self.message_user(request, "To search for an e-mail, choose a campaign as well.", messages.WARNING)
+        return queryset.filter(found), False
 
     def save_model(self, request: HttpRequest, obj: Contact, form: ContactForm, change: bool) -> None:
         if not change:

@@ -1,5 +1,6 @@
 """What browsers are told about every page: what it may load and do, and how long who rests stays signed in."""
 
+import time
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
@@ -24,6 +25,8 @@ PERMISSIONS_POLICY = ", ".join(
     for feature in ("camera", "microphone", "geolocation", "payment", "usb", "serial", "display-capture")
 )
 
+NOTED_SECONDS = 60
+
 
 class HeadersMiddleware:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -37,13 +40,19 @@ class HeadersMiddleware:
 
 
 class IdleLimitMiddleware:
-    """Every page that is opened begins the session's time anew; what a page asks by itself does not."""
+    """Every page that is opened begins the session's time anew; what a page asks by itself does not.
+
+    It is written down when the last time is NOTED_SECONDS ago: each page would wait for it.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self._get_response(request)
-        if "HX-Request" not in request.headers and not request.session.is_empty():
-            request.session.modified = True
+        session, now = request.session, int(time.time())
+        if "HX-Request" in request.headers or session.is_empty():
+            return response
+        if now - session.get("seen_at", 0) >= NOTED_SECONDS:
+            session["seen_at"] = now
         return response

@@ -98,7 +98,7 @@ LISTS = [
     f"{CONTACTS}?has_prior_consent__exact=1",
     f"{CONTACTS}?q=%2B1+999+1000017",
     f"{CONTACTS}?q=person-17",
-    f"{CONTACTS}?q=PERSON17@example.org",
+    f"{CONTACTS}?q=PERSON17@example.org&campaign__id__exact={{campaign}}",
     f"{CONTACTS}?q=nobody",
     ATTEMPTS,
     f"{ATTEMPTS}?p=100",

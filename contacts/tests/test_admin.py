@@ -82,14 +82,25 @@ def test_the_page_takes_the_same_number_of_queries_for_many_calls(admin_client):
 
 @pytest.mark.parametrize(
     "search",
-    [NUMBER, "+1 202-555-0123", "+1 (202) 555 0123", "001 202 555 0123", "(202) 555-0123", "person-17", "A@b.example"],
+    [NUMBER, "+1 202-555-0123", "+1 (202) 555 0123", "001 202 555 0123", "(202) 555-0123", "person-17"],
 )
 def test_a_contact_is_found_however_its_number_is_written(admin_client, search):
     CampaignFactory(default_country="US")
-    ContactFactory(phone_number=NUMBER, external_contact_id="person-17", email="a@b.example")
+    ContactFactory(phone_number=NUMBER, external_contact_id="person-17")
     ContactFactory(external_contact_id="someone-else")
     response = admin_client.get(CONTACTS, {"q": search})
     assert [contact.phone_number for contact in response.context["cl"].result_list] == [NUMBER]
+
+
+def test_an_e_mail_is_found_in_the_campaign_that_is_chosen(admin_client):
+    contact = ContactFactory(phone_number=NUMBER, email="someone@example.org")
+    ContactFactory(campaign=contact.campaign, email="else@example.org")
+    chosen = {"q": "Someone@example.org", "campaign__id__exact": contact.campaign_id}
+    found = admin_client.get(CONTACTS, chosen).context["cl"].result_list
+    assert list(found) == [contact]
+    everywhere = admin_client.get(CONTACTS, {"q": "Someone@example.org"})
+    assert not everywhere.context["cl"].result_list
+    assert "choose a campaign as well" in everywhere.content.decode()
 
 
 @pytest.mark.parametrize(
