@@ -20,6 +20,7 @@ from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
 from unfold.utils import display_for_label
 
+from calls.erasure_admin import ErasurePages
 from calls.exporting import ATTEMPT_COLUMNS, list_attempts
 from calls.forecast_admin import CampaignForecast
 from calls.models import CallAttempt, ProviderConfig
@@ -182,7 +183,7 @@ admin.site.unregister(Contact)
 
 
 @admin.register(Contact)
-class ContactWithAttemptsAdmin(ContactAdmin):
+class ContactWithAttemptsAdmin(ErasurePages, ContactAdmin):
     """The contact and the story of its calls, which the contacts' own admin knows nothing of."""
 
     change_form_outer_before_template = "calls/timeline.html"

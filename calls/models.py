@@ -110,7 +110,7 @@ class CallAttempt(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     contact = models.ForeignKey(Contact, on_delete=models.PROTECT, related_name="attempts")
     campaign = models.ForeignKey(Campaign, on_delete=models.PROTECT, related_name="attempts", db_index=False)
-    phone_number = models.CharField(max_length=16)
+    phone_number = models.CharField(max_length=16, null=True, help_text="Empty once the person is erased.")
     attempt_number = models.PositiveSmallIntegerField()
     call_id = models.CharField(max_length=32, default=make_call_id)
     status = models.CharField(max_length=20, choices=AttemptStatus, default=AttemptStatus.CLAIMED)
@@ -169,6 +169,11 @@ class CallAttempt(models.Model):
                 condition=(Q(status="ended", ended_at__isnull=False) & ~Q(outcome=""))
                 | (~Q(status="ended") & Q(ended_at=None, outcome="")),
             ),
+            models.CheckConstraint(
+                name="attempt_has_a_number_or_is_erased",
+                condition=Q(phone_number__isnull=False)
+                | Q(status="ended", provider_call_id="", error_message="", metadata={}),
+            ),
         ]
         indexes = [
             # A campaign's newest attempt, for fair shares, and its list in the admin.
@@ -183,4 +188,4 @@ class CallAttempt(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.phone_number} #{self.attempt_number}"
+        return f"{self.phone_number or 'Erased person'} #{self.attempt_number}"

@@ -21,6 +21,7 @@ from calls.providers.base import CallEvent, CallProgress, PlacedCall
 from calls.repository import HeardCall
 from calls.states import AttemptStatus
 from calls.wakeups import wake_schedulers
+from contacts.exclusion import numbers_kept_as_hashes
 from contacts.models import CallOutcome, Contact, ContactState
 from contacts.rearming import next_attempt_of
 
@@ -179,7 +180,9 @@ def start_placing(attempts: Collection[CallAttempt], *, now: datetime) -> set[UU
     It must not be asked after an attempt's send deadline, when another process has given it back, and when
     meanwhile its campaign was stopped or its number put on the do-not-call list.
     """
-    return CallAttempt.objects.start_placing([attempt.pk for attempt in attempts], now=now)
+    hashed = numbers_kept_as_hashes(attempt.phone_number for attempt in attempts)
+    allowed = [attempt.pk for attempt in attempts if attempt.phone_number not in hashed]
+    return CallAttempt.objects.start_placing(allowed, now=now)
 
 
 def record_placed(placed: Sequence[tuple[CallAttempt, PlacedCall]], *, now: datetime) -> int:

@@ -12,7 +12,7 @@ from calls.lanes import Openings, longest_way, send_deadline
 from calls.models import CallAttempt
 from calls.statements import Columns, Statement, write_array
 from campaigns.models import Campaign, version_of
-from contacts.exclusion import exclude_contacts
+from contacts.exclusion import exclude_contacts, numbers_kept_as_hashes
 from contacts.models import Contact
 
 _CONTACT_COLUMNS = Columns("contact", "id", "campaign_id", "phone_number", "calling_zone", "attempts_count")
@@ -99,9 +99,10 @@ def _take_out(found: Sequence[tuple[Contact, str, bool]], campaigns: Mapping[UUI
     """The contacts that may be rung in their campaigns; takes those out that should not have been waiting."""
     callable_ones = {}
     listed, used_up = [], []
+    hashed = numbers_kept_as_hashes(contact.phone_number for contact, _, _ in found)
     for contact, _, is_listed in found:
         campaign = campaigns.get(contact.campaign_id)
-        if is_listed:
+        if is_listed or contact.phone_number in hashed:
             listed.append(contact.pk)
         elif campaign and contact.attempts_count >= campaign.max_attempts:
             used_up.append(contact.pk)

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-import structlog
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.models import DELETION, LogEntry
+from django.contrib.admin.models import CHANGE, DELETION, LogEntry
+from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Q, QuerySet
@@ -26,10 +26,11 @@ from campaigns.lifecycle import CampaignIsCancelled, admit_contacts
 from campaigns.long_lists import ChoicesByCampaignFilter, LongList
 from campaigns.models import Campaign
 from contacts.arming import add_contact, change_number
-from contacts.exclusion import add_numbers_to_do_not_call, remove_from_do_not_call
+from contacts.exclusion import add_numbers_to_do_not_call, entries_of, remove_from_do_not_call
 from contacts.export_admin import CampaignExport
 from contacts.exporting import CONTACT_COLUMNS, ENTRY_COLUMNS, list_contacts, list_entries
 from contacts.forms import CallingZonesField, PhoneNumberField
+from contacts.hashing import hash_numbers
 from contacts.import_admin import ContactImportAdmin, DoNotCallImportAdmin
 from contacts.models import (
     CallOutcome,
@@ -42,8 +43,6 @@ from contacts.models import (
 )
 from contacts.phones import InvalidPhoneNumber, normalise_number
 from contacts.spreadsheets import Cell, stream_csv
-
-log = structlog.get_logger(__name__)
 
 STATE_COLOURS = {
     ContactState.PENDING: None,
@@ -134,7 +133,7 @@ class ContactAdmin(LongList, CampaignExport, ModelAdmin):
     export_name = "contacts"
     export_columns = CONTACT_COLUMNS
     list_display = [
-        "phone_number",
+        "show_number",
         "external_contact_id",
         "campaign",
         "show_state",
@@ -201,6 +200,10 @@ class ContactAdmin(LongList, CampaignExport, ModelAdmin):
             contact = Contact.objects.select_for_update(no_key=True).get(pk=contact.pk)
         return contact
 
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Of whoever was erased there is nothing left to be changed."""
+        return super().has_change_permission(request, obj) and not (isinstance(obj, Contact) and obj.erased_at)
+
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """A contact that was called is kept with its calls."""
         allowed = super().has_delete_permission(request, obj)
@@ -232,6 +235,10 @@ class ContactAdmin(LongList, CampaignExport, ModelAdmin):
             change_number(obj, edited=form.changed_data, now=timezone.now())
         else:
             obj.save(update_fields=[*form.changed_data, "updated_at"])
+
+    @display(description="Phone number", ordering="phone_number")
+    def show_number(self, contact: Contact) -> str:
+        return contact.phone_number or "Erased person"
 
     @display(description="State", ordering="state")
     def show_state(self, contact: Contact) -> str:
@@ -268,7 +275,7 @@ class ContactAdmin(LongList, CampaignExport, ModelAdmin):
                 title="Add to the do-not-call list",
                 question="Put these numbers on the do-not-call list? No campaign will ever ring them again.",
             )
-        numbers = set(queryset.order_by().values_list("phone_number", flat=True))
+        numbers = set(queryset.filter(erased_at=None).order_by().values_list("phone_number", flat=True))
         excluded = add_numbers_to_do_not_call(numbers, source=DoNotCallSource.MANUAL)
         self.message_user(request, describe_exclusion(len(numbers), excluded), messages.SUCCESS)
 
@@ -290,7 +297,7 @@ class DoNotCallEntryForm(forms.ModelForm):
 @admin.register(DoNotCallEntry)
 class DoNotCallEntryAdmin(LongList, ModelAdmin):
     form = DoNotCallEntryForm
-    list_display = ["phone_number", "reason", "source", "created_at"]
+    list_display = ["show_number", "reason", "source", "created_at"]
     list_filter = ["source", "created_at"]
     search_fields = ["phone_number"]
     search_help_text = "The whole number in any spelling"
@@ -313,15 +320,17 @@ class DoNotCallEntryAdmin(LongList, ModelAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[DoNotCallEntry], search_term: str
     ) -> tuple[QuerySet[DoNotCallEntry], bool]:
+        """Also the entry of a number that is kept as a hash."""
         term = search_term.strip()
-        return queryset.filter(phone_number__in=read_numbers(term)) if term else queryset, False
+        return queryset & entries_of(read_numbers(term)) if term else queryset, False
 
     def save_model(self, request: HttpRequest, obj: DoNotCallEntry, form: DoNotCallEntryForm, change: bool) -> None:
         if change:
             return obj.save()
         excluded = add_numbers_to_do_not_call([obj.phone_number], reason=obj.reason, source=DoNotCallSource.MANUAL)
-        entry = DoNotCallEntry.objects.get(phone_number=obj.phone_number)
-        obj.pk, obj.created_at = entry.pk, entry.created_at
+        entry = entries_of([obj.phone_number]).get()
+        # Nor does the history name a number that is kept as a hash.
+        obj.pk, obj.created_at, obj.phone_number = entry.pk, entry.created_at, entry.phone_number
         self.message_user(request, describe_exclusion(1, excluded))
 
     def has_import_permission(self, request: HttpRequest) -> bool:
@@ -333,9 +342,19 @@ class DoNotCallEntryAdmin(LongList, ModelAdmin):
 
     @action(description="Export", icon="download", permissions=["view"])
     def export(self, request: HttpRequest) -> HttpResponse:
-        """All entries; who took the list home is in the log, because no entry is changed by it."""
-        log.info("do_not_call.exported", user=request.user.get_username(), address=request.META.get("REMOTE_ADDR"))
+        """All that can be read. Who took the list home is in the history, of the list and of no entry."""
+        LogEntry.objects.create(
+            user_id=request.user.pk,
+            content_type=ContentType.objects.get_for_model(DoNotCallEntry),
+            object_repr="Do-not-call list",
+            action_flag=CHANGE,
+            change_message="Do-not-call list exported.",
+        )
         return stream_csv("do-not-call", [*ENTRY_COLUMNS], list_entries())
+
+    @display(description="Phone number", ordering="phone_number")
+    def show_number(self, entry: DoNotCallEntry) -> str:
+        return str(entry)
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         return {name: one for name, one in super().get_actions(request).items() if name != "delete_selected"}
@@ -364,9 +383,18 @@ class DoNotCallEntryAdmin(LongList, ModelAdmin):
                 question="Take these numbers off the list? People who said no may be rung again.",
                 reason="Why? It is kept in the record.",
             )
+        typed = hash_numbers(read_numbers(request.GET.get("q", "")))
+        numbers = [entry.phone_number or typed.get(entry.number_hash) for entry in queryset]
+        if not all(numbers):
+            text = (
+                "Whose numbers are kept as hashes can only be taken off by their number: search the list for it, and "
+                "take off what is found."
+            )
+            self.message_user(request, text, messages.ERROR)
+            return None
         with transaction.atomic():
             LogEntry.objects.log_actions(request.user.pk, queryset, DELETION, change_message=f"Taken off: {reason}")
-            allowed = sum(remove_from_do_not_call(entry, now=timezone.now()) for entry in queryset)
+            allowed = sum(remove_from_do_not_call(number, now=timezone.now()) for number in numbers)
         self.message_user(request, f"{allowed:,} {'contact' if allowed == 1 else 'contacts'} may be rung again.")
         return None
 

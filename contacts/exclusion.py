@@ -1,12 +1,13 @@
 """The do-not-call list: who may not be rung, by any campaign."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
 from django.db import connection, transaction
-from django.db.models import Case, F, QuerySet, Value, When
+from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 
+from contacts.hashing import find_fingerprint, hash_number, hash_numbers
 from contacts.models import Contact, ContactState, DoNotCallEntry, DoNotCallSource
 from contacts.rearming import next_attempt_of
 from contacts.waiting import announce_waiting
@@ -17,10 +18,18 @@ def add_to_do_not_call(
 ) -> DoNotCallEntry:
     """Put an E.164 number on the list and exclude its contacts in every campaign.
 
-    A number that is on it already keeps its entry; contacts that slipped through are excluded all the same.
+    A number that is on it already keeps its entry, also one that is kept as a hash; contacts that slipped through are
+    excluded all the same.
     """
     add_numbers_to_do_not_call([phone_number], reason=reason, source=source)
-    return DoNotCallEntry.objects.get(phone_number=phone_number)
+    return entries_of([phone_number]).get()
+
+
+def entries_of(numbers: Collection[str]) -> QuerySet[DoNotCallEntry]:
+    """The entries of these E.164 numbers, be they readable or not."""
+    return DoNotCallEntry.objects.filter(
+        Q(phone_number__in=list(numbers)) | Q(number_hash__in=list(hash_numbers(numbers)))
+    )
 
 
 def add_numbers_to_do_not_call(
@@ -33,23 +42,42 @@ def add_numbers_to_do_not_call(
 def add_entries_to_do_not_call(reasons: Mapping[str, str], *, source: DoNotCallSource) -> int:
     """The same, with a reason for each number."""
     with transaction.atomic():
+        hashed = numbers_kept_as_hashes(reasons)
         DoNotCallEntry.objects.bulk_create(
             # In the same order everywhere, so that two of these at once wait for each other in one direction.
             [
                 DoNotCallEntry(phone_number=number, reason=reason, source=source)
                 for number, reason in sorted(reasons.items())
+                if number not in hashed
             ],
             ignore_conflicts=True,
         )
         return exclude_contacts(Contact.objects.filter(phone_number__in=list(reasons)))
 
 
-def remove_from_do_not_call(entry: DoNotCallEntry, *, now: datetime) -> int:
+def keep_as_hash(numbers: Collection[str]) -> None:
+    """Put numbers on the list, or leave them there, in a way that nobody can read. Raises HashKeyMissing.
+
+    Their contacts are the caller's to see to: it is for people who are being erased.
+    """
+    hashes = [(hash_number(number), find_fingerprint()) for number in numbers]
+    with transaction.atomic():
+        DoNotCallEntry.objects.bulk_create(
+            [
+                DoNotCallEntry(number_hash=hashed, hash_key=key, reason="Kept when the person was erased")
+                for hashed, key in sorted(hashes)
+            ],
+            ignore_conflicts=True,
+        )
+        DoNotCallEntry.objects.filter(phone_number__in=list(numbers)).delete()
+
+
+def remove_from_do_not_call(phone_number: str, *, now: datetime) -> int:
     """Take a number off the list; returns how many contacts that had not finished wait by their rules again."""
     with transaction.atomic():
-        entry.delete()
+        entries_of([phone_number]).delete()
         contacts = (
-            Contact.objects.filter(phone_number=entry.phone_number, do_not_call=True)
+            Contact.objects.filter(phone_number=phone_number, do_not_call=True)
             .order_by("pk")
             .select_related("campaign")
             .select_for_update(of=("self",), no_key=True)
@@ -92,4 +120,17 @@ def numbers_on_do_not_call(numbers: Collection[str]) -> set[str]:
     """Those of the E.164 numbers that are on the list."""
     with connection.cursor() as cursor:  # by hand, because Django takes longer for a long list than the database
         cursor.execute("SELECT phone_number FROM contacts_donotcallentry WHERE phone_number = ANY(%s)", [list(numbers)])
-        return {number for (number,) in cursor.fetchall()}
+        return {number for (number,) in cursor.fetchall()} | numbers_kept_as_hashes(numbers)
+
+
+def numbers_kept_as_hashes(numbers: Iterable[str]) -> set[str]:
+    """Those that are on the list of people who were erased.
+
+    Hashed here and not by the database, which would need the key for it and show it to whoever reads its logs.
+    """
+    hashes = hash_numbers(numbers)
+    if not hashes:
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT number_hash FROM contacts_donotcallentry WHERE number_hash = ANY(%s)", [list(hashes)])
+        return {hashes[found] for (found,) in cursor.fetchall()}

@@ -29,10 +29,12 @@ ENTRY_COLUMNS = {"phone_number": "phone_number", "reason": "reason", "source": "
 
 
 def list_contacts(campaign: Campaign) -> Iterator[Sequence[Cell]]:
-    contacts = Contact.objects.filter(campaign=campaign).order_by("pk")
+    """Without those that were erased: there is nobody to be imported again."""
+    contacts = Contact.objects.filter(campaign=campaign, erased_at=None).order_by("pk")
     return contacts.values_list(*CONTACT_COLUMNS.values()).iterator(chunk_size=ROWS_AT_ONCE)
 
 
 def list_entries() -> Iterator[Sequence[Cell]]:
-    entries = DoNotCallEntry.objects.order_by("pk")
+    """Without those that are kept as hashes only, which nobody can read."""
+    entries = DoNotCallEntry.objects.filter(phone_number__isnull=False).order_by("pk")
     return entries.values_list(*ENTRY_COLUMNS.values()).iterator(chunk_size=ROWS_AT_ONCE)

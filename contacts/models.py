@@ -12,6 +12,7 @@ from uuid_utils.compat import uuid7
 from campaigns.models import Campaign, Language, validate_country, validate_e164, validate_time_zone
 
 E164 = r"^\+[1-9][0-9]{6,14}$"
+SHA256 = r"^[0-9a-f]{64}$"
 
 
 class ContactState(models.TextChoices):
@@ -79,7 +80,8 @@ class Contact(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     campaign = models.ForeignKey(Campaign, on_delete=models.PROTECT, related_name="contacts", db_index=False)
     external_contact_id = models.CharField(max_length=100, blank=True, help_text="The name in your own system.")
-    phone_number = models.CharField(max_length=16, validators=[validate_e164])
+    # NULL once the person is erased, and not "": the unique constraint then lets any number of them be.
+    phone_number = models.CharField(max_length=16, null=True, validators=[validate_e164])
     email = models.EmailField(blank=True)
     preferred_language = models.CharField(max_length=4, choices=PreferredLanguage, default=PreferredLanguage.AUTO)
     has_prior_consent = models.BooleanField(default=False)
@@ -103,11 +105,15 @@ class Contact(models.Model):
     next_attempt_at = models.DateTimeField(null=True, blank=True, help_text="Due from then on; empty: never.")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
+    erased_at = models.DateTimeField(
+        null=True, editable=False, help_text="Whose contact this was is not known any more; its counts stay."
+    )
 
     objects = models.Manager.from_queryset(ContactQuerySet)()
 
     class Meta:
         ordering = ["-id"]
+        permissions = [("erase_contact", "Can erase people for good")]
         constraints = [
             # The number first: adding a do-not-call entry looks for it in every campaign.
             models.UniqueConstraint(
@@ -115,7 +121,20 @@ class Contact(models.Model):
                 fields=["phone_number", "campaign"],
                 violation_error_message="This campaign already has a contact with this number.",
             ),
-            models.CheckConstraint(name="contact_number_is_e164", condition=Q(phone_number__regex=E164)),
+            # A person, or nobody who could be known or rung. That there is a number must be said: of NULL a condition
+            # is neither true nor false, and the constraint content.
+            models.CheckConstraint(
+                name="contact_is_a_person_or_erased",
+                condition=Q(erased_at=None, phone_number__isnull=False, phone_number__regex=E164)
+                | Q(
+                    erased_at__isnull=False,
+                    phone_number=None,
+                    external_contact_id="",
+                    email="",
+                    next_attempt_at=None,
+                    state__in=["completed", "refused", "not_reached", "excluded"],
+                ),
+            ),
             # Whatever stands in the index below may be rung: it holds nobody who is in a call, done, or excluded.
             models.CheckConstraint(
                 name="contact_waits_only_when_callable",
@@ -149,7 +168,7 @@ class Contact(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.external_contact_id or self.phone_number
+        return self.external_contact_id or self.phone_number or "Erased person"
 
 
 class DoNotCallSource(models.TextChoices):
@@ -159,10 +178,21 @@ class DoNotCallSource(models.TextChoices):
 
 
 class DoNotCallEntry(models.Model):
-    """A number that no campaign may ring. Add with contacts.exclusion, which also excludes its contacts."""
+    """A number that no campaign may ring. Add with contacts.exclusion, which also excludes its contacts.
+
+    Of a person who was erased it has no number, only its hash (contacts.hashing).
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    phone_number = models.CharField(max_length=16, unique=True, validators=[validate_e164])
+    phone_number = models.CharField(max_length=16, null=True, unique=True, validators=[validate_e164])
+    number_hash = models.CharField(max_length=64, null=True, editable=False)
+    hash_key = models.CharField(
+        max_length=16,
+        blank=True,
+        db_default="",
+        editable=False,
+        help_text="The fingerprint of the key in the hash.",
+    )
     reason = models.CharField(max_length=200, blank=True)
     source = models.CharField(max_length=10, choices=DoNotCallSource, default=DoNotCallSource.MANUAL, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -171,15 +201,25 @@ class DoNotCallEntry(models.Model):
         ordering = ["-id"]
         verbose_name = "do-not-call entry"
         verbose_name_plural = "do-not-call entries"
-        constraints = [models.CheckConstraint(name="do_not_call_number_is_e164", condition=Q(phone_number__regex=E164))]
-        # The filters of the list.
+        constraints = [
+            # Not by unique=True, which makes a second index for LIKE.
+            models.UniqueConstraint(name="do_not_call_hash_is_unique", fields=["number_hash"]),
+            models.CheckConstraint(
+                name="do_not_call_has_a_number_or_a_hash",
+                condition=Q(phone_number__isnull=False, phone_number__regex=E164, number_hash=None, hash_key="")
+                | Q(~Q(hash_key=""), phone_number=None, number_hash__isnull=False, number_hash__regex=SHA256),
+            ),
+        ]
         indexes = [
+            # The filters of the list.
             models.Index(fields=["source", "-id"], name="do_not_call_source"),
             models.Index(fields=["created_at"], name="do_not_call_created"),
+            # Whether there is one that another key has hashed.
+            models.Index("hash_key", name="do_not_call_hash_key", condition=~Q(hash_key="")),
         ]
 
     def __str__(self) -> str:
-        return self.phone_number
+        return self.phone_number or "The number of an erased person"
 
 
 class ImportStatus(models.TextChoices):

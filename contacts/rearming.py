@@ -55,7 +55,7 @@ def _find_rearmable(campaign: Campaign) -> QuerySet[Contact]:
     tried = Q(state=ContactState.NOT_REACHED)
     # Who is due without a call behind it waits for no interval; only the number of attempts concerns it.
     pending = Q(state=ContactState.PENDING) & (Q(next_attempt_at=None) | Q(attempts_count__gte=campaign.max_attempts))
-    return campaign.contacts.filter(tried | pending, do_not_call=False, number_rejected=False)
+    return campaign.contacts.filter(tried | pending, do_not_call=False, number_rejected=False, erased_at=None)
 
 
 def _rearm_chunks(campaign: Campaign, contacts: QuerySet[Contact], now: datetime) -> int:

@@ -10,10 +10,13 @@ from urllib.parse import urlsplit
 
 from django.apps import AppConfig
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning, register
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import DatabaseError, InterfaceError
 from django.http.request import split_domain_port, validate_host
 
 Apps = Sequence[AppConfig] | None
+
+SHORTEST_HASH_KEY = 32
 
 
 @register("surveycalls", deploy=True)
@@ -161,6 +164,50 @@ def check_silence(app_configs: Apps, **_kwargs: Any) -> list[CheckMessage]:
             "that nobody picks up.",
             hint="Raise CALL_SILENCE_SECONDS above CALL_RING_TIMEOUT_SECONDS.",
             id="surveycalls.W001",
+        )
+    ]
+
+
+@register("surveycalls")
+def check_hash_key(app_configs: Apps, **_kwargs: Any) -> list[CheckMessage]:
+    if len(settings.DO_NOT_CALL_HASH_KEY) >= SHORTEST_HASH_KEY or not settings.DO_NOT_CALL_HASH_KEY:
+        return []
+    return [
+        Error(
+            f"DO_NOT_CALL_HASH_KEY is shorter than {SHORTEST_HASH_KEY} characters: whoever has a copy of the database "
+            "could guess it, and then read the numbers of people who were erased.",
+            hint=f"Set DO_NOT_CALL_HASH_KEY to at least {SHORTEST_HASH_KEY} random characters.",
+            id="surveycalls.E011",
+        )
+    ]
+
+
+@register(Tags.database)
+def check_hashed_numbers_at_migration(
+    app_configs: Apps, databases: Sequence[str] | None = None, **_kwargs: Any
+) -> list[CheckMessage]:
+    return check_hashed_numbers(app_configs) if databases else []
+
+
+@register("surveycalls", deploy=True)
+def check_hashed_numbers(app_configs: Apps, **_kwargs: Any) -> list[CheckMessage]:
+    """Asks the database, which most commands can do without."""
+    from contacts.hashing import find_fingerprint, is_hashing_possible
+    from contacts.models import DoNotCallEntry
+
+    try:
+        hashed = DoNotCallEntry.objects.exclude(hash_key="")
+        others = hashed.exclude(hash_key=find_fingerprint() if is_hashing_possible() else "").count()
+    except (DatabaseError, InterfaceError):
+        return []  # not migrated yet, or not there: that is not for this check to say
+    if not others:
+        return []
+    return [
+        Error(
+            f"{others:,} {'number' if others == 1 else 'numbers'} of erased people on the do-not-call list cannot be "
+            "recognised: another DO_NOT_CALL_HASH_KEY was set when they were put on it. They may be rung.",
+            hint="Set DO_NOT_CALL_HASH_KEY to what it was before.",
+            id="surveycalls.E012",
         )
     ]
 

@@ -33,6 +33,7 @@ ADMIN = (
     *CAMPAIGN_MANAGER,
     "contacts.change_donotcallentry",
     "contacts.delete_donotcallentry",
+    "contacts.erase_contact",
     "calls.change_providerconfig",
     "django_q.view_schedule",
     "django_q.view_success",

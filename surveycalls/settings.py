@@ -121,7 +121,8 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _https and read_bool("HST
 # They ask for the two above, which speak for hosts that are not ours: the owner of the domain decides.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 CSRF_TRUSTED_ORIGINS = [PUBLIC_BASE_URL]
-if read_bool("BEHIND_PROXY", default=False):
+BEHIND_PROXY = read_bool("BEHIND_PROXY", default=False)
+if BEHIND_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 # Whoever opens no page for a shift signs in again (surveycalls/headers.py).
@@ -207,6 +208,7 @@ else:
 
 # Contacts
 IMPORT_MAX_BYTES = read_int("IMPORT_MAX_MEGABYTES", default=200) * 1_000_000
+DO_NOT_CALL_HASH_KEY = read_text("DO_NOT_CALL_HASH_KEY")
 
 # The admin's looks
 UNFOLD = {

@@ -13,7 +13,7 @@ from calls.pacing import HEADROOM, HORIZON, gap_between
 from calls.tests.conftest import NOON
 from campaigns.models import CampaignStatus
 from campaigns.tests.factories import CampaignFactory
-from contacts.exclusion import add_to_do_not_call
+from contacts.exclusion import add_to_do_not_call, keep_as_hash
 from contacts.models import CallOutcome, Contact, ContactState
 from contacts.tests.factories import ContactFactory, DoNotCallEntryFactory
 
@@ -80,6 +80,18 @@ def test_a_contact_on_the_do_not_call_list_is_not_claimed(claim):
 def test_a_contact_that_the_do_not_call_list_has_missed_is_excluded_instead_of_claimed(claim):
     contact = ContactFactory()
     DoNotCallEntryFactory(phone_number=contact.phone_number)
+    other = ContactFactory(campaign=contact.campaign)
+    result = claim()
+    contact.refresh_from_db()
+    assert claimed_contacts(result) == [other]
+    assert (contact.state, contact.next_attempt_at) == (ContactState.EXCLUDED, None)
+
+
+def test_a_contact_whose_number_is_kept_as_a_hash_is_excluded_instead_of_claimed(claim, settings):
+    """Its import looked at the list before, and was committed after the number was put on it."""
+    settings.DO_NOT_CALL_HASH_KEY = "a-key-for-tests-0123456789abcdefghij"
+    contact = ContactFactory()
+    keep_as_hash([contact.phone_number])
     other = ContactFactory(campaign=contact.campaign)
     result = claim()
     contact.refresh_from_db()

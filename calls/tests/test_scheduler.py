@@ -22,7 +22,7 @@ from calls.tests.conftest import NOON, InlineSenders
 from calls.tests.factories import CallAttemptFactory
 from campaigns.models import Campaign, CampaignStatus
 from campaigns.tests.factories import CampaignFactory
-from contacts.exclusion import add_to_do_not_call
+from contacts.exclusion import add_to_do_not_call, keep_as_hash
 from contacts.models import ContactState
 from contacts.tests.factories import ContactFactory
 
@@ -235,6 +235,15 @@ def test_a_number_put_on_the_do_not_call_list_after_the_claim_is_not_rung(schedu
     scheduler.run_once()
     contact.refresh_from_db()
     assert (provider.requests, contact.state) == ([], ContactState.EXCLUDED)
+
+
+def test_a_number_kept_as_a_hash_after_the_claim_is_not_rung(scheduler, provider, monkeypatch, settings):
+    settings.DO_NOT_CALL_HASH_KEY = "a-key-for-tests-0123456789abcdefghij"
+    contact = ContactFactory()
+    after_the_claim(monkeypatch, lambda: keep_as_hash([contact.phone_number]))
+    scheduler.run_once()
+    contact.refresh_from_db()
+    assert (provider.requests, contact.state) == ([], ContactState.PENDING)
 
 
 def test_a_scheduler_that_is_stopped_gives_back_what_it_has_not_sent(scheduler, provider, monkeypatch):

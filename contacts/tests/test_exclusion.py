@@ -3,10 +3,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from campaigns.tests.factories import CampaignFactory
+from contacts.arming import add_contact
 from contacts.exclusion import (
     add_numbers_to_do_not_call,
     add_to_do_not_call,
+    entries_of,
     exclude_contacts,
+    keep_as_hash,
     numbers_on_do_not_call,
     remove_from_do_not_call,
 )
@@ -17,6 +20,14 @@ NUMBER = "+12025550123"
 NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def hashed(settings):
+    """The number is on the list as a hash."""
+    settings.DO_NOT_CALL_HASH_KEY = "a-key-for-tests-0123456789abcdefghij"
+    keep_as_hash([NUMBER])
+    return DoNotCallEntry.objects.get()
 
 
 def test_a_number_is_added_with_its_reason_and_source():
@@ -114,7 +125,7 @@ def test_a_number_that_is_taken_off_the_list_is_rung_again_by_the_rules_of_its_c
         last_attempt_at=NOW,
     )
     entry = add_to_do_not_call(fresh.phone_number)
-    assert remove_from_do_not_call(entry, now=NOW) == 2
+    assert remove_from_do_not_call(entry.phone_number, now=NOW) == 2
     fresh.refresh_from_db()
     tried.refresh_from_db()
     assert (fresh.do_not_call, fresh.state, fresh.next_attempt_at) == (False, ContactState.PENDING, NOW)
@@ -125,6 +136,52 @@ def test_a_number_that_is_taken_off_the_list_is_rung_again_by_the_rules_of_its_c
 def test_taking_a_number_off_the_list_does_not_undo_a_refusal():
     contact = ContactFactory(state=ContactState.REFUSED, next_attempt_at=None, attempts_count=1)
     entry = add_to_do_not_call(contact.phone_number)
-    assert remove_from_do_not_call(entry, now=NOW) == 0
+    assert remove_from_do_not_call(entry.phone_number, now=NOW) == 0
     contact.refresh_from_db()
     assert (contact.do_not_call, contact.state, contact.next_attempt_at) == (False, ContactState.REFUSED, None)
+
+
+# Numbers that are kept as hashes
+
+
+def test_a_number_is_kept_as_a_hash_that_does_not_tell_it(hashed):
+    assert (hashed.phone_number, len(hashed.number_hash), len(hashed.hash_key)) == (None, 64, 16)
+    assert NUMBER[1:] not in f"{hashed}{hashed.number_hash}{hashed.reason}"
+
+
+def test_a_number_that_could_be_read_is_made_a_hash_once(settings):
+    settings.DO_NOT_CALL_HASH_KEY = "a-key-for-tests-0123456789abcdefghij"
+    add_to_do_not_call(NUMBER)
+    keep_as_hash([NUMBER])
+    keep_as_hash([NUMBER])
+    assert DoNotCallEntry.objects.get().phone_number is None
+
+
+def test_a_number_is_found_on_the_list_by_its_hash(hashed):
+    assert numbers_on_do_not_call([NUMBER, "+12025550124"]) == {NUMBER}
+    assert list(entries_of([NUMBER])) == [hashed]
+
+
+def test_adding_a_number_again_leaves_the_hash_alone_and_excludes_its_contacts(hashed):
+    contact = ContactFactory(phone_number=NUMBER)
+    assert add_to_do_not_call(NUMBER) == hashed
+    assert DoNotCallEntry.objects.get() == hashed
+    assert Contact.objects.get(pk=contact.pk).state == ContactState.EXCLUDED
+
+
+def test_a_hash_is_taken_off_by_its_number(hashed):
+    contact = ContactFactory(phone_number=NUMBER, do_not_call=True, state=ContactState.EXCLUDED, next_attempt_at=None)
+    assert remove_from_do_not_call(NUMBER, now=NOW) == 1
+    assert not DoNotCallEntry.objects.exists()
+    assert Contact.objects.get(pk=contact.pk).next_attempt_at == NOW
+
+
+def test_a_new_contact_whose_number_is_kept_as_a_hash_is_excluded(hashed):
+    contact = add_contact(ContactFactory.build(campaign=CampaignFactory(), phone_number=NUMBER), now=NOW)
+    assert (contact.state, contact.do_not_call) == (ContactState.EXCLUDED, True)
+
+
+def test_without_a_key_the_list_is_asked_once(settings, django_assert_num_queries):
+    settings.DO_NOT_CALL_HASH_KEY = ""
+    with django_assert_num_queries(1):
+        assert numbers_on_do_not_call([NUMBER]) == set()

@@ -3,11 +3,15 @@ from datetime import timedelta
 
 import pytest
 from django.core.checks import run_checks
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
 from django.test import override_settings
 
 from calls import pacing
+from contacts.exclusion import keep_as_hash
 from surveycalls.tests.processes import PRODUCTION, ROOT, run_manage, run_python
 
+KEY = "a-key-for-tests-0123456789abcdefghij"
 SOUND = {
     "SECRET_KEY_FROM_ENVIRONMENT": PRODUCTION["SECRET_KEY"],
     "DATABASE_IS_EMBEDDED": False,
@@ -24,6 +28,7 @@ SOUND = {
     "CALL_RING_TIMEOUT_SECONDS": 30,
     "CALL_SILENCE_SECONDS": 60,
     "Q_CLUSTER": {"timeout": 120, "retry": 180},
+    "DO_NOT_CALL_HASH_KEY": "",
 }
 ONLY_WITH_DEPLOY = {
     "surveycalls.E001",
@@ -53,6 +58,7 @@ FAULTS = [
     ("surveycalls.E008", {"TWILIO_API_KEY_SECRET": "secret"}, "Set both, or neither"),
     ("surveycalls.E009", {"Q_CLUSTER": {"timeout": 120, "retry": 120}}, "Raise retry above timeout"),
     ("surveycalls.E010", {"TWILIO_READ_TIMEOUT_SECONDS": 115}, "Lower TWILIO_CONNECT_TIMEOUT_SECONDS"),
+    ("surveycalls.E011", {"DO_NOT_CALL_HASH_KEY": "0123456789abcdef0123456789abcde"}, "at least 32 random characters"),
     ("surveycalls.W001", {"CALL_SILENCE_SECONDS": 30}, "Raise CALL_SILENCE_SECONDS"),
 ]
 
@@ -61,6 +67,9 @@ def find_ours(deploy, **wrong):
     with override_settings(**SOUND | wrong):
         messages = run_checks(include_deployment_checks=deploy)
     return [message for message in messages if message.id.startswith("surveycalls.")]
+
+
+pytestmark = pytest.mark.django_db
 
 
 def test_sound_settings_have_no_faults():
@@ -80,12 +89,30 @@ def test_what_only_matters_in_production_is_found_with_deploy_alone(identity, wr
     assert found == ([] if identity in ONLY_WITH_DEPLOY else [identity])
 
 
+@pytest.mark.parametrize("key", ["", "another-key-0123456789abcdefghijklmn"])
+def test_numbers_that_another_key_has_hashed_are_a_fault(key):
+    with override_settings(DO_NOT_CALL_HASH_KEY=KEY):
+        keep_as_hash(["+12025550123"])
+    assert find_ours(deploy=True, DO_NOT_CALL_HASH_KEY=KEY) == []
+    assert find_ours(deploy=False, DO_NOT_CALL_HASH_KEY=key) == []
+    (message,) = find_ours(deploy=True, DO_NOT_CALL_HASH_KEY=key)
+    assert (message.id, message.hint) == ("surveycalls.E012", "Set DO_NOT_CALL_HASH_KEY to what it was before.")
+    assert message.msg.startswith("1 number of erased people on the do-not-call list cannot be recognised")
+
+
+def test_a_migration_fails_while_another_key_has_hashed_numbers():
+    with override_settings(DO_NOT_CALL_HASH_KEY=KEY):
+        keep_as_hash(["+12025550123"])
+    with pytest.raises(SystemCheckError, match=r"surveycalls\.E012"):
+        call_command("migrate", verbosity=0, skip_checks=False)
+
+
 def test_every_check_is_tested_and_no_identity_is_used_twice():
     tree = ast.parse((ROOT / "surveycalls" / "checks.py").read_text())
     identities = [
         keyword.value.value for keyword in ast.walk(tree) if isinstance(keyword, ast.keyword) and keyword.arg == "id"
     ]
-    assert sorted(identities) == sorted({identity for identity, _, _ in FAULTS})
+    assert sorted(identities) == sorted({identity for identity, _, _ in FAULTS} | {"surveycalls.E012"})
 
 
 def test_the_shortest_send_deadline_is_longer_than_pacing_plans_ahead():

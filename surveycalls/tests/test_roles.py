@@ -56,6 +56,7 @@ PAGES = {
     "/admin/auth/user/": (ADMIN,),
     "/admin/auth/user/add/": (ADMIN,),
     "/admin/auth/group/": (),
+    "/admin/contacts/contact/erase/": (ADMIN,),
 }
 
 
@@ -117,6 +118,18 @@ def test_who_takes_numbers_off_the_do_not_call_list(log_in, role, may):
         chosen = {"action": action, "_selected_action": [other.pk], "confirmed": "yes", "post": "yes", "reason": "So."}
         client.post("/admin/contacts/donotcallentry/", chosen)
     assert DoNotCallEntry.objects.filter(pk=other.pk).exists() == (not may)
+
+
+@pytest.mark.parametrize(("role", "may"), [(VIEWER, False), (MANAGER, False), (ADMIN, True)])
+def test_who_erases_people(log_in, role, may):
+    contact = ContactFactory()
+    client = log_in(role)
+    data = {"step": "erase", "phone_number": contact.phone_number, "reason": "Asked by letter."}
+    assert (client.post("/admin/contacts/contact/erase/", data).status_code == 403) == (not may)
+    contact.refresh_from_db()
+    assert bool(contact.erased_at) == may
+    listed = client.get("/admin/contacts/contact/").content.decode()
+    assert ("/admin/contacts/contact/erase/" in listed) == may
 
 
 @pytest.mark.parametrize(("role", "may"), [(VIEWER, False), (MANAGER, True), (ADMIN, True)])

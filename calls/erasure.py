@@ -1,0 +1,208 @@
+"""People who are to be forgotten: what happened stays as figures of its campaign, and nobody can be found in it."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+import phonenumbers
+import structlog
+from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.db import connection, transaction
+from django.db.models import Case, F, Q, QuerySet, Value, When
+from django.dispatch import Signal
+
+from calls.models import CallAttempt, ProviderConfig
+from contacts.exclusion import entries_of, keep_as_hash, numbers_on_do_not_call
+from contacts.models import Contact, ContactImport, ContactState, DoNotCallEntry, ImportStatus
+
+log = structlog.get_logger(__name__)
+
+# Sent with message=..., which names nobody, in the transaction in which somebody was erased.
+people_erased = Signal()
+
+ERASED = "Erased person"
+
+# A row in which a cell has the digits of a number, however it is written, is an e-mail address, or is an external id
+# and in the column of those. Rather a row too many: it is only a report of what could not be imported.
+_IS_ABOUT = r"""
+    import.id = refusal.contact_import_id AND refusal.cells <> '[]' AND (
+        EXISTS (
+            SELECT FROM jsonb_array_elements_text(refusal.cells || to_jsonb(refusal.value)) AS cell
+            WHERE regexp_replace(cell, '\D', '', 'g') LIKE ANY (%(digits)s::text[])
+                OR lower(trim(cell)) = ANY (%(emails)s::text[]))
+        OR trim(refusal.cells ->> (import.columns ->> 'external_contact_id')::int) = ANY (%(external_ids)s::text[]))
+"""
+_COUNT_REFUSED_ROWS = f"""
+    SELECT count(*) FROM contacts_importrefusal AS refusal, contacts_contactimport AS import WHERE {_IS_ABOUT}
+"""
+_ERASE_REFUSED_ROWS = f"""
+    UPDATE contacts_importrefusal AS refusal
+    SET "column" = '', value = '', reason = 'The person was erased.', cells = '[]'
+    FROM contacts_contactimport AS import WHERE {_IS_ABOUT}
+"""
+
+
+class ErasureImpossible(Exception):
+    """Nothing was erased; the message says why, and what to do."""
+
+
+class Person(NamedTuple):
+    """Known by a number in E.164, or else by an external id: then all are meant who have it, and their numbers."""
+
+    phone_number: str = ""
+    external_id: str = ""
+
+
+class Findings(NamedTuple):
+    """What there is of a person, or was. ``numbers`` are only to be shown before they are erased."""
+
+    numbers: Sequence[str]
+    contacts: int
+    campaigns: Sequence[str]
+    calls: int
+    refused_rows: int
+    is_on_do_not_call: bool
+
+
+def find_contacts(person: Person) -> QuerySet[Contact]:
+    if person.phone_number:
+        return Contact.objects.filter(phone_number=person.phone_number)
+    named = Contact.objects.filter(external_contact_id=person.external_id, erased_at=None)
+    return Contact.objects.filter(phone_number__in=named.values("phone_number"))
+
+
+def look_for(person: Person) -> Findings:
+    contacts = list(find_contacts(person).select_related("campaign").order_by("pk"))
+    numbers = _list_numbers(person, contacts)
+    return Findings(
+        numbers=numbers,
+        contacts=len(contacts),
+        campaigns=sorted({contact.campaign.name for contact in contacts}),
+        calls=CallAttempt.objects.filter(contact_id__in=[contact.pk for contact in contacts]).count(),
+        refused_rows=_run_on_refused_rows(_COUNT_REFUSED_ROWS, person, contacts),
+        is_on_do_not_call=bool(numbers_on_do_not_call(numbers)),
+    )
+
+
+def erase_person(person: Person, *, keeps_off: bool, reason: str, now: datetime) -> Findings:
+    """Erase all that there is of a person, for good and in one transaction; returns what that was.
+
+    ``keeps_off``: the number stays on the do-not-call list, or is put on it, as a hash; otherwise it is taken off,
+    because the list would name it.
+
+    Raises ErasureImpossible while a call to the person is going on, or an import whose file may have the person in it;
+    and HashKeyMissing.
+    """
+    with transaction.atomic():
+        _refuse_during_imports()
+        found = look_for(person)
+        if not found.contacts and not person.phone_number:
+            raise ErasureImpossible("No contact has this external id.")
+        contacts = list(find_contacts(person))
+        if keeps_off:
+            keep_as_hash(found.numbers)
+        else:
+            entries_of(found.numbers).delete()
+        _run_on_refused_rows(_ERASE_REFUSED_ROWS, person, contacts)
+        anonymise(contacts, now=now)
+        _clear_history(Q(object_repr__in=[*found.numbers, *_list_external_ids(person, contacts)]))
+        people_erased.send(sender=Contact, message=describe_erasure(found, keeps_off=keeps_off, reason=reason))
+    log.info(
+        "person.erased",
+        numbers=found.numbers,  # the log masks them
+        contacts=found.contacts,
+        calls=found.calls,
+        refused_rows=found.refused_rows,
+        keeps_off=keeps_off,
+    )
+    return found
+
+
+def describe_erasure(found: Findings, *, keeps_off: bool, reason: str) -> str:
+    """Without a word of who it was."""
+    parts = [
+        f"{found.contacts:,} {'contact' if found.contacts == 1 else 'contacts'}",
+        f"{found.calls:,} {'call' if found.calls == 1 else 'calls'}",
+        f"{found.refused_rows:,} refused {'row' if found.refused_rows == 1 else 'rows'}",
+    ]
+    kept = "The number stays on the do-not-call list." if keeps_off else "The number is not on the do-not-call list."
+    return f"{', '.join(parts)}. {kept} Reason: {reason}"
+
+
+def anonymise(contacts: Collection[Contact], *, now: datetime) -> int:
+    """Take out of contacts, and of their calls, who they are; returns how many calls they had.
+
+    To be called in a transaction. States stay as they are, but whoever had not been tried is excluded, and nobody waits
+    for a call any more. A report on a call that comes later finds it by its call_id, and that it has ended.
+
+    Raises ErasureImpossible when one of them is in a call.
+    """
+    ids = [contact.pk for contact in contacts]
+    # The attempts first, like everybody: who holds one may want its contact.
+    list(CallAttempt.objects.filter(contact_id__in=ids).order_by("pk").select_for_update().values_list("pk"))
+    locked = list(Contact.objects.filter(pk__in=ids).order_by("pk").select_for_update(no_key=True))
+    if any(contact.state == ContactState.IN_PROGRESS for contact in locked):
+        raise ErasureImpossible("A call to this person is going on. Erase when it has ended; nothing was erased yet.")
+    numbers = [contact.phone_number for contact in locked if contact.phone_number]
+    calls = CallAttempt.objects.filter(contact_id__in=ids)
+    count = calls.update(phone_number=None, provider_call_id="", error_message="", metadata={})
+    Contact.objects.filter(pk__in=ids, erased_at=None).update(
+        phone_number=None,
+        external_contact_id="",
+        email="",
+        next_attempt_at=None,
+        state=Case(When(state=ContactState.PENDING, then=Value(ContactState.EXCLUDED)), default=F("state")),
+        erased_at=now,
+        updated_at=now,
+    )
+    _clear_history(Q(content_type=ContentType.objects.get_for_model(Contact), object_id__in=list(map(str, ids))))
+    _clear_provider_errors(numbers)
+    return count
+
+
+def _refuse_during_imports() -> None:
+    """Their files are kept as they were uploaded, and nobody can be taken out of a file."""
+    going_on = ContactImport.objects.filter(status__in=[ImportStatus.PREPARED, ImportStatus.RUNNING])
+    if names := [str(record) for record in going_on[:5]]:
+        raise ErasureImpossible(
+            "An import is not over, and its file may have this person in it. Wait for its end or throw it away, then "
+            f"erase: {', '.join(names)}."
+        )
+
+
+def _list_numbers(person: Person, contacts: Collection[Contact]) -> list[str]:
+    return [person.phone_number] if person.phone_number else sorted({contact.phone_number for contact in contacts})
+
+
+def _list_external_ids(person: Person, contacts: Collection[Contact]) -> list[str]:
+    return list({person.external_id, *(contact.external_contact_id for contact in contacts)} - {""})
+
+
+def _run_on_refused_rows(sql: str, person: Person, contacts: Collection[Contact]) -> int:
+    numbers = map(phonenumbers.parse, _list_numbers(person, contacts))
+    values = {
+        "digits": [f"%{phonenumbers.national_significant_number(number)}%" for number in numbers],
+        "emails": [contact.email.lower() for contact in contacts if contact.email],
+        "external_ids": _list_external_ids(person, contacts),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        return cursor.fetchone()[0] if cursor.description else cursor.rowcount
+
+
+def _clear_history(of_whom: Q) -> None:
+    """What the admin's own history calls contacts and numbers by."""
+    people = ContentType.objects.get_for_models(Contact, DoNotCallEntry).values()
+    LogEntry.objects.filter(of_whom, content_type__in=people).update(object_repr=ERASED)
+
+
+def _clear_provider_errors(numbers: Collection[str]) -> None:
+    """The provider may have named a number in what it said last."""
+    for provider in ProviderConfig.objects.all():
+        for field in ("last_error", "halted_reason"):
+            text = cleared = getattr(provider, field)
+            for number in numbers:
+                cleared = cleared.replace(number.removeprefix("+"), "…")
+            if cleared != text:
+                ProviderConfig.objects.filter(pk=provider.pk, **{field: text}).update(**{field: cleared})

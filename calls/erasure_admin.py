@@ -1,0 +1,170 @@
+"""The page on which a person is erased: first it shows what there is, then it asks."""
+
+import re
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import urlencode
+from unfold.dataclasses import UnfoldAction
+from unfold.decorators import action
+from unfold.enums import ActionVariant
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
+
+from calls.erasure import ErasureImpossible, Findings, Person, erase_person, look_for
+from campaigns.forms import CountryField
+from contacts.hashing import HashKeyMissing, find_fingerprint, is_hashing_possible
+from contacts.phones import InvalidPhoneNumber, normalise_number
+
+_LOOKS_LIKE_A_NUMBER = re.compile(r"(\d[\s()/.-]*){7}|@")
+
+
+class ErasureForm(forms.Form):
+    phone_number = forms.CharField(
+        required=False,
+        max_length=50,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="In any spelling; with + and the country code, or with the country beside it.",
+    )
+    country = CountryField(
+        label="Country of the number",
+        widget=UnfoldAdminSelectWidget,
+        help_text="Only for a number that is written without one.",
+    )
+    external_contact_id = forms.CharField(
+        required=False,
+        max_length=100,
+        widget=UnfoldAdminTextInputWidget,
+        label="Or: external contact id",
+        help_text="The name in your own system. All who have it are erased, and all contacts with their numbers.",
+    )
+    keeps_off = forms.BooleanField(
+        required=False,
+        label="Never ring this number again",
+        widget=UnfoldBooleanSwitchWidget,
+        help_text=(
+            "The number stays on the do-not-call list, or is put on it, as a hash that nobody can read. Otherwise it "
+            "is taken off, and is rung when somebody imports it again."
+        ),
+    )
+    reason = forms.CharField(
+        max_length=200,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="It is kept in the audit for good, so do not write who the person is.",
+    )
+
+    def clean_keeps_off(self) -> bool:
+        keeps_off = self.cleaned_data["keeps_off"]
+        if keeps_off:
+            try:
+                find_fingerprint()
+            except HashKeyMissing as error:
+                raise ValidationError(str(error), code="hash_key") from error
+        return keeps_off
+
+    def clean_reason(self) -> str:
+        reason = self.cleaned_data["reason"]
+        if _LOOKS_LIKE_A_NUMBER.search(reason):
+            raise ValidationError("Leave numbers and addresses out: the reason is kept.", code="personal")
+        return reason
+
+    def clean(self) -> None:
+        number, name = self.cleaned_data.get("phone_number"), self.cleaned_data.get("external_contact_id")
+        if bool(number) == bool(name):
+            raise ValidationError("Give a phone number or an external contact id, and not both.", code="whom")
+        if number:
+            try:
+                number = normalise_number(number, self.cleaned_data.get("country", ""))
+            except InvalidPhoneNumber as error:
+                raise ValidationError({"phone_number": str(error)}, code="phone_number") from error
+        self.cleaned_data["person"] = Person(phone_number=number) if number else Person(external_id=name)
+
+
+class ErasurePages:
+    """For the admin of contacts."""
+
+    actions_list = ["erase"]
+    actions_detail = ["erase_this"]
+
+    def has_erase_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return request.user.has_perm("contacts.erase_contact")
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
+        contact = self.get_object(request, str(object_id))
+        return super().get_actions_detail(request, object_id) if contact and not contact.erased_at else []
+
+    @action(description="Erase this person", icon="person_off", variant=ActionVariant.DANGER, permissions=["erase"])
+    def erase_this(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        # By its id: addresses of pages are written into logs and histories, and may not have a number in them.
+        return HttpResponseRedirect(f"{reverse('admin:contacts_contact_erase')}?{urlencode({'contact': object_id})}")
+
+    @action(description="Erase a person", icon="person_off", permissions=["erase"])
+    def erase(self, request: HttpRequest) -> HttpResponse:
+        if request.method == "POST":
+            form = ErasureForm(request.POST)
+        else:
+            form = ErasureForm(initial={"keeps_off": is_hashing_possible(), **self._find_initial(request)})
+        found = None
+        if form.is_bound and form.is_valid() and "edit" not in request.POST:
+            person = form.cleaned_data["person"]
+            if request.POST.get("step") == "erase":
+                return self._erase(request, person, form)
+            found = look_for(person)
+            if not found.contacts and not person.phone_number:
+                form.add_error("external_contact_id", "No contact has this external id.")
+                found = None
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Erase a person",
+            "opts": self.opts,
+            "form": form,
+            "found": found and describe_findings(found, keeps_off=form.cleaned_data["keeps_off"]),
+        }
+        return TemplateResponse(request, "calls/erase.html", context)
+
+    def _find_initial(self, request: HttpRequest) -> dict[str, str]:
+        contact = self.get_object(request, request.GET.get("contact", ""))
+        return {"phone_number": contact.phone_number} if contact and contact.phone_number else {}
+
+    def _erase(self, request: HttpRequest, person: Person, form: ErasureForm) -> HttpResponse:
+        try:
+            found = erase_person(
+                person,
+                keeps_off=form.cleaned_data["keeps_off"],
+                reason=form.cleaned_data["reason"],
+                now=timezone.now(),
+            )
+        except ErasureImpossible as error:
+            self.message_user(request, str(error), messages.ERROR)
+            return HttpResponseRedirect(reverse("admin:contacts_contact_erase"))
+        self.message_user(request, f"Erased: {count_findings(found)}.", messages.SUCCESS)
+        return HttpResponseRedirect(reverse("admin:contacts_contact_changelist"))
+
+
+def count_findings(found: Findings) -> str:
+    contacts = "1 contact" if found.contacts == 1 else f"{found.contacts:,} contacts"
+    calls = "1 call" if found.calls == 1 else f"{found.calls:,} calls"
+    rows = "1 refused row" if found.refused_rows == 1 else f"{found.refused_rows:,} refused rows"
+    return f"{contacts}, {calls} and {rows} of imports"
+
+
+def describe_findings(found: Findings, *, keeps_off: bool) -> dict[str, Any]:
+    if keeps_off:
+        then = "stays on it" if found.is_on_do_not_call else "is put on it"
+        listed = f"The number {then}, as a hash that nobody can read."
+    elif found.is_on_do_not_call:
+        listed = "The number is taken off it, and is rung when somebody imports it again."
+    else:
+        listed = "The number is not on it, and is rung when somebody imports it again."
+    return {
+        "numbers": found.numbers,
+        "campaigns": found.campaigns,
+        "count": count_findings(found),
+        "listed": listed,
+        "is_nothing": not (found.contacts or found.refused_rows),
+    }
