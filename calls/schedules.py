@@ -5,11 +5,13 @@ from typing import Any
 from django_q.models import Schedule
 
 EVERY_MINUTE = {"schedule_type": Schedule.MINUTES, "minutes": 1, "repeats": -1}
+EVERY_DAY = {"schedule_type": Schedule.DAILY, "repeats": -1}
 
 SCHEDULES = {
     "Ring whoever is due": {"func": "calls.tasks.run_scheduler", **EVERY_MINUTE},
     "Settle silent calls": {"func": "calls.tasks.reconcile", **EVERY_MINUTE},
     "Go on with imports": {"func": "contacts.tasks.resume_imports", **EVERY_MINUTE},
+    "Erase what is kept long enough": {"func": "calls.tasks.erase_expired", **EVERY_DAY},
 }
 
 

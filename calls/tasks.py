@@ -3,6 +3,7 @@
 from calls.clock import DatabaseClock
 from calls.providers import get_provider
 from calls.reconciliation import reconcile_calls
+from calls.retention import erase_for_a_while
 from calls.shifts import run_requested_shift, run_scheduled_shift
 
 
@@ -16,3 +17,7 @@ def run_requested_scheduler() -> str:
 
 def reconcile() -> str:
     return f"{reconcile_calls(get_provider(), clock=DatabaseClock())} silent calls"
+
+
+def erase_expired() -> str:
+    return erase_for_a_while(now=DatabaseClock()())

@@ -209,6 +209,7 @@ else:
 # Contacts
 IMPORT_MAX_BYTES = read_int("IMPORT_MAX_MEGABYTES", default=200) * 1_000_000
 DO_NOT_CALL_HASH_KEY = read_text("DO_NOT_CALL_HASH_KEY")
+RETENTION_DAYS = read_int("RETENTION_DAYS", default=None)
 
 # The admin's looks
 UNFOLD = {
