@@ -12,6 +12,8 @@ from django_q.models import Failure, OrmQ, Schedule, Success
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from surveycalls import audit_admin  # noqa: F401  (registers it)
+
 for model in (User, Group, Schedule, Success, Failure):
     admin.site.unregister(model)
 

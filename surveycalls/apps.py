@@ -7,7 +7,10 @@ class SurveycallsConfig(AppConfig):
 
     def ready(self) -> None:
         from surveycalls import checks  # noqa: F401  (registers them)
+        from surveycalls.audit import begin_audit
         from surveycalls.roles import create_roles
+
+        begin_audit()
 
         # Django tells of each app that has models, in the order of INSTALLED_APPS.
         *_, last = (app for app in apps.get_app_configs() if app.models_module)

@@ -22,15 +22,20 @@ def mask_phone_number(number: str) -> str:
     return f"{number[:4]}{'*' * (len(number) - 6)}{number[-2:]}"
 
 
+def mask_text(text: str) -> str:
+    """Whatever looks like a phone number in it."""
+    text = _PHONE_NUMBER.sub(lambda match: mask_phone_number(f"+{match.group(1)}"), text)
+    return _BARE_NUMBER.sub(lambda match: mask_phone_number(f"+{match.group()}")[1:], text)
+
+
 def _mask_line(_logger: Any, _method: str, line: str) -> str:
     """Comes after the renderer, so that exceptions and library messages are masked too."""
-    line = _PHONE_NUMBER.sub(lambda match: mask_phone_number(f"+{match.group(1)}"), line)
-    return _BARE_NUMBER.sub(lambda match: mask_phone_number(f"+{match.group()}")[1:], line)
+    return mask_text(line)
 
 
 def _mask_json(_logger: Any, _method: str, line: str) -> str:
     """As above, but leaves what JSON takes for a number a number."""
-    return _JSON_STRING.sub(lambda match: _mask_line(None, "", match.group()), line)
+    return _JSON_STRING.sub(lambda match: mask_text(match.group()), line)
 
 
 def configure_logging(log_format: str, level: str) -> None:

@@ -18,6 +18,7 @@ OPERATION = [
     ("Background jobs", "schedule", "django_q.schedule"),
     ("Failed jobs", "error", "django_q.failure"),
     ("Users", "person", "auth.user"),
+    ("Audit", "policy", "surveycalls.auditentry"),
 ]
 
 

@@ -1,9 +1,13 @@
-"""Who was refused what, for the log: an operator who tries doors, or a role that lacks one."""
+"""Who was refused what, for the log and the audit: an operator who tries doors, or a role that lacks one."""
 
 from collections.abc import Callable
 
 import structlog
 from django.http import HttpRequest, HttpResponse
+
+from surveycalls.addresses import find_address
+from surveycalls.audit import record
+from surveycalls.models import AuditAction
 
 log = structlog.get_logger(__name__)
 
@@ -22,6 +26,7 @@ class RefusalsMiddleware:
                 user=request.user.get_username(),
                 method=request.method,
                 path=request.path,
-                address=request.META.get("REMOTE_ADDR"),
+                address=find_address(request),
             )
+            record(AuditAction.REFUSED, request=request, message=f"{request.method} {request.path}")
         return response

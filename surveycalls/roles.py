@@ -41,6 +41,7 @@ ADMIN = (
     "auth.view_user",
     "auth.add_user",
     "auth.change_user",
+    "surveycalls.view_auditentry",
 )
 ROLES = {"viewer": VIEWER, "campaign_manager": CAMPAIGN_MANAGER, "admin": ADMIN}
 

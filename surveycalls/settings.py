@@ -82,6 +82,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "surveycalls.audit.AuditMiddleware",
     "surveycalls.refusals.RefusalsMiddleware",
     "surveycalls.operator_zone.OperatorZoneMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -134,6 +135,7 @@ AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_RESET_ON_SUCCESS = True
+AXES_CLIENT_IP_CALLABLE = "surveycalls.addresses.find_address"
 AXES_LOCKOUT_TEMPLATE = "surveycalls/locked_out.html"
 AXES_ENABLE_ADMIN = AXES_VERBOSE = False
 

@@ -57,6 +57,8 @@ PAGES = {
     "/admin/auth/user/add/": (ADMIN,),
     "/admin/auth/group/": (),
     "/admin/contacts/contact/erase/": (ADMIN,),
+    "/admin/surveycalls/auditentry/": (ADMIN,),
+    "/admin/surveycalls/auditentry/add/": (),
 }
 
 
