@@ -15,6 +15,7 @@ from django.utils.timezone import localtime
 from calls.models import CallAttempt
 from calls.states import AttemptStatus
 from campaigns.models import Campaign, CampaignStatus
+from contacts.exclusion import entries_of
 from contacts.models import CallOutcome, Contact, ContactImport, ContactState, DoNotCallEntry
 
 MOST_IMPORTS = 5
@@ -149,7 +150,9 @@ def _quote(word: str) -> str:
 
 def _list_records(contact: Contact) -> Iterator[Moment]:
     """Where the contact came from, the do-not-call list, and what operators did."""
-    entry = DoNotCallEntry.objects.filter(phone_number=contact.phone_number).first()
+    if contact.erased_at:
+        yield Moment(at=contact.erased_at, text="The person was erased: whose contact this was is not known any more.")
+    entry = entries_of([contact.phone_number]).first() if contact.phone_number else None
     types = ContentType.objects.get_for_models(Contact, DoNotCallEntry)
     own = Q(content_type=types[Contact], object_id=str(contact.pk))
     of_list = Q(content_type=types[DoNotCallEntry], object_repr=contact.phone_number)
@@ -219,6 +222,8 @@ def tell_next(contact: Contact, *, now: datetime) -> str:
 
 
 def _explain_never(contact: Contact, campaign: Campaign) -> str:
+    if contact.erased_at:
+        return "Is never rung: the person was erased."
     if contact.state == ContactState.COMPLETED:
         return "Has taken part, and is not rung again."
     if contact.state == ContactState.REFUSED:

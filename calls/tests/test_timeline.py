@@ -10,10 +10,12 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from calls import outcomes
+from calls.erasure import Person, erase_person
 from calls.outcomes import apply_event, apply_played
 from calls.providers.base import CallEvent, CallProgress
 from calls.timeline import tell_attempt, tell_contact, tell_next
 from campaigns.tests.factories import CampaignFactory
+from contacts.exclusion import keep_as_hash
 from contacts.models import CallOutcome, Contact, ContactImport, DoNotCallEntry
 from contacts.tests.factories import ContactFactory, DoNotCallEntryFactory
 
@@ -248,6 +250,27 @@ def test_hours_that_never_open_are_told_of():
 )
 def test_never_again_has_a_reason(values, said):
     assert said in next_of(next_attempt_at=None, **values)
+
+
+def test_an_erased_persons_story_tells_that_and_nothing_of_others_who_were_erased(settings):
+    settings.DO_NOT_CALL_HASH_KEY = "a-key-for-tests-0123456789abcdefghij"
+    contact = make_contact(state="not_reached", attempts_count=1, next_attempt_at=None)
+    CallAttemptFactory(contact=contact)
+    keep_as_hash(["+12025550123"])
+    erase_person(Person(phone_number=contact.phone_number), keeps_off=False, reason="Asked by letter.", now=NOON)
+    contact.refresh_from_db()
+    texts = [moment.text for moment in tell_contact(contact)]
+    assert "The person was erased: whose contact this was is not known any more." in texts
+    assert not any("do-not-call" in text for text in texts)
+    assert "Nobody answered." in texts
+    assert tell_next(contact, now=NOON) == "Is never rung: the person was erased."
+
+
+def test_a_number_that_is_kept_as_a_hash_is_told_of_with_its_contacts(settings):
+    settings.DO_NOT_CALL_HASH_KEY = "a-key-for-tests-0123456789abcdefghij"
+    contact = make_contact()
+    keep_as_hash([contact.phone_number])
+    assert "Put on the do-not-call list (Manual)." in [moment.text for moment in tell_contact(contact)]
 
 
 def test_both_pages_tell_the_story(admin_client):
