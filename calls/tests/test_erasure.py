@@ -18,6 +18,7 @@ from calls.outcomes import Applied, apply_event, apply_played, record_placed
 from calls.providers.base import CallEvent, CallProgress, PlacedCall
 from calls.states import AttemptStatus
 from calls.tests.factories import CallAttemptFactory
+from calls.tests.phone_network import wait_until
 from campaigns.tests.factories import CampaignFactory
 from contacts.exclusion import add_to_do_not_call, numbers_on_do_not_call
 from contacts.hashing import HashKeyMissing
@@ -327,4 +328,34 @@ def test_a_claim_passes_over_whoever_is_just_being_erased(monkeypatch):
     finally:
         go_on.set()
         thread.join(timeout=20)
+    assert Contact.objects.get().erased_at == NOW
+
+
+def count_waiting():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_clear_snapshot()")  # else a transaction sees what it saw first
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return cursor.fetchone()[0]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_erasure_does_not_hold_a_contact_whose_attempt_somebody_else_has_locked():
+    """They would wait for each other: a late report locks the attempt, and the contact then."""
+    contact = make_called()
+
+    def run():
+        try:
+            erase()
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=run)
+    with transaction.atomic():
+        CallAttempt.objects.select_for_update().get()
+        thread.start()
+        wait_until(lambda: count_waiting() == 1)
+        Contact.objects.select_for_update(no_key=True, nowait=True).get(pk=contact.pk)
+    thread.join(timeout=20)
     assert Contact.objects.get().erased_at == NOW

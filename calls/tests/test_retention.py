@@ -2,6 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.db.models import F
 from django_q.models import OrmQ, Schedule
 from structlog.testing import capture_logs
@@ -42,6 +43,13 @@ def test_people_of_campaigns_that_are_long_over_are_erased_with_their_calls(stat
     assert (expired.contacts, expired.calls, expired.is_all) == (1, 1, True)
     assert is_erased(contact)
     assert CallAttempt.objects.get().phone_number is None
+
+
+def test_the_admins_history_does_not_name_them_any_more(admin_user):
+    contact = make_contact(external_contact_id="P-1701")
+    LogEntry.objects.log_actions(admin_user.pk, [contact], CHANGE)
+    erase_expired(BEFORE, now=NOW)
+    assert LogEntry.objects.get().object_repr == "Erased person"
 
 
 @pytest.mark.parametrize(
