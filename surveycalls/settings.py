@@ -224,7 +224,10 @@ UNFOLD = {
     ],
     "SHOW_HISTORY": True,
     "STYLES": [lambda request: static("surveycalls/timeline.css")],
-    "SCRIPTS": [lambda request: static("surveycalls/time_zone.js")],
+    "SCRIPTS": [
+        lambda request: static("surveycalls/time_zone.js"),
+        lambda request: static("surveycalls/accessibility.js"),
+    ],
     "ENVIRONMENT": "calls.admin.show_dialling",
     "SIDEBAR": {
         "navigation": "surveycalls.navigation.list_pages",

@@ -1,0 +1,95 @@
+"""Somebody in front of a browser."""
+
+import re
+from pathlib import Path
+
+from playwright.sync_api import expect
+
+expect.set_options(timeout=20_000)
+
+LIST = {
+    "campaigns": "/admin/campaigns/campaign/",
+    "contacts": "/admin/contacts/contact/",
+    "calls": "/admin/calls/callattempt/",
+    "do-not-call list": "/admin/contacts/donotcallentry/",
+    "provider": "/admin/calls/providerconfig/",
+    "users": "/admin/auth/user/",
+}
+
+
+class Operator:
+    """``problems`` are errors in the console, requests that failed, and answers that tell of a fault."""
+
+    def __init__(self, browser, url, *, size, is_dark):
+        self._url = url
+        width, height = size
+        scheme = "dark" if is_dark else "light"
+        self._context = browser.new_context(
+            base_url=url, viewport={"width": width, "height": height}, color_scheme=scheme, timezone_id="Europe/Rome"
+        )
+        self.page = self._context.new_page()
+        self.problems = []
+        self.allowed = set()  # statuses that a test has asked for
+        self.page.on("console", self._hear)
+        self.page.on("pageerror", lambda error: self.problems.append(f"{self.page.url}: {error}"))
+        self.page.on("requestfailed", self._note_failure)
+        self.page.on("response", self._note_response)
+
+    def _hear(self, message):
+        is_of_status = message.text.startswith("Failed to load resource")  # its response is noted
+        if message.type == "error" and not is_of_status:
+            self.problems.append(f"{self.page.url}: {message.text}")
+
+    def _note_failure(self, request):
+        # A page that is left gives up what it was still asking for.
+        if request.failure != "net::ERR_ABORTED":
+            self.problems.append(f"{request.url}: {request.failure}")
+
+    def _note_response(self, response):
+        if response.status >= 400 and response.status not in self.allowed:
+            self.problems.append(f"{response.url}: {response.status}")
+
+    def leave(self):
+        self._context.close()
+
+    def sign_in(self, user, password):
+        self.page.goto("/admin/")
+        self.page.get_by_label("Username").fill(user)
+        self.page.get_by_label("Password").fill(password)
+        self.page.get_by_role("button", name="Log in").click()
+        expect(self.page).to_have_url(re.compile(r"/admin/$"))
+
+    def open(self, path):
+        """A list by its name, or an address."""
+        self.page.goto(LIST.get(path, path))
+        return self.page
+
+    def fits(self):
+        """Whether the page does not scroll sideways."""
+        return self.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+    def see(self, text):
+        expect(self.page.get_by_text(text).first).to_be_visible()
+
+    def press(self, name):
+        """A button or link of the page's head, in its menu on a phone, and the button of its dialog if there is one."""
+        self.choose(name)
+        dialog = self.page.get_by_role("dialog")
+        dialog.get_by_role("button", name=name).click()
+
+    def choose(self, name):
+        head = self.page.locator("#header-inner, header, main").first
+        target = self.page.get_by_role("link", name=name, exact=True).or_(
+            self.page.get_by_role("button", name=name, exact=True)
+        )
+        if not target.first.is_visible():
+            head.get_by_text("more_horiz").first.click()
+        target.locator("visible=true").first.click()
+
+    def upload(self, name, content):
+        self.page.set_input_files("input[type=file]", {"name": name, "mimeType": "text/csv", "buffer": content})
+
+    def download(self, name):
+        with self.page.expect_download() as waiting:
+            self.page.get_by_role("link", name=name).first.click()
+        return Path(waiting.value.path()).read_text("utf-8-sig")
