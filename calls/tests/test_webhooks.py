@@ -553,7 +553,9 @@ def lose_connection():
 @pytest.mark.django_db(transaction=True)
 def test_a_report_costs_one_question_and_a_repetition_one_and_an_end_three(client, attempt, django_assert_num_queries):
     for status in ("ringing", "completed"):
-        tell(client, CallAttemptFactory(status="placing", provider_call_id=""), status, sid=status)  # prepares them
+        # Prepares the statements, and makes the campaign known.
+        other = CallAttemptFactory(contact__campaign=attempt.campaign, status="placing", provider_call_id="")
+        tell(client, other, status, sid=status)
     for status, questions in [("ringing", 1), ("ringing", 1), ("completed", 3), ("ringing", 1), ("completed", 1)]:
         with django_assert_num_queries(questions):
             tell(client, attempt, status)
