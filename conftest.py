@@ -16,3 +16,11 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 def fast_passwords(settings):
     """A password's hash is slow on purpose; tests that log in need not wait for it."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_remembered():
+    """What pages keep for a moment is of another test."""
+    from calls.recollection import recollection
+
+    recollection.forget()

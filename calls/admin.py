@@ -23,6 +23,7 @@ from unfold.utils import display_for_label
 from calls.erasure_admin import ErasurePages
 from calls.exporting import ATTEMPT_COLUMNS, list_attempts
 from calls.forecast_admin import CampaignForecast
+from calls.live_pages import LiveCampaign
 from calls.models import CallAttempt, ProviderConfig
 from calls.shifts import wake_everybody
 from calls.states import AttemptStatus
@@ -201,7 +202,7 @@ admin.site.unregister(Campaign)
 
 
 @admin.register(Campaign)
-class CampaignWithCallsAdmin(CampaignForecast, CampaignAdmin):
+class CampaignWithCallsAdmin(LiveCampaign, CampaignForecast, CampaignAdmin):
     """The campaign and what would come of it, which the campaigns' own admin knows nothing of."""
 
 

@@ -16,6 +16,7 @@ class CallsConfig(AppConfig):
         from contacts.waiting import contacts_waiting
 
         post_migrate.connect(create_provider_row, sender=self)
+        post_migrate.connect(create_tally_mark, sender=self)
         post_migrate.connect(create_schedules, sender=self)
         campaign_changed.connect(wake_everybody)
         explanation_wanted.connect(explain_campaign)
@@ -29,3 +30,11 @@ def create_provider_row(**_kwargs: Any) -> None:
 
     if not ProviderConfig.objects.exists():
         ProviderConfig.objects.create()
+
+
+def create_tally_mark(**_kwargs: Any) -> None:
+    """The one row that says how far attempts are counted."""
+    from calls.models import TallyMark
+
+    if not TallyMark.objects.exists():
+        TallyMark.objects.create()

@@ -2,6 +2,7 @@
 
 import secrets
 from typing import Any
+from uuid import UUID
 
 from django.contrib.postgres.indexes import BrinIndex
 from django.core.validators import MinValueValidator
@@ -189,3 +190,48 @@ class CallAttempt(models.Model):
 
     def __str__(self) -> str:
         return f"{self.phone_number or 'Erased person'} #{self.attempt_number}"
+
+
+class Tally(models.Model):
+    """So many attempts, claimed in the same quarter of an hour, that ended in the same way; kept by calls/tallies.py.
+
+    Quarters, because every zone's hours and days begin with one.
+    """
+
+    began = models.DateTimeField(help_text="The beginning of the quarter of an hour.")
+    outcome = models.CharField(max_length=20, help_text="given_back: certainly never rang.")
+    attempts = models.PositiveIntegerField()
+    answered = models.PositiveIntegerField()
+
+    class Meta:
+        abstract = True
+
+
+class SiteTally(Tally):
+    """Of all campaigns together: to add up those of a thousand campaigns would take too long."""
+
+    class Meta:
+        constraints = [models.UniqueConstraint(name="site_tally_is_unique", fields=["began", "outcome"])]
+
+
+class CampaignTally(Tally):
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="tallies", db_index=False)
+    local_hour = models.PositiveSmallIntegerField(help_text="Of the contact's own clock.")
+    attempt_number = models.PositiveSmallIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                name="campaign_tally_is_unique",
+                fields=["campaign", "began", "outcome", "attempt_number", "local_hour"],
+            )
+        ]
+
+
+class TallyMark(models.Model):
+    """The one row that says which attempts the tallies have: all up to this id. Whoever counts holds its lock."""
+
+    counted_to = models.UUIDField(default=UUID(int=0))
+
+    class Meta:
+        constraints = [models.UniqueConstraint(Value(1), name="tally_mark_is_the_only_one")]

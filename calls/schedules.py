@@ -10,6 +10,7 @@ EVERY_DAY = {"schedule_type": Schedule.DAILY, "repeats": -1}
 SCHEDULES = {
     "Ring whoever is due": {"func": "calls.tasks.run_scheduler", **EVERY_MINUTE},
     "Settle silent calls": {"func": "calls.tasks.reconcile", **EVERY_MINUTE},
+    "Count the calls that are over": {"func": "calls.tasks.keep_tallies", **EVERY_MINUTE},
     "Go on with imports": {"func": "contacts.tasks.resume_imports", **EVERY_MINUTE},
     "Erase what is kept long enough": {"func": "calls.tasks.erase_expired", **EVERY_DAY},
 }

@@ -5,6 +5,7 @@ from calls.providers import get_provider
 from calls.reconciliation import reconcile_calls
 from calls.retention import erase_for_a_while
 from calls.shifts import run_requested_shift, run_scheduled_shift
+from calls.tallies import count_over
 
 
 def run_scheduler() -> str:
@@ -21,3 +22,7 @@ def reconcile() -> str:
 
 def erase_expired() -> str:
     return erase_for_a_while(now=DatabaseClock()())
+
+
+def keep_tallies() -> str:
+    return f"{count_over(now=DatabaseClock().synchronise())} calls"

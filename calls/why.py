@@ -1,7 +1,9 @@
 """Why nothing rings, in one sentence, by the rules of the scheduler itself (calls/claiming.py)."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.contrib.admin.models import LogEntry
@@ -24,12 +26,25 @@ from contacts.models import Contact
 
 def explain(campaign: Campaign, *, clock: Clock) -> str:
     """What the campaign is doing, or what keeps it from ringing; times are in the current time zone."""
-    if campaign.status != CampaignStatus.RUNNING:
-        return _explain_status(campaign)
+    return explain_each([campaign], clock=clock)[campaign.pk]
+
+
+def explain_each(campaigns: Sequence[Campaign], *, clock: Clock) -> dict[UUID, str]:
+    """The same of many, with one look at the lines for all of them."""
+    running = [campaign for campaign in campaigns if campaign.status == CampaignStatus.RUNNING]
+    sentences = {one.pk: _explain_status(one) for one in campaigns if one.status != CampaignStatus.RUNNING}
+    if running:
+        seen = _look(clock)
+        sentences |= {campaign.pk: _explain_running(campaign, *seen) for campaign in running}
+    return sentences
+
+
+def _look(clock: Clock) -> tuple[Claim, Roster, Openings]:
     config = CallSchedulerConfig.from_settings()
-    claim, roster, openings = look(
-        max_concurrent_calls=config.max_concurrent_calls, batch_size=config.batch_size, clock=clock
-    )
+    return look(max_concurrent_calls=config.max_concurrent_calls, batch_size=config.batch_size, clock=clock)
+
+
+def _explain_running(campaign: Campaign, claim: Claim, roster: Roster, openings: Openings) -> str:
     reason = claim.reasons.get(campaign.pk)
     # What only this campaign can mend comes before what all wait for.
     if reason in (Reason.NEVER_OPEN, Reason.NOBODY_WAITING, Reason.OUTSIDE_DATES):
@@ -79,7 +94,7 @@ def _explain_schedulers(provider: ProviderConfig, now: datetime) -> str:
     advice = "start manage.py run_scheduler or qcluster"
     if provider.scheduler_seen_at is None:
         return f"No scheduler has ever reported: {advice}."
-    return f"No scheduler has reported for {_say_span(now - provider.scheduler_seen_at)}: {advice}."
+    return f"No scheduler has reported for {say_span(now - provider.scheduler_seen_at)}: {advice}."
 
 
 def _explain_blocked(claim: Claim) -> str:
@@ -141,7 +156,7 @@ def _explain_closed(campaign: Campaign, waiting: QuerySet[Contact], lanes: list[
     opening, lane = min(way for way in ways if way[0])
     zone = campaign.zones_of(lane)[0]
     there = opening.astimezone(ZoneInfo(zone))
-    when = f"opens {_say_time_there(there, openings.now)} there, in {_say_span(opening - openings.now)}"
+    when = f"opens {_say_time_there(there, openings.now)} there, in {say_span(opening - openings.now)}"
     if len(lanes) == 1:
         return f"{_count(waiting)} in {zone}, which {when}."
     return f"{_count(waiting)} in {len(lanes)} time zones that are closed now; the first, {zone}, {when}."
@@ -172,7 +187,7 @@ def _say_time_there(instant: datetime, now: datetime) -> str:
     return f"{day}at {date_format(instant, 'H:i')}"
 
 
-def _say_span(span: timedelta) -> str:
+def say_span(span: timedelta) -> str:
     """2 h 14 min, or 3 days; never less than a minute."""
     minutes = max(1, round(span.total_seconds() / 60))
     hours, minutes = divmod(minutes, 60)

@@ -1,5 +1,6 @@
 """Campaigns in the admin: prepared, started, watched and stopped by operators."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -196,7 +197,6 @@ class CampaignAdmin(ModelAdmin):
         "cancel_selected",
     ]
     actions_detail = ["import_contacts", "duplicate", *BUTTONS]
-    change_form_outer_before_template = "campaigns/progress.html"
     warn_unsaved_form = True
     readonly_fields = ["show_status", "created_by", "created_at", "updated_at"]
     fieldsets = [
@@ -315,18 +315,6 @@ class CampaignAdmin(ModelAdmin):
         self.message_user(request, f"{copy} is a draft: import its contacts.", messages.SUCCESS)
         return leave_dialog(reverse("admin:campaigns_campaign_change", args=[copy.pk]))
 
-    def render_change_form(
-        self,
-        request: HttpRequest,
-        context: dict[str, Any],
-        *args: Any,
-        obj: Campaign | None = None,
-        **kwargs: Any,
-    ) -> HttpResponse:
-        if obj is not None:
-            context |= describe_progress(obj)
-        return super().render_change_form(request, context, *args, obj=obj, **kwargs)
-
     def save_model(self, request: HttpRequest, obj: Campaign, form: CampaignForm, change: bool) -> None:
         if not change:
             obj.created_by = request.user
@@ -428,9 +416,8 @@ def show_status(campaign: Campaign) -> str:
     return display_for_label((campaign.status, campaign.get_status_display()), "-", STATUS_COLOURS)
 
 
-def describe_progress(campaign: Campaign) -> dict[str, Any]:
-    """What the campaign's page shows above its form."""
-    counts = count_progress([campaign.pk])[campaign.pk]
+def describe_progress(campaign: Campaign, counts: Counter[str]) -> dict[str, Any]:
+    """What the campaign's page shows above its form, with the counts that `count_progress` would find."""
     contacts = sum(counts[state] for state in CONTACT_STATES)
     now = timezone.now()
     problems = lifecycle.find_problems(campaign, now) if campaign.status in lifecycle.NOT_STARTED else []

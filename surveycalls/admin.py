@@ -14,6 +14,8 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from surveycalls import audit_admin  # noqa: F401  (registers it)
 
+admin.site.index_title = "Home"
+
 for model in (User, Group, Schedule, Success, Failure):
     admin.site.unregister(model)
 

@@ -24,7 +24,9 @@ OPERATION = [
 
 def list_pages(request: HttpRequest) -> list[dict[str, Any]]:
     """The groups of the sidebar, each with the pages that this user may see."""
+    home = {"title": "Home", "icon": "dashboard", "link": reverse("admin:index")}
     return [
+        {"items": [home]},
         {"title": "Calling", "items": _list_links(request, CALLING)},
         {"title": "Operation", "separator": True, "items": _list_links(request, OPERATION)},
     ]

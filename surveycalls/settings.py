@@ -222,11 +222,16 @@ UNFOLD = {
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("surveycalls/favicon.svg")},
     ],
+    "DASHBOARD_CALLBACK": "calls.live_pages.add_home",
     "SHOW_HISTORY": True,
-    "STYLES": [lambda request: static("surveycalls/timeline.css")],
+    "STYLES": [
+        lambda request: static("surveycalls/timeline.css"),
+        lambda request: static("surveycalls/figures.css"),
+    ],
     "SCRIPTS": [
         lambda request: static("surveycalls/time_zone.js"),
         lambda request: static("surveycalls/accessibility.js"),
+        lambda request: static("surveycalls/live.js"),
     ],
     "ENVIRONMENT": "calls.admin.show_dialling",
     "SIDEBAR": {

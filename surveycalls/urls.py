@@ -4,8 +4,12 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from calls.live_pages import show_campaign_figures, show_home_figures
+
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
+    path("admin/live/", show_home_figures, name="live_home"),
+    path("admin/live/<uuid:campaign>/", show_campaign_figures, name="live_campaign"),
     path("admin/", admin.site.urls),
     path("webhooks/telephony/", include("calls.urls")),
 ]

@@ -253,4 +253,4 @@ def test_the_campaigns_page_says_it(admin_client):
 
 def test_a_span_is_said_in_two_parts():
     spans = [(20, "1 min"), (134 * 60, "2 h 14 min"), (50 * 3600, "2 d 2 h"), (24 * 3600, "1 d")]
-    assert [why._say_span(timedelta(seconds=seconds)) for seconds, _ in spans] == [said for _, said in spans]
+    assert [why.say_span(timedelta(seconds=seconds)) for seconds, _ in spans] == [said for _, said in spans]

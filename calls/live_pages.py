@@ -1,0 +1,93 @@
+"""Pages that keep themselves up to date: home, and each campaign's page.
+
+Each has an element with data-live, which surveycalls/live.js fills again and again with what these addresses answer.
+"""
+
+from collections import Counter
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import timezone
+
+from calls.campaign_figures import describe_calls
+from calls.clock import DatabaseClock
+from calls.home import describe_home
+from calls.recollection import recollection
+from campaigns.admin import describe_progress
+from campaigns.models import Campaign
+from campaigns.progress import ATTEMPTS
+
+SEEN_BY = ("campaigns.view_campaign", "calls.view_callattempt")
+
+
+def add_home(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """What the first page shows to this user. Named in settings.UNFOLD."""
+    if request.user.has_perms(SEEN_BY):
+        context |= {
+            "figures": write_home(),
+            "live": reverse("live_home"),
+            "is_new": not Campaign.objects.exists(),
+            "may_add": request.user.has_perm("campaigns.add_campaign"),
+        }
+    return context
+
+
+def show_home_figures(request: HttpRequest) -> HttpResponse:
+    return _refuse(request) or _answer(write_home())
+
+
+def show_campaign_figures(request: HttpRequest, campaign: UUID) -> HttpResponse:
+    return _refuse(request) or _answer(recall_campaign(get_object_or_404(Campaign, pk=campaign)))
+
+
+def write_home() -> str:
+    """Of this moment or a little old, the same for everybody whose clock shows the same."""
+
+    def write() -> str:
+        return render_to_string("calls/home_figures.html", describe_home(clock=DatabaseClock()))
+
+    return recollection.recall(("home", timezone.get_current_timezone_name()), write)
+
+
+def recall_campaign(campaign: Campaign) -> str:
+    """Of this moment or a little old."""
+    key = ("campaign", campaign.pk, timezone.get_current_timezone_name())
+    return recollection.recall(key, lambda: write_campaign(campaign))
+
+
+def write_campaign(campaign: Campaign) -> str:
+    figures = describe_calls(campaign, clock=DatabaseClock())
+    counts = Counter({**figures["headway"].states, ATTEMPTS: figures["calls"]["all"]})
+    context = {"original": campaign, **figures, **describe_progress(campaign, counts)}
+    return render_to_string("calls/campaign_figures.html", context)
+
+
+def _refuse(request: HttpRequest) -> HttpResponse | None:
+    """A script asks: it can do nothing with the page for signing in."""
+    if not admin.site.has_permission(request):
+        return HttpResponse("Sign in first.", status=401)
+    if not request.user.has_perms(SEEN_BY):
+        return HttpResponse("You may not see this.", status=403)
+    return None
+
+
+def _answer(figures: str) -> HttpResponse:
+    return HttpResponse(figures, headers={"Cache-Control": "no-store"})
+
+
+class LiveCampaign:
+    """For the admin of campaigns: above the form how far the campaign has come, and what became of its calls."""
+
+    change_form_outer_before_template = "calls/live_campaign.html"
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Campaign | None = None, **kwargs: Any
+    ) -> HttpResponse:
+        if obj is not None:
+            context |= {"figures": write_campaign(obj), "live": reverse("live_campaign", args=[obj.pk])}
+        return super().render_change_form(request, context, *args, obj=obj, **kwargs)
