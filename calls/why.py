@@ -46,14 +46,16 @@ def _look(clock: Clock) -> tuple[Claim, Roster, Openings]:
 
 def _explain_running(campaign: Campaign, claim: Claim, roster: Roster, openings: Openings) -> str:
     reason = claim.reasons.get(campaign.pk)
+    own = _explain_reason(campaign, reason, claim, roster, openings)
     # What only this campaign can mend comes before what all wait for.
     if reason in (Reason.NEVER_OPEN, Reason.NOBODY_WAITING, Reason.OUTSIDE_DATES):
-        return _explain_reason(campaign, reason, claim, roster, openings)
-    return (
-        _explain_schedulers(claim.provider, claim.now)
-        or _explain_blocked(claim)
-        or _explain_reason(campaign, reason, claim, roster, openings)
-    )
+        return own
+    if obstacle := _explain_schedulers(claim.provider, claim.now):
+        return obstacle
+    # Whoever would not be rung with free lines either does not wait for them.
+    if claim.blocked in (Reason.LINES_BUSY, Reason.RATE_USED_UP) and reason not in (None, Reason.OTHERS_FIRST):
+        return own
+    return _explain_blocked(claim) or own
 
 
 def explain_campaign(campaign: Campaign, **_kwargs: Any) -> str:

@@ -1,6 +1,6 @@
 """Each sentence, provoked; and that it is the scheduler's own reason."""
 
-from datetime import timedelta
+from datetime import time, timedelta
 from io import StringIO
 
 import pytest
@@ -254,3 +254,11 @@ def test_the_campaigns_page_says_it(admin_client):
 def test_a_span_is_said_in_two_parts():
     spans = [(20, "1 min"), (134 * 60, "2 h 14 min"), (50 * 3600, "2 d 2 h"), (24 * 3600, "1 d")]
     assert [why.say_span(timedelta(seconds=seconds)) for seconds, _ in spans] == [said for _, said in spans]
+
+
+def test_a_campaign_whose_zones_are_closed_does_not_wait_for_lines(ask, lines):
+    closed = CampaignFactory(allowed_call_start=time(18), allowed_call_end=time(19))
+    ContactFactory(campaign=closed)
+    ProviderConfig.objects.update(max_concurrent_calls=1)
+    CallAttemptFactory(contact__state="in_progress", contact__next_attempt_at=None, ringing=True)
+    assert ask(closed).startswith("1 contact waits in UTC, which opens at 18:00 there")
