@@ -227,6 +227,7 @@ UNFOLD = {
     "STYLES": [
         lambda request: static("surveycalls/timeline.css"),
         lambda request: static("surveycalls/figures.css"),
+        lambda request: static("surveycalls/accessibility.css"),
     ],
     "SCRIPTS": [
         lambda request: static("surveycalls/time_zone.js"),

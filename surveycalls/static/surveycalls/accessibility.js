@@ -11,6 +11,10 @@
         for (const icon of root.querySelectorAll(".material-symbols-outlined")) {
             icon.setAttribute("aria-hidden", "true");
             const control = icon.closest("a, button, [role=button]");
+            if (control?.matches("a:not([href])")) {
+                control.setAttribute("role", "button");
+                control.setAttribute("tabindex", "0");
+            }
             if (control && !control.hasAttribute("aria-label") && control.innerText.trim() === icon.innerText.trim()) {
                 control.setAttribute("aria-label", NAMES[icon.innerText.trim()] || icon.innerText.trim().replaceAll("_", " "));
             }
@@ -27,6 +31,12 @@
                     part.removeAttribute("aria-labelledby");
                 }
             }
+        }
+    };
+
+    const nameSearches = (root) => {
+        for (const field of root.querySelectorAll(".select2-search__field:not([aria-label])")) {
+            field.setAttribute("aria-label", "Search");
         }
     };
 
@@ -63,6 +73,7 @@
     const mend = () => {
         hideIcons(document);
         nameSelects(document);
+        nameSearches(document);
         document.querySelectorAll("#dialog").forEach(mendDialog);
     };
 

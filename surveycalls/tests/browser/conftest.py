@@ -20,10 +20,10 @@ WIDE, NARROW = (1440, 900), (390, 844)
 
 
 class Site:
-    """``call`` is what psycopg2 takes to look into its database."""
+    """Its address, its database's name, and who may sign in."""
 
-    def __init__(self, process, log):
-        self.process = process
+    def __init__(self, process, log, database):
+        self.database = database
         self.url = wait_for(log, process, r"site: (http://\S+)/admin/")
         self.password = wait_for(log, process, r"Password: (\S+)")
         self.user = "operator"
@@ -62,7 +62,7 @@ def site(chromium, tmp_path_factory):
         environment = make_environment(DATABASE_NAME=name)
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
     try:
-        yield Site(process, log)
+        yield Site(process, log, f"demo_{name}")
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(STOP_SECONDS)

@@ -72,19 +72,16 @@ class Operator:
         expect(self.page.get_by_text(text).first).to_be_visible()
 
     def press(self, name):
-        """A button or link of the page's head, in its menu on a phone, and the button of its dialog if there is one."""
+        """A button of the page's head that opens a dialog, and the dialog's button of the same name."""
         self.choose(name)
-        dialog = self.page.get_by_role("dialog")
-        dialog.get_by_role("button", name=name).click()
+        self.page.get_by_role("dialog").get_by_role("button", name=name, exact=True).click()
 
     def choose(self, name):
-        head = self.page.locator("#header-inner, header, main").first
-        target = self.page.get_by_role("link", name=name, exact=True).or_(
-            self.page.get_by_role("button", name=name, exact=True)
-        )
-        if not target.first.is_visible():
-            head.get_by_text("more_horiz").first.click()
-        target.locator("visible=true").first.click()
+        """A button or link of the page's head, which are in a menu on a phone."""
+        target = self.page.get_by_role("link", name=name, exact=True)
+        if not target.is_visible():
+            self.page.get_by_role("link", name="More actions").click()
+        target.click()
 
     def upload(self, name, content):
         self.page.set_input_files("input[type=file]", {"name": name, "mimeType": "text/csv", "buffer": content})

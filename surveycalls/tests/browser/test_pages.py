@@ -1,0 +1,125 @@
+"""Every page as each role, at both widths: what is offered, what the browser and axe-core have against it."""
+
+import re
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from surveycalls.tests.browser.conftest import NARROW
+
+PASSWORD = "a-long-way-to-the-library"
+WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
+
+LISTS = [
+    "/admin/campaigns/campaign/",
+    "/admin/contacts/contact/",
+    "/admin/contacts/contactimport/",
+    "/admin/contacts/donotcallentry/",
+    "/admin/calls/callattempt/",
+]
+OPERATION = [
+    "/admin/django_q/schedule/",
+    "/admin/django_q/failure/",
+    "/admin/auth/user/",
+    "/admin/surveycalls/auditentry/",
+]
+FORMS = [
+    "/admin/campaigns/campaign/add/",
+    "/admin/contacts/contact/add/",
+    "/admin/contacts/contactimport/add/",
+    "/admin/contacts/donotcallimport/add/",
+    "/admin/contacts/donotcallentry/add/",
+    "/admin/auth/user/add/",
+]
+
+
+def find_row(operator, path):
+    """The address of the first row's page."""
+    operator.open(path)
+    return operator.page.locator("#result_list a[href*='/change/']").first.get_attribute("href")
+
+
+def list_pages(operator):
+    rows = [find_row(operator, path) for path in ("campaigns", "contacts", "calls")]
+    campaign = rows[0].partition("?")[0]
+    more = [campaign.replace("/change/", "/forecast/"), campaign.replace("/change/", "/history/")]
+    return ["/admin/", *LISTS, *OPERATION, *FORMS, *rows, *more, "/admin/calls/providerconfig/"]
+
+
+def find_violations(operator):
+    found = Axe().run(operator.page, options={"runOnly": WCAG}).response["violations"]
+    return [f"{one['id']}: {node['target']} {node['html'][:150]}" for one in found for node in one["nodes"]]
+
+
+def test_every_page_can_be_used_by_everybody(make_operator):
+    operator = make_operator()
+    problems = []
+    for path in list_pages(operator):
+        operator.open(path)
+        problems += [f"{path} {violation}" for violation in find_violations(operator)]
+    assert problems == []
+
+
+def test_every_page_fits_a_phone_and_what_is_opened_most_can_be_read_in_the_dark(make_operator):
+    operator = make_operator(size=NARROW, is_dark=True)
+    problems = []
+    for path in list_pages(operator):
+        operator.open(path)
+        if not operator.fits():
+            problems.append(f"{path} scrolls sideways")
+        if path in ("/admin/", *LISTS):
+            problems += [f"{path} {violation}" for violation in find_violations(operator)]
+    assert problems == []
+
+
+def test_the_first_page_before_anybody_is_signed_in_can_be_used_by_everybody(make_operator):
+    operator = make_operator()
+    operator.open("/admin/")
+    operator.page.context.clear_cookies()
+    operator.open("/admin/")
+    expect(operator.page.get_by_label("Username")).to_be_visible()
+    assert find_violations(operator) == []
+
+
+def test_each_role_is_offered_what_it_may_do(make_operator):
+    admin = make_operator()
+    for role in ("viewer", "campaign_manager", "admin"):
+        add_user(admin, role)
+    campaign = find_row(admin, "campaigns")
+
+    viewer = make_operator("viewer", PASSWORD)
+    viewer.open(campaign)
+    expect(viewer.page.get_by_role("link", name="Dry run", exact=True)).to_be_visible()
+    for name in ("Import contacts", "Duplicate", "Activate", "Pause", "Cancel"):
+        expect(viewer.page.get_by_role("link", name=name, exact=True)).to_have_count(0)
+    expect(viewer.page.get_by_role("button", name="Save", exact=True)).to_have_count(0)
+    expect(viewer.page.get_by_role("link", name="Audit", exact=True)).to_have_count(0)
+    viewer.allowed = {403}
+    viewer.open("/admin/campaigns/campaign/add/")
+    viewer.see("403")
+
+    manager = make_operator("campaign_manager", PASSWORD)
+    manager.open("/admin/campaigns/campaign/add/")
+    expect(manager.page.get_by_role("button", name="Save", exact=True)).to_be_visible()
+    for name in ("Users", "Audit", "Background jobs"):
+        expect(manager.page.get_by_role("link", name=name, exact=True)).to_have_count(0)
+
+    operator = make_operator("admin", PASSWORD)
+    operator.open("/admin/surveycalls/auditentry/")
+    operator.see("viewer")
+    operator.see("Refused access")
+    expect(operator.page.get_by_role("link", name=re.compile("^Add"))).to_have_count(0)
+
+
+def add_user(admin, role):
+    page = admin.open("/admin/auth/user/add/")
+    page.get_by_label("Username").fill(role)
+    page.locator("#id_password1").fill(PASSWORD)
+    page.locator("#id_password2").fill(PASSWORD)
+    page.get_by_role("button", name="Save and continue editing").click()
+    admin.see("was added successfully")
+    page.locator("#id_is_staff").check(force=True)
+    page.locator("#id_groups_from").select_option(label=role)
+    page.locator("#id_groups_add").click()
+    page.get_by_role("button", name="Save", exact=True).click()
+    admin.see("was changed successfully")
