@@ -4,14 +4,14 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
 from contacts.models import Contact, PreferredLanguage
-from contacts.phones import NUMBER_MISSING, known_zones, normalise_and_locate
+from contacts.phones import NUMBER_MISSING, known_zones, normalise_and_locate, read_clean
 from contacts.sheets import Sheet, SheetRow, UnusableFile
 from contacts.spreadsheets import restore
 
@@ -50,7 +50,11 @@ _FALSE = {"", "no", "n", "false", "f", "0", "falso"}
 # Bytes that are no text in the file's encoding.
 _UNREADABLE = re.compile(r"[\ud800-\udfff\ufffd]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# Such as Django accepts, and faster to tell than all that it accepts.
+_PLAIN_EMAIL = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*@(?:[A-Za-z0-9]{1,63}\.)+[A-Za-z]{2,63}")
 _SHOWN_CHARACTERS = 100
+_LONGEST_EMAIL = Contact._meta.get_field("email").max_length
+_LONGEST_EXTERNAL_ID = Contact._meta.get_field("external_contact_id").max_length
 
 Value = TypeVar("Value")
 
@@ -130,7 +134,7 @@ class ContactRows:
         found = _find_columns(sheet.header) if columns is None else columns
         # In this order, so that of several faults of a row the same one is told always.
         self.columns = {column: found[column] for column in (*COLUMNS, REASON_COLUMN) if column in found}
-        self._parsers = _PARSERS | {NUMBER_COLUMN: partial(normalise_and_locate, default_country=default_country)}
+        self._parsers = _PARSERS | {NUMBER_COLUMN: partial(_read_number, default_country=default_country)}
         if NUMBER_COLUMN not in self.columns:
             names = ", ".join(filter(None, sheet.header)) or "none"
             raise UnusableFile(f"The first line must name a column {NUMBER_COLUMN}; it names: {names}.")
@@ -149,16 +153,20 @@ class ContactRows:
                 yield self.read(row)
 
     def read(self, row: SheetRow) -> ContactRow | RefusedRow:
-        width = len(self._sheet.header)
-        if any(cell.strip() for cell in row.cells[width:]):
+        found, width = row.cells, len(self._sheet.header)
+        if len(found) > width and any(cell.strip() for cell in found[width:]):
             reason = (
                 f"It has {len(row.cells)} values, but the first line names {width} columns; "
                 "is a value with the delimiter in it not in quotes?"
             )
             return RefusedRow(line=row.line, reason=reason, cells=row.cells)
         # A spreadsheet may leave out the last delimiters of a row: what is missing is empty.
-        cells = ((column, row.cells[index]) for column, index in self.columns.items() if index < len(row.cells))
-        values = {column: text for column, text in cells if text and not text.isspace()}
+        last = len(found) - 1
+        values = {
+            column: text
+            for column, index in self.columns.items()
+            if index <= last and (text := found[index]) and not text.isspace()
+        }
         try:
             return self._check_values(row, values)
         except _RefusedValue as refused:
@@ -175,7 +183,7 @@ class ContactRows:
         read = {}
         for column, text in values.items():
             try:
-                read[column] = self._parsers[column](_clean_text(text))
+                read[column] = self._parsers[column](text)
             except ValueError as exc:
                 raise _RefusedValue(column, text, str(exc)) from exc
         if NUMBER_COLUMN not in read:
@@ -196,15 +204,16 @@ class ContactRows:
 
     def _find_opt_out(self, values: Mapping[str, str]) -> str:
         try:
-            is_opt_out = _read_bool(_clean_text(values.get("do_not_call", "")))
-            return self._parsers[NUMBER_COLUMN](_clean_text(values.get(NUMBER_COLUMN, "")))[0] if is_opt_out else ""
+            is_opt_out = _read_bool(values.get("do_not_call", ""))
+            return self._parsers[NUMBER_COLUMN](values.get(NUMBER_COLUMN, ""))[0] if is_opt_out else ""
         except ValueError:
             return ""
 
 
 def _clean_text(text: str) -> str:
     if text.isascii() and text.isprintable():  # as most are
-        return restore(text.strip())
+        text = text.strip()
+        return restore(text) if text.startswith("'") else text
     text = unicodedata.normalize("NFC", restore(text.strip()))
     if _UNREADABLE.search(text):
         raise ValueError("Some of its bytes are no text in the encoding of the file; save it as “CSV UTF-8”.")
@@ -213,14 +222,24 @@ def _clean_text(text: str) -> str:
     return text
 
 
-def _check_external_id(text: str) -> str:
-    limit = Contact._meta.get_field("external_contact_id").max_length
-    if len(text) > limit:
-        raise ValueError(f"It is longer than {limit} characters.")
+def _read_number(text: str, default_country: str) -> tuple[str, str]:
+    # First as it stands: what can be read like that needs no cleaning.
+    return read_clean(text.strip()) or normalise_and_locate(_clean_text(text), default_country)
+
+
+def _read_external_id(text: str) -> str:
+    text = _clean_text(text)
+    if len(text) > _LONGEST_EXTERNAL_ID:
+        raise ValueError(f"It is longer than {_LONGEST_EXTERNAL_ID} characters.")
     return text
 
 
-def _check_email(text: str) -> str:
+def _read_email(text: str) -> str:
+    text = _clean_text(text)
+    if len(text) > _LONGEST_EMAIL:
+        raise ValueError(f"It is longer than {_LONGEST_EMAIL} characters.")
+    if _PLAIN_EMAIL.fullmatch(text):
+        return text
     try:
         validate_email(text)
     except ValidationError as exc:
@@ -228,15 +247,21 @@ def _check_email(text: str) -> str:
     return text
 
 
+# The values of these columns are few, and the same again and again.
+_remember = lru_cache(maxsize=1000)
+
+
+@_remember
 def _read_language(text: str) -> str:
-    language = text.lower()
+    language = _clean_text(text).lower()
     if language not in PreferredLanguage.values:
         raise ValueError(f"It is none of {', '.join(PreferredLanguage.values)}.")
     return language
 
 
+@_remember
 def _read_bool(text: str) -> bool:
-    word = text.lower()
+    word = _clean_text(text).lower()
     if word in _TRUE:
         return True
     if word in _FALSE:
@@ -244,8 +269,9 @@ def _read_bool(text: str) -> bool:
     raise ValueError("It is neither yes nor no.")
 
 
+@_remember
 def _read_zones(text: str) -> str:
-    zones = sorted(set(text.split()))
+    zones = sorted(set(_clean_text(text).split()))
     for zone in zones:
         if zone not in known_zones():
             raise ValueError(f"{zone} is not an IANA time zone such as Europe/Rome.")
@@ -254,11 +280,11 @@ def _read_zones(text: str) -> str:
 
 # How the value of each column is read; raises ValueError with a sentence that says what is wrong with it.
 _PARSERS: dict[str, Callable[[str], Any]] = {
-    "external_contact_id": _check_external_id,
-    "email": _check_email,
+    "external_contact_id": _read_external_id,
+    "email": _read_email,
     "preferred_language": _read_language,
     "has_prior_consent": _read_bool,
     "do_not_call": _read_bool,
     "time_zone": _read_zones,
-    REASON_COLUMN: str,
+    REASON_COLUMN: _clean_text,
 }

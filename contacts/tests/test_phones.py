@@ -1,9 +1,22 @@
+from random import Random
 from zoneinfo import ZoneInfo
 
+import phonenumbers
 import pytest
+from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneNumberFormat, PhoneNumberType
 from phonenumbers.tzdata import TIMEZONE_DATA
 
-from contacts.phones import InvalidPhoneNumber, calling_zones_of, known_zones, normalise_number
+from contacts import phones
+from contacts.phones import (
+    InvalidPhoneNumber,
+    calling_zones_of,
+    known_zones,
+    normalise_and_locate,
+    normalise_number,
+    read_clean,
+)
+
+COUNTRY_CODES = {str(code) for code in COUNTRY_CODE_TO_REGION_CODE}
 
 
 @pytest.mark.parametrize(
@@ -79,3 +92,84 @@ def test_every_zone_of_phonenumbers_is_one_that_zoneinfo_knows():
     named = {zone for zones in TIMEZONE_DATA.values() for zone in zones}
     assert named <= known_zones()
     assert all(ZoneInfo(zone) for zone in named)
+
+
+@pytest.fixture
+def read_in_full(monkeypatch):
+    """What a number is without the short way; None when it is refused."""
+
+    def read(text):
+        with monkeypatch.context() as patched:
+            patched.setattr(phones, "read_clean", lambda text: None)
+            try:
+                return normalise_and_locate(text)
+            except InvalidPhoneNumber:
+                return None
+
+    return read
+
+
+def examples():
+    """Numbers, without +, of every kind of every region, and of every range of which the zones are known."""
+    for code, regions in COUNTRY_CODE_TO_REGION_CODE.items():
+        kinds = [phonenumbers.example_number_for_non_geo_entity(code)] if regions == ("001",) else []
+        kinds += [
+            phonenumbers.example_number_for_type(region, kind)
+            for region in regions
+            for kind in PhoneNumberType.values()
+        ]
+        yield from {phonenumbers.format_number(number, PhoneNumberFormat.E164)[1:] for number in kinds if number}
+    for prefix in TIMEZONE_DATA:
+        yield from (prefix + "2345678901"[: length - len(prefix)] for length in (10, 11, 12))
+
+
+def vary(digits, random):
+    """Other ends, lengths and prefixes, and sometimes the signs that people write between digits."""
+    code = next(digits[:length] for length in (1, 2, 3) if digits[:length] in COUNTRY_CODES)
+    kept = random.randrange(len(code), len(digits) + 1)
+    digits = digits[:kept] + "".join(random.choices("0123456789", k=len(digits) - kept))
+    if random.random() < 0.2:
+        digits = code + random.choice(["0", "00", "1", "8", "06", "15", "044"]) + digits[len(code) :]
+    if random.random() < 0.2:
+        digits = digits[: -random.randrange(1, 4)]
+    if random.random() < 0.2:
+        place = random.randrange(len(digits))
+        digits = digits[:place] + random.choice([" ", "-", " (", ") ", " - ", "."]) + digits[place:]
+    return random.choice(["+", "+", "00"]) + digits
+
+
+def test_the_short_way_gives_what_the_full_way_gives(read_in_full):
+    random = Random(1)
+    read = 0
+    for example in examples():
+        for text in (f"+{example}", *(vary(example, random) for _ in range(3))):
+            clean = read_clean(text)
+            assert clean in (None, read_in_full(text)), text
+            read += clean is not None
+    assert read > 10_000
+
+
+@pytest.mark.parametrize(
+    ("text", "located"),
+    [
+        ("+1 (202) 555-0123", ("+12025550123", "America/New_York")),
+        ("0044 20 7946 0018", ("+442079460018", "Europe/London")),
+        ("+44 (0)20 7946 0018", ("+442079460018", "Europe/London")),
+        ("+61370100000", ("+61370100000", "Australia/Sydney")),
+        ("+61 491 570 006", None),  # mobiles may be anywhere in the country
+        ("+44 7700 900123", ("+447700900123", "Europe/Guernsey Europe/Isle_of_Man Europe/London")),
+        ("+44 20 7946 0018/0019", None),
+        ("+44 20 7946 0018 0", None),
+        ("+012025550123", None),
+        ("+999 123 456 789", None),
+        ("442079460018", None),
+        ("+\u06612025550123", None),  # a digit that is none of ours
+    ],
+)
+def test_the_short_way_leaves_alone_what_is_not_certain(text, located):
+    assert read_clean(text) == located
+
+
+def test_what_the_short_way_leaves_alone_is_read_in_full():
+    assert normalise_and_locate("+61 491 570 006") == ("+61491570006", calling_zones_of("+61491570006"))
+    assert normalise_and_locate("020 7946 0018", "GB") == ("+442079460018", "Europe/London")
