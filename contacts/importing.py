@@ -13,7 +13,7 @@ from django.utils import timezone
 from campaigns.lifecycle import CampaignIsCancelled, admit_contacts
 from campaigns.models import Campaign
 from contacts.exclusion import add_entries_to_do_not_call, add_numbers_to_do_not_call, numbers_on_do_not_call
-from contacts.loading import insert_contacts, note_numbers, update_contacts
+from contacts.loading import find_made, insert_contacts, note_numbers, update_contacts
 from contacts.models import (
     ContactImport,
     DoNotCallEntry,
@@ -28,7 +28,7 @@ from contacts.sheets import Sheet, make_storable, open_sheet
 from contacts.spreadsheets import restore
 from contacts.waiting import announce_waiting
 
-CHUNK_SIZE = 2000
+CHUNK_SIZE = 10000
 
 
 class ImportStopped(Exception):
@@ -139,16 +139,14 @@ def _write_chunk(record: ContactImport, chunk: list[ContactRow | RefusedRow]) ->
         raise ImportStopped("The import was cancelled, or somebody else works on it.")
     good = [row for row in chunk if isinstance(row, ContactRow)]
     refused = [row for row in chunk if isinstance(row, RefusedRow)]
-    first_lines = note_numbers(record, good)
-    first = [row for row in good if row.line not in first_lines]
-    duplicates = [_refuse_duplicate(row, first_lines[row.line]) for row in good if row.line in first_lines]
     if record.campaign is None:
-        _write_entries(record, first)
+        first_lines = _write_entries(record, good)
     else:
         # Also from rows that are refused or turn out to be duplicates: whoever said no in any of them said no.
         opted_out = {row.phone_number for row in good if row.do_not_call}
         opted_out.update(row.opted_out for row in refused if row.opted_out)
-        _write_contacts(record, first, opted_out)
+        first_lines = _write_contacts(record, good, opted_out)
+    duplicates = [_refuse_duplicate(row, first_lines[row.line]) for row in good if row.line in first_lines]
     _keep_refusals(record, [*refused, *duplicates])
     record.line = chunk[-1].line
     record.rows += len(chunk)
@@ -158,12 +156,21 @@ def _write_chunk(record: ContactImport, chunk: list[ContactRow | RefusedRow]) ->
     return record
 
 
-def _write_contacts(record: ContactImport, rows: list[ContactRow], opted_out: set[str]) -> None:
+def _write_contacts(record: ContactImport, rows: list[ContactRow], opted_out: set[str]) -> dict[int, int]:
+    """Returns the lines of duplicates, each with the line where its number stands first."""
     campaign = admit_contacts(record.campaign)
-    add_numbers_to_do_not_call(opted_out, reason=f"Imported with {campaign.name}"[:200], source=DoNotCallSource.IMPORT)
-    listed = numbers_on_do_not_call([row.phone_number for row in rows])
-    inserted = insert_contacts(campaign.pk, rows, listed=listed, due=record.started_at)
-    known = [row for row in rows if row.phone_number not in inserted]
+    if opted_out:
+        reason = f"Imported with {campaign.name}"[:200]
+        add_numbers_to_do_not_call(opted_out, reason=reason, source=DoNotCallSource.IMPORT)
+    # Of a number that stands in the chunk twice the last row would be the one that counts, hence backwards.
+    unique = {row.phone_number: row for row in reversed(rows)}
+    listed = numbers_on_do_not_call(unique)
+    inserted = insert_contacts(record, list(unique.values()), listed=listed, due=record.started_at)
+    there = [row for row in unique.values() if row.phone_number not in inserted]
+    # Numbers are noted only of contacts that were there before the import: of its own their ids tell.
+    met = find_made(record, there)
+    met |= note_numbers(record, [row for row in there if row.line not in met])
+    known = [row for row in there if row.line not in met]
     changed = update_contacts(campaign.pk, known)
     if inserted:
         announce_waiting()
@@ -171,15 +178,21 @@ def _write_contacts(record: ContactImport, rows: list[ContactRow], opted_out: se
     record.excluded += len(inserted & listed)
     record.updated += changed
     record.unchanged += len(known) - changed
+    firsts = {number: met.get(row.line, row.line) for number, row in unique.items()}
+    return {row.line: firsts[row.phone_number] for row in rows if firsts[row.phone_number] != row.line}
 
 
-def _write_entries(record: ContactImport, rows: list[ContactRow]) -> None:
-    listed = numbers_on_do_not_call([row.phone_number for row in rows])
+def _write_entries(record: ContactImport, rows: list[ContactRow]) -> dict[int, int]:
+    """The same of a file of the do-not-call list."""
+    first_lines = note_numbers(record, rows)
+    first = [row for row in rows if row.line not in first_lines]
+    listed = numbers_on_do_not_call([row.phone_number for row in first])
     place = record.columns.get(REASON_COLUMN)
-    reasons = {row.phone_number: _read_reason(row, place) for row in rows}
+    reasons = {row.phone_number: _read_reason(row, place) for row in first}
     record.excluded += add_entries_to_do_not_call(reasons, source=DoNotCallSource.IMPORT)
-    record.imported += len(rows) - len(listed)
+    record.imported += len(first) - len(listed)
     record.unchanged += len(listed)
+    return first_lines
 
 
 def _read_reason(row: ContactRow, place: int | None) -> str:

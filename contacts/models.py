@@ -315,7 +315,10 @@ class ImportPiece(models.Model):
 
 
 class ImportedNumber(models.Model):
-    """A number that an import has met, as long as it is not over: whoever comes again is a duplicate."""
+    """A number that an import has met, as long as it is not over: whoever comes again is a duplicate.
+
+    Those of contacts that the import has made itself are not among them.
+    """
 
     contact_import = models.ForeignKey(ContactImport, on_delete=models.CASCADE, related_name="numbers", db_index=False)
     phone_number = models.CharField(max_length=16)

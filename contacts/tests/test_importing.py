@@ -3,9 +3,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
+from random import Random
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile, TemporaryUploadedFile
+from django.core.validators import validate_email
 from django.db import connection
 
 from campaigns import lifecycle
@@ -14,6 +16,7 @@ from campaigns.models import CampaignStatus
 from campaigns.tests.factories import CampaignFactory
 from contacts import importing
 from contacts.importing import import_contacts
+from contacts.loading import make_contact_id
 from contacts.models import (
     Contact,
     ContactImport,
@@ -23,6 +26,7 @@ from contacts.models import (
     ImportedNumber,
     ImportStatus,
 )
+from contacts.rows import _PLAIN_EMAIL
 from contacts.sheets import UnusableFile
 from contacts.tests.factories import ContactFactory, DoNotCallEntryFactory, make_number
 
@@ -167,6 +171,8 @@ def test_no_is_understood_in_its_usual_spellings(campaign, word):
         ("phone_number", "", "empty"),
         ("phone_number", "4.93E+11", "spreadsheet"),
         ("email", "ann@", "not an e-mail address"),
+        ("email", "ann@example..org", "not an e-mail address"),
+        ("email", f"{'x' * 250}@example.org", "longer than 254"),
         ("preferred_language", "klingon", "none of en, it, auto"),
         ("has_prior_consent", "maybe", "neither yes nor no"),
         ("do_not_call", "2", "neither yes nor no"),
@@ -263,6 +269,58 @@ def test_of_duplicates_in_the_file_the_first_is_kept(campaign):
     assert (refused.line, refused.column, refused.value) == (4, "phone_number", "+12025550123")
     assert refused.reason == "Line 2 has the same number."
     assert Contact.objects.get(phone_number="+12025550123").external_contact_id == "first"
+
+
+@pytest.mark.parametrize("chunk_size", [1, 2, 1000])
+@pytest.mark.parametrize("was_there", [False, True])
+def test_duplicates_name_the_first_line_whatever_chunk_it_was_in(campaign, monkeypatch, chunk_size, was_there):
+    monkeypatch.setattr(importing, "CHUNK_SIZE", chunk_size)
+    if was_there:
+        ContactFactory(campaign=campaign, phone_number="+12025550123")
+    ContactFactory(phone_number="+12025550123")  # of another campaign
+    report = import_text(campaign, "phone_number,email\n+12025550123,a@example.org\n" + 3 * "+12025550123,\n")
+    assert (report.imported, report.updated, report.duplicates) == (int(not was_there), int(was_there), 3)
+    assert [(refused.line, refused.reason) for refused in report.refused] == [
+        (line, "Line 2 has the same number.") for line in (3, 4, 5)
+    ]
+
+
+def test_a_contact_of_an_earlier_import_is_no_duplicate_of_this_one(campaign):
+    import_row(campaign, "phone_number,email", "+12025550123,a@example.org")
+    report = import_row(campaign, "phone_number,email", "+12025550123,b@example.org")
+    assert (report.updated, report.duplicates) == (1, 0)
+
+
+def test_a_contacts_id_tells_the_import_and_the_line(campaign):
+    report = import_text(campaign, "phone_number\n+12025550123\n+12025550124\n")
+    ids = list(Contact.objects.order_by("phone_number").values_list("pk", flat=True))
+    assert ids == [make_contact_id(report.record.pk, 2), make_contact_id(report.record.pk, 3)]
+    assert {made.version for made in ids} == {7}
+
+
+@pytest.mark.parametrize("text", ["a\\b", 'a"b', "a,b", "{a}", "NULL", "it's", "a\\", "%s", "è", "\\N"])
+def test_every_sign_of_a_text_is_kept(campaign, text):
+    quoted = text.replace('"', '""')
+    import_text(campaign, f'phone_number,external_contact_id\n+12025550124,\n+12025550123,"{quoted}"\n')
+    assert list(Contact.objects.order_by("pk").values_list("external_contact_id", flat=True)) == ["", text]
+
+
+def test_of_a_file_without_a_good_row_nothing_is_imported(campaign):
+    report = import_row(campaign, "phone_number", "12")
+    assert (report.imported, len(report.refused)) == (0, 1)
+    assert not Contact.objects.exists()
+
+
+def test_an_email_that_is_taken_at_a_glance_is_one_for_django():
+    random = Random(1)
+    glances = 0
+    for _ in range(20_000):
+        text = "".join(random.choices(["aB", "9", "-", "_", ".", "@", "@", "example.org"], k=random.randrange(3, 8)))
+        if _PLAIN_EMAIL.fullmatch(text):
+            validate_email(text)
+            glances += 1
+    assert glances > 50
+    assert not _PLAIN_EMAIL.fullmatch(f"a@{'b' * 64}.org")
 
 
 def test_a_refused_row_does_not_make_the_next_one_a_duplicate(campaign):
@@ -389,7 +447,8 @@ def test_a_campaign_that_is_cancelled_during_the_import_takes_no_more(campaign, 
     assert Contact.objects.count() == 1
 
 
-def test_a_long_file_is_written_in_chunks_with_few_queries_each(campaign, django_assert_max_num_queries):
+def test_a_long_file_is_written_in_chunks_with_few_queries_each(campaign, django_assert_max_num_queries, monkeypatch):
+    monkeypatch.setattr(importing, "CHUNK_SIZE", 2000)
     text = "phone_number\n" + "".join(f"{make_number(n)}\n" for n in range(2500))
     seen = []
     with django_assert_max_num_queries(2 * 20):
