@@ -33,10 +33,12 @@ def measure(world: World, scale: float) -> Iterator[Figure]:
         ours,
         numbers,
         goal=">= 0.7",
-        how="contacts imported per second / numbers parsed per second",
+        how="contacts imported per second / numbers parsed and validated per second by phonenumbers",
         detail=f"{rows:,} new contacts with number, name, e-mail, language and consent into an empty campaign, in one "
-        "process; against normalising the same numbers and finding their time zones in one process, with nothing "
-        f"else. Per second in the rounds: {_spread(ours)} against {_spread(numbers)}.",
+        "process beside PostgreSQL's with fsync; against phonenumbers' parse, is_valid_number and format_number of the "
+        "same numbers in one process, with nothing of ours. All are of one British range that nobody has, to "
+        "which phonenumbers says sooner than to numbers in use that it is not valid. Per second in the rounds: "
+        f"{_spread(ours)} against {_spread(numbers)}.",
     )
     long, short = (max(2000, round(count * scale)) for count in (LONG, SHORT))
     files = [write_file(world.directory / f"{count}.csv", count) for count in (long, short)]

@@ -85,7 +85,7 @@ def read_clean(text: str) -> tuple[str, str] | None:
             break
     else:
         return None
-    if plan.prefix and (found := plan.prefix.match(national)) and (found.end() or found.lastindex):
+    if plan.prefix and (found := plan.prefix.match(national)) and found.end():
         if not plan.prefix_goes or plan.viable.fullmatch(national):
             return None
         national = national[found.end() :]

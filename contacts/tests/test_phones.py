@@ -1,3 +1,4 @@
+from dataclasses import replace
 from random import Random
 from zoneinfo import ZoneInfo
 
@@ -168,6 +169,14 @@ def test_the_short_way_gives_what_the_full_way_gives(read_in_full):
 )
 def test_the_short_way_leaves_alone_what_is_not_certain(text, located):
     assert read_clean(text) == located
+
+
+def test_a_prefix_that_would_be_replaced_is_left_alone(monkeypatch):
+    """Those of today's metadata go with the whole number, so this takes a country that is none."""
+    plan = replace(phones._plan_of("44"), prefix_goes=False)
+    monkeypatch.setattr(phones, "_plan_of", {"44": plan}.get)
+    assert read_clean("+44 20 7946 0018") is not None
+    assert read_clean("+44 (0)20 7946 0018") is None
 
 
 def test_what_the_short_way_leaves_alone_is_read_in_full():
