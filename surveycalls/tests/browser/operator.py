@@ -1,5 +1,6 @@
 """Somebody in front of a browser."""
 
+import os
 import re
 from pathlib import Path
 
@@ -82,6 +83,12 @@ class Operator:
         if not target.is_visible():
             self.page.get_by_role("link", name="More actions").click()
         target.click()
+
+    def shoot(self, name):
+        """A picture for the guide, when SCREENSHOTS names a directory for them."""
+        if directory := os.environ.get("SCREENSHOTS"):
+            self.page.evaluate("document.fonts.ready")
+            self.page.screenshot(path=Path(directory) / f"{name}.png", animations="disabled")
 
     def upload(self, name, content):
         self.page.set_input_files("input[type=file]", {"name": name, "mimeType": "text/csv", "buffer": content})
