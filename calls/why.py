@@ -113,10 +113,14 @@ def _explain_blocked(claim: Claim) -> str:
                 f"{_say_time(claim.look_again_at)}. It said last: {provider.last_error}"
             )
         case Reason.LINES_BUSY:
-            return f"All {claim.open_calls} lines are in use."
+            return _say_busy(claim.open_calls, "")
         case Reason.RATE_USED_UP:
             return f"Calls start as fast as is allowed, {provider.calls_per_second:g} a second."
     return ""
+
+
+def _say_busy(lines: int, whose: str) -> str:
+    return f"The only line{whose} is in use." if lines == 1 else f"All {lines} lines{whose} are in use."
 
 
 def _explain_reason(campaign: Campaign, reason: Reason | None, claim: Claim, roster: Roster, openings: Openings) -> str:
@@ -128,7 +132,7 @@ def _explain_reason(campaign: Campaign, reason: Reason | None, claim: Claim, ros
         case Reason.OUTSIDE_DATES:
             return f"It ended {_say_time(campaign.ends_at)}."
         case Reason.CAMPAIGN_LINES_BUSY:
-            return f"All {campaign.max_concurrent_calls} lines of this campaign are in use."
+            return _say_busy(campaign.max_concurrent_calls, " of this campaign")
         case Reason.NOBODY_WAITING:
             calls = Contact.objects.filter(campaign=campaign).in_progress().count()
             last = f"Nobody else waits; calls that go on: {calls:,}." if calls else ""

@@ -28,7 +28,7 @@ from contacts.sheets import Sheet, make_storable, open_sheet
 from contacts.spreadsheets import restore
 from contacts.waiting import announce_waiting
 
-CHUNK_SIZE = 10000
+CHUNK_SIZE = 10_000
 
 
 class ImportStopped(Exception):

@@ -262,3 +262,10 @@ def test_a_campaign_whose_zones_are_closed_does_not_wait_for_lines(ask, lines):
     ProviderConfig.objects.update(max_concurrent_calls=1)
     CallAttemptFactory(contact__state="in_progress", contact__next_attempt_at=None, ringing=True)
     assert ask(closed).startswith("1 contact waits in UTC, which opens at 18:00 there")
+
+
+def test_one_line_is_not_told_as_many(ask):
+    campaign = make_campaign()
+    ProviderConfig.objects.update(max_concurrent_calls=1)
+    ring(1)
+    assert ask(campaign) == "The only line is in use."
