@@ -228,6 +228,7 @@ UNFOLD = {
         lambda request: static("surveycalls/timeline.css"),
         lambda request: static("surveycalls/figures.css"),
         lambda request: static("surveycalls/accessibility.css"),
+        lambda request: static("surveycalls/header.css"),
     ],
     "SCRIPTS": [
         lambda request: static("surveycalls/time_zone.js"),
