@@ -45,7 +45,7 @@ test: lint
 	@exec $(RUN) -m pytest --numprocesses 3 --dist loadfile $(ARGS)
 
 screenshots: .venv/requirements.txt
-	@SCREENSHOTS=docs/pictures REQUIRE_BROWSER=1 exec $(RUN) -m pytest surveycalls/tests/browser/test_journey.py
+	@SCREENSHOTS=docs/pictures REQUIRE_BROWSER=1 exec $(RUN) -m pytest surveycalls/tests/browser/test_pictures.py
 
 faults: .venv/requirements.txt
 	@exec $(RUN) -m bench.faults $(ARGS)

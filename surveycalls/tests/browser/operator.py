@@ -24,7 +24,6 @@ class Operator:
     def __init__(self, browser, url, *, size, is_dark):
         self._url = url
         width, height = size
-        self._is_wide = width > height
         scheme = "dark" if is_dark else "light"
         self._context = browser.new_context(
             base_url=url, viewport={"width": width, "height": height}, color_scheme=scheme, timezone_id="Europe/Rome"
@@ -86,10 +85,9 @@ class Operator:
         target.click()
 
     def shoot(self, name):
-        """A picture for the guide, when SCREENSHOTS names a directory for them and this is a desk's screen."""
-        if (directory := os.environ.get("SCREENSHOTS")) and self._is_wide:
-            self.page.evaluate("document.fonts.ready")
-            self.page.screenshot(path=Path(directory) / f"{name}.png", animations="disabled")
+        """A picture in the directory that SCREENSHOTS names."""
+        self.page.evaluate("document.fonts.ready")
+        self.page.screenshot(path=Path(os.environ["SCREENSHOTS"]) / f"{name}.png", animations="disabled")
 
     def upload(self, name, content):
         self.page.set_input_files("input[type=file]", {"name": name, "mimeType": "text/csv", "buffer": content})

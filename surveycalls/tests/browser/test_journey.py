@@ -77,7 +77,6 @@ def test_from_the_login_to_the_results(make_operator, site, size):
     page.get_by_role("button", name="Look again").click()
     operator.see("would be refused; the others are imported all the same")
     assert operator.fits()
-    operator.shoot("import")
     page.get_by_role("button", name=re.compile("Import .* rows")).click()
     wait_until_imported(operator)
 
@@ -97,7 +96,6 @@ def test_from_the_login_to_the_results(make_operator, site, size):
     operator.choose("Dry run")
     operator.see("6 contacts can be rung, the first at once")
     assert operator.fits()
-    operator.shoot("dry-run")
 
     # It is started, and its figures move to the end without the page being loaded again.
     page.goto(campaign)
@@ -144,10 +142,8 @@ def test_the_page_says_why_nothing_rings(operator, site):
     page.goto(campaign)
     operator.press("Activate")
     expect(read_explanation(operator)).to_have_text("The only line is in use.")
-    operator.shoot("campaign")
     operator.open("/admin/")
-    expect(page.get_by_text("Running campaigns")).to_be_visible()
-    operator.shoot("home")
+    expect(page.locator(".fig-campaigns")).to_contain_text("The only line is in use.")
 
     # A number on the do-not-call list is rung no more, while it runs.
     operator.open("/admin/contacts/donotcallentry/add/")
@@ -195,7 +191,6 @@ def test_a_contact_tells_its_story(operator):
     page.locator("#result_list tr", has_text="DEMO-001").get_by_role("link").first.click()
     operator.see("A line is taken for it.")
     operator.see("The provider is asked to ring.")
-    operator.shoot("contact")
 
 
 def test_a_campaign_is_paused_by_keyboard_alone(operator):
