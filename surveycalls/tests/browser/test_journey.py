@@ -10,6 +10,7 @@ import pytest
 from django.conf import settings
 from playwright.sync_api import expect
 
+from calls.simulator.people import person_for
 from surveycalls.tests.browser.conftest import NARROW, WIDE
 
 # As a spreadsheet of an Italian Windows writes it.
@@ -22,6 +23,9 @@ MESSY = """Telefono;Codice;Posta elettronica;Lingua
 +12025550144;a6;nobody at example;
 +12025550145;Società 7;;it
 """
+
+
+DEMO_SEED, BUSY = 1, "+12025550128"
 
 
 def wait_until_imported(operator):
@@ -184,6 +188,31 @@ def test_the_page_says_why_nothing_rings(operator, site):
         site.database, "SELECT count(*) FROM calls_callattempt WHERE phone_number = %s", "+12025550189"
     )
     assert called == [(0,)]
+
+
+def test_the_page_says_what_it_waits_for(operator):
+    """Nobody can take a call on a line that is busy, at the first try at least."""
+    assert person_for(DEMO_SEED, BUSY, 0).reaction == "busy"
+    page = operator.page
+    make_campaign(operator, "Later", starts_at_0="2099-03-01", starts_at_1="10:00:00")
+    import_file(operator, f"phone_number\n{BUSY}\n".encode())
+    page.get_by_role("button", name="Import 1 row").click()
+    wait_until_imported(operator)
+    page.get_by_role("link", name="Later", exact=True).click()
+    operator.press("Activate")
+    expect(read_explanation(operator)).to_contain_text("It begins on 1 Mar 2099")
+
+    page.locator("#id_starts_at_0").fill("")
+    page.locator("#id_starts_at_1").fill("")
+    page.locator("#id_retry_busy").fill("2 h")
+    page.get_by_role("button", name="Save and continue editing").click()
+    operator.see("was changed successfully")
+    page.evaluate("window.isTheSamePage = true")
+    expect(read_explanation(operator)).to_have_text(
+        re.compile(r"1 contact waits for the next try, the first (at|on) .*\d\d:\d\d")
+    )
+    assert page.evaluate("window.isTheSamePage")
+    operator.press("Complete")
 
 
 def test_a_contact_tells_its_story(operator):

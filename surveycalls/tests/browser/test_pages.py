@@ -81,6 +81,58 @@ def test_the_first_page_before_anybody_is_signed_in_can_be_used_by_everybody(mak
     assert find_violations(operator) == []
 
 
+def test_each_step_between_pages_can_be_used_by_everybody(make_operator):
+    """The dialog of a button, a file before and after its import, what is asked before much is done, a lock-out."""
+    operator = make_operator()
+    page, problems = operator.page, []
+
+    def check(step):
+        problems.extend(f"{step}: {violation}" for violation in find_violations(operator))
+        assert operator.fits(), step
+
+    operator.open(find_row(operator, "campaigns"))
+    operator.choose("Duplicate")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    check("dialog")
+
+    operator.open("/admin/contacts/donotcallimport/add/")
+    page.get_by_role("button", name="Save", exact=True).click()
+    check("form with errors")
+    operator.upload("list.csv", b"phone_number\n+12025550103\n12\n")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.locator("#columns")).to_be_visible()
+    check("preview")
+    page.get_by_role("button", name="Import 2 rows").click()
+    expect(page.get_by_role("link", name="Download 1 row as CSV")).to_be_visible(timeout=40_000)
+    check("import with refused rows")
+
+    operator.open("do-not-call list")
+    page.locator("#result_list tbody input[type=checkbox]").first.check(force=True)
+    page.locator("select[name=action]").select_option("remove_selected")
+    page.get_by_role("button", name="Run").click()
+    expect(page.locator("#reason")).to_be_visible()
+    check("confirmation")
+
+    operator.open("/admin/contacts/contact/erase/")
+    check("erasure")
+    page.get_by_label("Phone number").fill("+12025550103")
+    page.get_by_label("Reason").fill("Asked by letter.")
+    page.get_by_role("button", name="Show what there is").click()
+    expect(page.get_by_role("button", name="Erase for good")).to_be_visible()
+    check("erasure before it is confirmed")
+
+    page.context.clear_cookies()
+    operator.open("/admin/")
+    operator.allowed = {429}
+    for _ in range(5):
+        page.get_by_label("Username").fill("nobody")
+        page.get_by_label("Password").fill("wrong")
+        page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_text("Too many attempts")).to_be_visible()
+    check("locked out")
+    assert problems == []
+
+
 def test_each_role_is_offered_what_it_may_do(make_operator):
     admin = make_operator()
     for role in ("viewer", "campaign_manager", "admin"):

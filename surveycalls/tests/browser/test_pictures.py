@@ -71,7 +71,7 @@ def test_pictures_of_a_desk(full_site, make_operator):
     operator.open("/admin/contacts/contact/?q=DEMO-020")
     page.get_by_role("link", name="+").locator("visible=true").first.click()
     expect(page.locator("#story")).to_be_visible()
-    take(operator, "contact", height=880)
+    take(operator, "contact", height=1000)
 
     operator.open("campaigns")
     open_campaign(page, "Christmas market")
