@@ -212,6 +212,7 @@ def test_the_page_says_what_it_waits_for(operator):
         re.compile(r"1 contact waits for the next try, the first (at|on) .*\d\d:\d\d")
     )
     assert page.evaluate("window.isTheSamePage")
+    page.reload()
     operator.press("Complete")
 
 
