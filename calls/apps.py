@@ -11,15 +11,13 @@ class CallsConfig(AppConfig):
         from calls.obstacles import find_obstacles
         from calls.schedules import create_schedules
         from calls.shifts import wake_everybody
-        from calls.why import explain_campaign
-        from campaigns.lifecycle import campaign_changed, explanation_wanted, obstacles_wanted
+        from campaigns.lifecycle import campaign_changed, obstacles_wanted
         from contacts.waiting import contacts_waiting
 
         post_migrate.connect(create_provider_row, sender=self)
         post_migrate.connect(create_tally_mark, sender=self)
         post_migrate.connect(create_schedules, sender=self)
         campaign_changed.connect(wake_everybody)
-        explanation_wanted.connect(explain_campaign)
         obstacles_wanted.connect(find_obstacles)
         contacts_waiting.connect(wake_everybody)
 

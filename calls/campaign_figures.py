@@ -5,10 +5,8 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
-from django.utils.http import urlencode
 
 from calls.charts import Chart, stack
 from calls.clock import Clock
@@ -16,6 +14,7 @@ from calls.headway import find_headway
 from calls.home import OUTCOME_TITLES, summarise
 from calls.models import CallAttempt
 from calls.tallies import Count, read_campaigns
+from campaigns.admin import link_to_attempts
 from campaigns.models import Campaign
 from contacts.models import CallOutcome
 
@@ -66,13 +65,8 @@ def describe_calls(campaign: Campaign, *, clock: Clock) -> dict[str, Any]:
 def link_outcomes(campaign: Campaign, calls: dict[str, Any]) -> dict[str, Any]:
     """Each outcome with the address of the list of its calls; those that never rang are in none of them."""
     for outcome in calls["outcomes"]:
-        outcome["url"] = link_to_calls(campaign, outcome__exact=outcome["kind"], given_back__exact=0)
+        outcome["url"] = link_to_attempts(campaign, outcome__exact=outcome["kind"], given_back__exact=0)
     return calls
-
-
-def link_to_calls(campaign: Campaign, **filters: Any) -> str:
-    query = urlencode({"campaign__id__exact": campaign.pk, **filters})
-    return f"{reverse('admin:calls_callattempt_changelist')}?{query}"
 
 
 def chart_course(counts: Sequence[Count]) -> Chart:
@@ -170,6 +164,6 @@ def find_errors(campaign: Campaign) -> list[CallError]:
     errors: dict[str, CallError] = {}
     for code, message, claimed_at in rows:
         if code:
-            known = errors.get(code, CallError(code, link_to_calls(campaign, q=code), 0, message, claimed_at))
+            known = errors.get(code, CallError(code, link_to_attempts(campaign, q=code), 0, message, claimed_at))
             errors[code] = known._replace(calls=known.calls + 1, message=known.message or message)
     return sorted(errors.values(), key=lambda error: -error.calls)[:ERRORS_SHOWN]

@@ -143,9 +143,7 @@ def see_pace(campaign: Campaign) -> Pace:
 def _find_share(campaign: Campaign, others: int) -> tuple[float, float]:
     """The lines and the calls per second that the campaign gets beside the others, who want as many as there are."""
     provider = ProviderConfig.objects.get()
-    config = CallSchedulerConfig.from_settings()
-    limits = [provider.max_concurrent_calls, config.max_concurrent_calls]
-    lines = min(limit for limit in limits if limit is not None) / (1 + others)
+    lines = CallSchedulerConfig.from_settings().find_lines(provider) / (1 + others)
     if campaign.max_concurrent_calls is not None:
         lines = min(lines, campaign.max_concurrent_calls)
     return lines, provider.calls_per_second / (1 + others)

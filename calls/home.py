@@ -14,6 +14,7 @@ from django.utils.formats import date_format
 from calls.charts import Chart, stack
 from calls.clock import Clock
 from calls.headway import find_headway
+from calls.heartbeat import is_alive
 from calls.metrics.counting import GIVEN_BACK
 from calls.models import CallAttempt, ProviderConfig
 from calls.scheduler import CallSchedulerConfig
@@ -29,13 +30,7 @@ OTHERS_SHOWN = 5
 HOURS_SHOWN = 24
 EVERY_THIRD = 3
 
-OUTCOME_TITLES: dict[str, str] = {
-    CallOutcome.COMPLETED: "Completed",
-    CallOutcome.REFUSED: "Refused",
-    CallOutcome.NO_ANSWER: "No answer",
-    CallOutcome.BUSY: "Busy",
-    CallOutcome.FAILED: "Failed",
-}
+OUTCOME_TITLES: dict[str, str] = {outcome: outcome.label.capitalize() for outcome in CallOutcome}
 
 
 def describe_home(*, clock: Clock) -> dict[str, Any]:
@@ -72,8 +67,7 @@ def count_open() -> Counter[UUID]:
 
 
 def describe_lines(provider: ProviderConfig, used: int) -> dict[str, Any]:
-    limits = [provider.max_concurrent_calls, CallSchedulerConfig.from_settings().max_concurrent_calls]
-    allowed = min(limit for limit in limits if limit is not None)
+    allowed = CallSchedulerConfig.from_settings().find_lines(provider)
     return {"used": used, "allowed": allowed, "share": min(100, 100 * used / allowed)}
 
 
@@ -139,13 +133,12 @@ def chart_hours(counts: Iterable[Count], first: datetime) -> Chart:
 
 def describe_health(provider: ProviderConfig, now: datetime) -> dict[str, Any]:
     """Of the provider and of the schedulers; each with a state: success, warning or danger."""
-    is_alive = bool(provider.scheduler_expected_by and provider.scheduler_expected_by > now)
     is_waiting = bool(provider.paused_until and provider.paused_until > now)
     return {
         "provider": provider,
         "dialling": "danger" if not provider.dialing_enabled else "warning" if is_waiting else "success",
         "is_waiting": is_waiting,
-        "scheduler": "success" if is_alive else "danger",
+        "scheduler": "success" if is_alive(provider, now) else "danger",
         "silence": now - provider.scheduler_seen_at if provider.scheduler_seen_at else None,
     }
 

@@ -18,6 +18,7 @@ from calls.campaign_figures import describe_calls
 from calls.clock import DatabaseClock
 from calls.home import describe_home
 from calls.recollection import recollection
+from calls.why import explain
 from campaigns.admin import describe_progress
 from campaigns.models import Campaign
 from campaigns.progress import ATTEMPTS
@@ -61,9 +62,11 @@ def recall_campaign(campaign: Campaign) -> str:
 
 
 def write_campaign(campaign: Campaign) -> str:
-    figures = describe_calls(campaign, clock=DatabaseClock())
+    clock = DatabaseClock()
+    figures = describe_calls(campaign, clock=clock)
     counts = Counter({**figures["headway"].states, ATTEMPTS: figures["calls"]["all"]})
-    context = {"original": campaign, **figures, **describe_progress(campaign, counts)}
+    own = {"original": campaign, "explanation": explain(campaign, clock=clock)}
+    context = {**own, **figures, **describe_progress(campaign, counts)}
     return render_to_string("calls/campaign_figures.html", context)
 
 

@@ -1,16 +1,16 @@
 """What stands in the way of every call of a campaign and is none of the campaign's own settings."""
 
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
 
-from calls.clock import DatabaseClock
 from calls.heartbeat import is_alive
 from calls.models import ProviderConfig
 from campaigns.models import Campaign
 
 
-def find_obstacles(campaign: Campaign, **_kwargs: Any) -> list[str]:
+def find_obstacles(campaign: Campaign, now: datetime, **_kwargs: Any) -> list[str]:
     """The reasons, each a sentence that says what to do."""
     provider = ProviderConfig.objects.get()
     obstacles = []
@@ -20,6 +20,6 @@ def find_obstacles(campaign: Campaign, **_kwargs: Any) -> list[str]:
         obstacles.append("Dialling is switched off, and nobody is rung: see the provider's page.")
     if not (settings.TWILIO_ACCOUNT_SID and settings.TWILIO_AUTH_TOKEN):
         obstacles.append("The provider's credentials are missing: set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN.")
-    if not is_alive(provider, DatabaseClock()()):
+    if not is_alive(provider, now):
         obstacles.append("No scheduler is at work: start manage.py run_scheduler or qcluster.")
     return obstacles

@@ -87,6 +87,11 @@ class CallSchedulerConfig:
             batch_size=settings.SCHEDULER_BATCH_SIZE,
         )
 
+    def find_lines(self, provider: ProviderConfig) -> int:
+        """How many calls may be open at once."""
+        limit = provider.max_concurrent_calls
+        return limit if self.max_concurrent_calls is None else min(limit, self.max_concurrent_calls)
+
 
 @dataclass(kw_only=True)
 class SchedulerReport:

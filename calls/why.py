@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -13,7 +12,7 @@ from django.utils.formats import date_format
 from django.utils.timezone import localtime
 
 from calls.claiming import Claim, Reason, look
-from calls.clock import Clock, DatabaseClock
+from calls.clock import Clock
 from calls.heartbeat import is_alive
 from calls.lanes import Lane, Openings
 from calls.models import ProviderConfig
@@ -56,11 +55,6 @@ def _explain_running(campaign: Campaign, claim: Claim, roster: Roster, openings:
     if claim.blocked in (Reason.LINES_BUSY, Reason.RATE_USED_UP) and reason not in (None, Reason.OTHERS_FIRST):
         return own
     return _explain_blocked(claim) or own
-
-
-def explain_campaign(campaign: Campaign, **_kwargs: Any) -> str:
-    """For whoever asks by the signal."""
-    return explain(campaign, clock=DatabaseClock())
 
 
 def _explain_status(campaign: Campaign) -> str:

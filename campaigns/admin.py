@@ -164,8 +164,8 @@ def link_to_contacts(campaign: Campaign, **filters: str) -> str:
     return f"{reverse('admin:contacts_contact_changelist')}?{query}"
 
 
-def link_to_attempts(campaign: Campaign) -> str:
-    query = urlencode({"campaign__id__exact": campaign.pk})
+def link_to_attempts(campaign: Campaign, **filters: Any) -> str:
+    query = urlencode({"campaign__id__exact": campaign.pk, **filters})
     return f"{reverse('admin:calls_callattempt_changelist')}?{query}"
 
 
@@ -424,7 +424,6 @@ def describe_progress(campaign: Campaign, counts: Counter[str]) -> dict[str, Any
     warnings = [] if campaign.status == CampaignStatus.CANCELLED else lifecycle.find_warnings(campaign, now)
     return {
         "status": show_status(campaign),
-        "explanation": lifecycle.explain(campaign),
         "exports": [
             ("Download the contacts", reverse("admin:contacts_export", args=[campaign.pk])),
             ("Download the calls", reverse("admin:calls_export", args=[campaign.pk])),

@@ -26,12 +26,9 @@ campaign_changed = Signal()
 # whoever has contacts answers with how many are due at another time than before.
 calling_rules_changed = Signal()
 
-# Sent with campaign=...; whoever rings for campaigns answers with a list of what stands in the way at the moment,
-# each a sentence that says what to do.
+# Sent with campaign=... and now=...; whoever rings for campaigns answers with a list of what stands in the way at the
+# moment, each a sentence that says what to do.
 obstacles_wanted = Signal()
-
-# Asked for a campaign: one sentence that says what it is doing, or what keeps it from ringing.
-explanation_wanted = Signal()
 
 CALLING_RULES = {
     "max_attempts",
@@ -199,14 +196,9 @@ def find_warnings(campaign: Campaign, now: datetime) -> list[str]:
     warnings = _describe_zoneless(campaign)
     if _has_hours(campaign, now):
         warnings += _describe_never_open(campaign, now)
-    for _, obstacles in obstacles_wanted.send(sender=Campaign, campaign=campaign):
+    for _, obstacles in obstacles_wanted.send(sender=Campaign, campaign=campaign, now=now):
         warnings += obstacles
     return warnings
-
-
-def explain(campaign: Campaign) -> str:
-    """In one sentence what it is doing, or why it rings nobody."""
-    return " ".join(sentence for _, sentence in explanation_wanted.send(sender=Campaign, campaign=campaign))
 
 
 def find_edit_problems(edited: Campaign, now: datetime) -> dict[str, str]:

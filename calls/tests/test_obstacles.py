@@ -1,7 +1,6 @@
 from datetime import timedelta
 
 import pytest
-from django.utils import timezone
 
 from calls.tests.factories import ProviderConfigFactory
 from campaigns import lifecycle
@@ -15,7 +14,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def all_is_well(settings):
     settings.TWILIO_ACCOUNT_SID, settings.TWILIO_AUTH_TOKEN = f"AC{'0' * 32}", "secret"
-    ProviderConfigFactory(scheduler_expected_by=timezone.now() + timedelta(minutes=1))
+    ProviderConfigFactory(scheduler_expected_by=NOON + timedelta(minutes=1))
 
 
 @pytest.mark.parametrize(
@@ -23,7 +22,7 @@ def all_is_well(settings):
     [
         ({"outbound_number": ""}, "", "no number to show"),
         ({"dialing_enabled": False}, "", "switched off"),
-        ({"scheduler_expected_by": timezone.now() - timedelta(seconds=1)}, "", "No scheduler is at work"),
+        ({"scheduler_expected_by": NOON - timedelta(seconds=1)}, "", "No scheduler is at work"),
         ({"scheduler_expected_by": None}, "", "No scheduler is at work"),
     ],
 )

@@ -10,6 +10,7 @@ from django.core.management import CommandError, call_command
 
 from calls import claiming, why
 from calls.claiming import Reason, claim_calls
+from calls.clock import DatabaseClock
 from calls.models import CallAttempt, ProviderConfig
 from calls.tests.conftest import NOON
 from calls.tests.factories import CallAttemptFactory
@@ -240,7 +241,7 @@ def test_the_command_says_the_same(capsys):
     campaign = make_campaign(due=timedelta(hours=1))
     output = StringIO()
     call_command("why", campaign.name, stdout=output)
-    assert output.getvalue() == why.explain(campaign, clock=why.DatabaseClock()) + "\n"
+    assert output.getvalue() == why.explain(campaign, clock=DatabaseClock()) + "\n"
     with pytest.raises(CommandError, match="There is no campaign"):
         call_command("why", "unheard of")
 
