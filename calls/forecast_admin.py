@@ -121,7 +121,7 @@ def _say_time(instant: datetime) -> str:
 
 
 def _say_length(length: timedelta) -> str:
-    """Of two units at most: what is told is no more than an estimate."""
+    """In one unit: what is told is no more than an estimate."""
     minutes = max(1, round(length.total_seconds() / 60))
     if minutes < 60:
         return f"{minutes} min"

@@ -1,15 +1,13 @@
 """Why nothing rings, in one sentence, by the rules of the scheduler itself (calls/claiming.py)."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import Min, QuerySet
-from django.utils.formats import date_format
-from django.utils.timezone import localtime
 
 from calls.claiming import Claim, Reason, look
 from calls.clock import Clock
@@ -18,6 +16,7 @@ from calls.lanes import Lane, Openings
 from calls.models import ProviderConfig
 from calls.roster import Roster
 from calls.scheduler import CallSchedulerConfig
+from calls.wording import say_clock, say_span, say_time, say_time_there
 from campaigns.counting import count_some, is_exact, say_contacts
 from campaigns.models import Campaign, CampaignStatus
 from contacts.models import Contact
@@ -45,16 +44,20 @@ def _look(clock: Clock) -> tuple[Claim, Roster, Openings]:
 
 def _explain_running(campaign: Campaign, claim: Claim, roster: Roster, openings: Openings) -> str:
     reason = claim.reasons.get(campaign.pk)
-    own = _explain_reason(campaign, reason, claim, roster, openings)
     # What only this campaign can mend comes before what all wait for.
-    if reason in (Reason.NEVER_OPEN, Reason.NOBODY_WAITING, Reason.OUTSIDE_DATES):
-        return own
-    if obstacle := _explain_schedulers(claim.provider, claim.now):
-        return obstacle
+    is_own_fault = reason in (Reason.NEVER_OPEN, Reason.NOBODY_WAITING, Reason.OUTSIDE_DATES)
+    obstacle = "" if is_own_fault else _explain_obstacle(claim, reason)
+    return obstacle or _explain_reason(campaign, reason, claim, roster, openings)
+
+
+def _explain_obstacle(claim: Claim, reason: Reason | None) -> str:
+    """What keeps all campaigns from ringing, or empty for none that concerns one with this reason of its own."""
+    if sentence := _explain_schedulers(claim.provider, claim.now):
+        return sentence
+    is_about_lines = claim.blocked in (Reason.LINES_BUSY, Reason.RATE_USED_UP)
     # Whoever would not be rung with free lines either does not wait for them.
-    if claim.blocked in (Reason.LINES_BUSY, Reason.RATE_USED_UP) and reason not in (None, Reason.OTHERS_FIRST):
-        return own
-    return _explain_blocked(claim) or own
+    waits_for_lines = reason in (None, Reason.OTHERS_FIRST)
+    return "" if is_about_lines and not waits_for_lines else _explain_blocked(claim)
 
 
 def _explain_status(campaign: Campaign) -> str:
@@ -62,7 +65,7 @@ def _explain_status(campaign: Campaign) -> str:
         case CampaignStatus.DRAFT:
             return "It is a draft, and rings nobody before it is activated."
         case CampaignStatus.SCHEDULED:
-            return f"It begins {_say_time(campaign.starts_at)}."
+            return f"It begins {say_time(campaign.starts_at)}."
         case CampaignStatus.PAUSED:
             return f"{_describe_step(campaign, 'Paused')}; it rings nobody until it is resumed."
         case CampaignStatus.COMPLETED:
@@ -80,8 +83,8 @@ def _describe_step(campaign: Campaign, step: str) -> str:
     )
     entry = entries.select_related("user").order_by("-action_time").first()
     if entry is None:
-        return f"{step} {_say_time(campaign.updated_at)}"
-    return f"{step} {_say_time(entry.action_time)} by {entry.user}"
+        return f"{step} {say_time(campaign.updated_at)}"
+    return f"{step} {say_time(entry.action_time)} by {entry.user}"
 
 
 def _explain_schedulers(provider: ProviderConfig, now: datetime) -> str:
@@ -97,14 +100,14 @@ def _explain_blocked(claim: Claim) -> str:
     provider = claim.provider
     match claim.blocked:
         case Reason.SWITCHED_OFF if provider.halted_reason:
-            since = f" since {_say_clock(provider.last_error_at)}" if provider.last_error_at else ""
+            since = f" since {say_clock(provider.last_error_at)}" if provider.last_error_at else ""
             return f"Dialling is off{since}: {provider.halted_reason}"
         case Reason.SWITCHED_OFF:
             return "Dialling is switched off on the provider's page."
         case Reason.BREAKER_OPEN:
             return (
                 f"The provider has failed {provider.consecutive_failures} times in a row, and is tried again "
-                f"{_say_time(claim.look_again_at)}. It said last: {provider.last_error}"
+                f"{say_time(claim.look_again_at)}. It said last: {provider.last_error}"
             )
         case Reason.LINES_BUSY:
             return _say_busy(claim.open_calls, "")
@@ -122,9 +125,9 @@ def _explain_reason(campaign: Campaign, reason: Reason | None, claim: Claim, ros
     lanes = roster.lanes_of(campaign.pk) if campaign.pk in roster.campaigns else []
     match reason:
         case Reason.OUTSIDE_DATES if campaign.starts_at and campaign.starts_at > claim.now:
-            return f"It begins {_say_time(campaign.starts_at)}."
+            return f"It begins {say_time(campaign.starts_at)}."
         case Reason.OUTSIDE_DATES:
-            return f"It ended {_say_time(campaign.ends_at)}."
+            return f"It ended {say_time(campaign.ends_at)}."
         case Reason.CAMPAIGN_LINES_BUSY:
             return _say_busy(campaign.max_concurrent_calls, " of this campaign")
         case Reason.NOBODY_WAITING:
@@ -148,7 +151,7 @@ def _explain_later(waiting: QuerySet[Contact], lanes: list[Lane]) -> str:
     first = waiting.aggregate(first=Min("next_attempt_at"))["first"]
     are_all = all(lane.is_open for lane in lanes)
     others = "" if are_all else " The others wait in time zones that are closed now."
-    return f"{_count(waiting, are_all=are_all)} for the next try, the first {_say_time(first)}.{others}"
+    return f"{_count(waiting, are_all=are_all)} for the next try, the first {say_time(first)}.{others}"
 
 
 def _explain_closed(campaign: Campaign, waiting: QuerySet[Contact], lanes: list[Lane], openings: Openings) -> str:
@@ -156,7 +159,7 @@ def _explain_closed(campaign: Campaign, waiting: QuerySet[Contact], lanes: list[
     opening, lane = min(way for way in ways if way[0])
     zone = campaign.zones_of(lane)[0]
     there = opening.astimezone(ZoneInfo(zone))
-    when = f"opens {_say_time_there(there, openings.now)} there, in {say_span(opening - openings.now)}"
+    when = f"opens {say_time_there(there, openings.now)} there, in {say_span(opening - openings.now)}"
     if len(lanes) == 1:
         return f"{_count(waiting)} in {zone}, which {when}."
     return f"{_count(waiting)} in {len(lanes)} time zones that are closed now; the first, {zone}, {when}."
@@ -166,32 +169,3 @@ def _count(contacts: QuerySet[Contact], *, are_all: bool = True) -> str:
     count = count_some(contacts)
     every = "All " if are_all and count > 1 and is_exact(count) else ""
     return f"{every}{say_contacts(count)} {'waits' if count == 1 else 'wait'}"
-
-
-def _say_clock(instant: datetime) -> str:
-    return date_format(localtime(instant), "H:i")
-
-
-def _say_time(instant: datetime) -> str:
-    """At 14:02, or with the day when it is not today's."""
-    local = localtime(instant)
-    if local.date() == localtime().date():
-        return f"at {date_format(local, 'H:i')}"
-    return f"on {date_format(local, 'DATETIME_FORMAT')}"
-
-
-def _say_time_there(instant: datetime, now: datetime) -> str:
-    """Of somebody else's clock: with the weekday when it is not today's, and with the date when that is far off."""
-    days = (instant.date() - now.astimezone(instant.tzinfo).date()).days
-    day = "" if days == 0 else f"on {date_format(instant, 'l' if days < 7 else 'DATE_FORMAT')} "
-    return f"{day}at {date_format(instant, 'H:i')}"
-
-
-def say_span(span: timedelta) -> str:
-    """2 h 14 min, or 3 days; never less than a minute."""
-    minutes = max(1, round(span.total_seconds() / 60))
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    parts = [(days, "d"), (hours, "h"), (minutes, "min")]
-    said = [f"{count} {unit}" for count, unit in parts if count]
-    return " ".join(said[:2])

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from django import template
 
-from calls.why import say_span
+from calls.wording import say_span
 
 register = template.Library()
 
