@@ -32,6 +32,7 @@ from campaigns.admin import CampaignAdmin
 from campaigns.confirmation import leave_dialog
 from campaigns.long_lists import ChoicesByCampaignFilter, LongList
 from campaigns.models import Campaign
+from campaigns.read_only import ReadOnly
 from contacts.admin import OUTCOME_COLOURS, ContactAdmin, read_numbers
 from contacts.export_admin import CampaignExport
 from contacts.forms import PhoneNumberField
@@ -49,42 +50,6 @@ STATUS_COLOURS = {
 }
 
 
-class ReadOnlyAttempts:
-    """What was written about a call stands: no adding, no changing, no deleting."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    @display(description="Status", ordering="status")
-    def show_status(self, attempt: CallAttempt) -> str:
-        return display_for_label((attempt.status, attempt.get_status_display()), "-", STATUS_COLOURS)
-
-    @display(description="Outcome", ordering="outcome")
-    def show_outcome(self, attempt: CallAttempt) -> str:
-        if attempt.given_back:
-            return display_for_label(("given back", "Never rang"), "-", {"given back": None})
-        return display_for_label(
-            attempt.outcome and (attempt.outcome, attempt.get_outcome_display()), "-", OUTCOME_COLOURS
-        )
-
-    @display(description="Started", ordering="id")
-    def show_start(self, attempt: CallAttempt) -> str:
-        return date_format(timezone.localtime(attempt.started_at or attempt.claimed_at), "DATETIME_FORMAT")
-
-    @display(description="Talked")
-    def show_duration(self, attempt: CallAttempt) -> str:
-        if attempt.answered_at is None or attempt.ended_at is None:
-            return "-"
-        minutes, seconds = divmod(round((attempt.ended_at - attempt.answered_at).total_seconds()), 60)
-        return f"{minutes}:{seconds:02}"
-
-
 class StatusFilter(admin.ChoicesFieldListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[CallAttempt]) -> QuerySet[CallAttempt]:
         chosen = super().queryset(request, queryset)
@@ -94,7 +59,7 @@ class StatusFilter(admin.ChoicesFieldListFilter):
 
 
 @admin.register(CallAttempt)
-class CallAttemptAdmin(LongList, ReadOnlyAttempts, CampaignExport, ModelAdmin):
+class CallAttemptAdmin(LongList, ReadOnly, CampaignExport, ModelAdmin):
     export_name = "calls"
     export_columns = ATTEMPT_COLUMNS
     list_display = [
@@ -173,6 +138,29 @@ class CallAttemptAdmin(LongList, ReadOnlyAttempts, CampaignExport, ModelAdmin):
         zones = " ".join(obj.campaign.zones_of(obj.contact.calling_zone))
         context |= {"zones": zones, "moments": tell_attempt(obj)}
         return super().render_change_form(request, context, *args, obj=obj, **kwargs)
+
+    @display(description="Status", ordering="status")
+    def show_status(self, attempt: CallAttempt) -> str:
+        return display_for_label((attempt.status, attempt.get_status_display()), "-", STATUS_COLOURS)
+
+    @display(description="Outcome", ordering="outcome")
+    def show_outcome(self, attempt: CallAttempt) -> str:
+        if attempt.given_back:
+            return display_for_label(("given back", "Never rang"), "-", {"given back": None})
+        return display_for_label(
+            attempt.outcome and (attempt.outcome, attempt.get_outcome_display()), "-", OUTCOME_COLOURS
+        )
+
+    @display(description="Started", ordering="id")
+    def show_start(self, attempt: CallAttempt) -> str:
+        return date_format(timezone.localtime(attempt.started_at or attempt.claimed_at), "DATETIME_FORMAT")
+
+    @display(description="Talked")
+    def show_duration(self, attempt: CallAttempt) -> str:
+        if attempt.answered_at is None or attempt.ended_at is None:
+            return "-"
+        minutes, seconds = divmod(round((attempt.ended_at - attempt.answered_at).total_seconds()), 60)
+        return f"{minutes}:{seconds:02}"
 
     @display(description="Contact")
     def show_contact(self, attempt: CallAttempt) -> SafeString:

@@ -119,15 +119,19 @@ def erase_person(person: Person, *, keeps_off: bool, reason: str, now: datetime)
     return found
 
 
-def describe_erasure(found: Findings, *, keeps_off: bool, reason: str) -> str:
-    """Without a word of who it was."""
-    parts = [
+def count_findings(found: Findings) -> tuple[str, str, str]:
+    """Contacts, calls and refused rows, each with its number."""
+    return (
         f"{found.contacts:,} {'contact' if found.contacts == 1 else 'contacts'}",
         f"{found.calls:,} {'call' if found.calls == 1 else 'calls'}",
         f"{found.refused_rows:,} refused {'row' if found.refused_rows == 1 else 'rows'}",
-    ]
+    )
+
+
+def describe_erasure(found: Findings, *, keeps_off: bool, reason: str) -> str:
+    """Without a word of who it was."""
     kept = "The number stays on the do-not-call list." if keeps_off else "The number is not on the do-not-call list."
-    return f"{', '.join(parts)}. {kept} Reason: {reason}"
+    return f"{', '.join(count_findings(found))}. {kept} Reason: {reason}"
 
 
 def anonymise(contacts: Collection[Contact], *, now: datetime) -> int:

@@ -16,7 +16,7 @@ from unfold.decorators import action
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
 
-from calls.erasure import ErasureImpossible, Findings, Person, erase_person, look_for
+from calls.erasure import ErasureImpossible, Findings, Person, count_findings, erase_person, look_for
 from campaigns.forms import CountryField
 from contacts.hashing import HashKeyMissing, find_fingerprint, is_hashing_possible
 from contacts.phones import InvalidPhoneNumber, normalise_number
@@ -142,14 +142,12 @@ class ErasurePages:
         except ErasureImpossible as error:
             self.message_user(request, str(error), messages.ERROR)
             return HttpResponseRedirect(reverse("admin:contacts_contact_erase"))
-        self.message_user(request, f"Erased: {count_findings(found)}.", messages.SUCCESS)
+        self.message_user(request, f"Erased: {say_findings(found)}.", messages.SUCCESS)
         return HttpResponseRedirect(reverse("admin:contacts_contact_changelist"))
 
 
-def count_findings(found: Findings) -> str:
-    contacts = "1 contact" if found.contacts == 1 else f"{found.contacts:,} contacts"
-    calls = "1 call" if found.calls == 1 else f"{found.calls:,} calls"
-    rows = "1 refused row" if found.refused_rows == 1 else f"{found.refused_rows:,} refused rows"
+def say_findings(found: Findings) -> str:
+    contacts, calls, rows = count_findings(found)
     return f"{contacts}, {calls} and {rows} of imports"
 
 
@@ -164,7 +162,7 @@ def describe_findings(found: Findings, *, keeps_off: bool) -> dict[str, Any]:
     return {
         "numbers": found.numbers,
         "campaigns": found.campaigns,
-        "count": count_findings(found),
+        "count": say_findings(found),
         "listed": listed,
         "is_nothing": not (found.contacts or found.refused_rows),
     }

@@ -13,7 +13,7 @@ from calls.models import CallAttempt, ProviderConfig
 from calls.rehearsal import Plan, rehearse
 from calls.scheduler import CallSchedulerConfig
 from campaigns.models import Campaign
-from contacts.models import CallOutcome, ContactState
+from contacts.models import SETTLING_OUTCOMES, CallOutcome, ContactState
 
 # What calls are like is seen from so many of the last ones; from fewer than the second it is no more than a guess.
 CALLS_LOOKED_AT = 1000
@@ -129,7 +129,7 @@ def see_pace(campaign: Campaign) -> Pace:
     for where, attempts in seen.items():
         last = attempts.order_by("-pk").values("pk")[:CALLS_LOOKED_AT]
         ended = CallAttempt.objects.filter(pk__in=last, ended_at__isnull=False, given_back=False)
-        settled = Q(outcome__in=[CallOutcome.COMPLETED, CallOutcome.REFUSED])
+        settled = Q(outcome__in=SETTLING_OUTCOMES)
         found = ended.aggregate(
             calls=Count("pk"), settled=Count("pk", filter=settled), length=Avg(F("ended_at") - F("start_at"))
         )

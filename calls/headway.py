@@ -14,8 +14,9 @@ from calls.recollection import recollection
 from calls.statements import write_array
 from calls.tallies import QUARTER, Count, read_campaigns
 from campaigns.models import Campaign, CampaignStatus
+from campaigns.progress import count_states
 from campaigns.windows import is_open
-from contacts.models import CallOutcome, Contact, ContactState
+from contacts.models import SETTLING_OUTCOMES, Contact, ContactState
 
 # The rate is that of so many quarters of an hour in which the campaign dialled, of the last day. So many people must
 # have been settled in them: fewer tell nothing.
@@ -25,8 +26,6 @@ SETTLED_THAT_TELL = 10
 
 # Nobody believes an end that is further off.
 LOOKED_AHEAD = timedelta(days=28)
-
-_SETTLING = {CallOutcome.COMPLETED, CallOutcome.REFUSED}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,11 +68,8 @@ def find_headway(campaigns: Sequence[Campaign], *, now: datetime) -> dict[UUID, 
 def count_contacts(campaign_ids: Collection[UUID]) -> tuple[dict[UUID, Counter[str]], Counter[UUID]]:
     """For each campaign its contacts by state, and how many of them wait; each from an index alone."""
     contacts = Contact.objects.filter(campaign__in=campaign_ids).order_by()
-    states: dict[UUID, Counter[str]] = defaultdict(Counter)
-    for campaign, state, count in contacts.values_list("campaign", "state").annotate(count=CountRows("state")):
-        states[campaign][state] = count
     waiting = contacts.waiting().values_list("campaign").annotate(count=CountRows("campaign"))
-    return states, Counter(dict(waiting))
+    return count_states(campaign_ids), Counter(dict(waiting))
 
 
 def find_rates(campaigns: Sequence[Campaign], *, now: datetime) -> dict[UUID, float]:
@@ -94,7 +90,7 @@ def find_rates(campaigns: Sequence[Campaign], *, now: datetime) -> dict[UUID, fl
 def _find_rate(counts: Iterable[Count], max_attempts: int, first: datetime, now: datetime) -> float:
     settled: Counter[datetime] = Counter()
     for count in counts:
-        is_last = count.outcome in _SETTLING or count.attempt_number >= max_attempts
+        is_last = count.outcome in SETTLING_OUTCOMES or count.attempt_number >= max_attempts
         settled[count.began] += count.attempts if is_last else 0
     quarters = sorted(settled)[-QUARTERS_LOOKED_AT:]
     # The first and the last one are not whole.

@@ -40,6 +40,10 @@ class CallOutcome(models.TextChoices):
     FAILED = "failed"
 
 
+# After these nobody is tried again.
+SETTLING_OUTCOMES = (CallOutcome.COMPLETED, CallOutcome.REFUSED)
+
+
 def validate_calling_zone(value: str) -> None:
     for zone in value.split():
         validate_time_zone(zone)

@@ -12,6 +12,7 @@ from django_q.models import Failure, OrmQ, Schedule, Success
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from campaigns.read_only import ReadOnly
 from surveycalls import audit_admin  # noqa: F401  (registers it)
 
 admin.site.index_title = "Home"
@@ -42,33 +43,22 @@ class OperatorGroupAdmin(GroupAdmin, ModelAdmin):
     pass
 
 
-class ReadOnlyJobs:
-    """A job names the function that it runs: whoever could write one, or send it again, could run anything."""
-
-    actions: list[str] = []
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+# Of jobs nothing can be written: a job names the function that it runs, and whoever could write one, or send it again,
+# could run anything.
 
 
 @admin.register(Schedule)
-class ScheduleAdmin(ReadOnlyJobs, jobs.ScheduleAdmin, ModelAdmin):
+class ScheduleAdmin(ReadOnly, jobs.ScheduleAdmin, ModelAdmin):
     pass
 
 
 @admin.register(Success)
-class SuccessAdmin(ReadOnlyJobs, jobs.TaskAdmin, ModelAdmin):
+class SuccessAdmin(ReadOnly, jobs.TaskAdmin, ModelAdmin):
     pass
 
 
 @admin.register(Failure)
-class FailureAdmin(ReadOnlyJobs, jobs.FailAdmin, ModelAdmin):
+class FailureAdmin(ReadOnly, jobs.FailAdmin, ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.is_superuser
 
@@ -77,5 +67,5 @@ if admin.site.is_registered(OrmQ):
     admin.site.unregister(OrmQ)
 
     @admin.register(OrmQ)
-    class QueueAdmin(ReadOnlyJobs, jobs.QueueAdmin, ModelAdmin):
+    class QueueAdmin(ReadOnly, jobs.QueueAdmin, ModelAdmin):
         pass

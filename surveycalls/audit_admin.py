@@ -1,7 +1,6 @@
 """The audit in the admin: to be read, by the newest or by who, what and when."""
 
 from datetime import date, datetime, time, timedelta
-from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth import get_user_model
@@ -16,6 +15,7 @@ from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 from unfold.utils import display_for_label, parse_date_str
 
+from campaigns.read_only import ReadOnly
 from surveycalls.models import AuditAction, AuditEntry
 
 ACTION_COLOURS = dict.fromkeys(AuditAction) | {
@@ -60,7 +60,7 @@ def _begin(day: date) -> datetime:
 
 
 @admin.register(AuditEntry)
-class AuditEntryAdmin(ModelAdmin):
+class AuditEntryAdmin(ReadOnly, ModelAdmin):
     list_display = ["show_time", "show_user", "show_action", "object_type", "object_name", "show_start", "address"]
     list_display_links = ["show_time"]
     list_filter = ["action", UserFilter, ("at", DaysFilter)]
@@ -72,7 +72,6 @@ class AuditEntryAdmin(ModelAdmin):
     show_full_result_count = False
     paginator = InfinitePaginator
     sortable_by = ()  # by anything else than the time it would be sorted as a whole
-    actions = None
     fields = [
         "show_time",
         ("show_user", "address"),
@@ -81,15 +80,6 @@ class AuditEntryAdmin(ModelAdmin):
         "message",
     ]
     readonly_fields = ["show_time", "show_user", "show_action"]
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     @display(description="When")
     def show_time(self, entry: AuditEntry) -> str:

@@ -22,6 +22,7 @@ PURE = (
     "campaigns/holidays.py",
     "campaigns/retries.py",
     "campaigns/spellings.py",
+    "calls/charts.py",
     "calls/rehearsal.py",
     "campaigns/windows.py",
     "contacts/phones.py",
