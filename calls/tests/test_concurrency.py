@@ -13,6 +13,7 @@ from calls.clock import DatabaseClock
 from calls.models import CallAttempt, ProviderConfig
 from calls.outcomes import end_attempt
 from calls.roster import Roster
+from calls.tests.threads import in_thread
 from campaigns.lifecycle import complete_if_done
 from campaigns.tests.factories import CampaignFactory
 from contacts.models import CallOutcome, Contact, ContactState
@@ -28,26 +29,6 @@ def plenty_of_calls_per_second(db):
 
 def claim(roster=None):
     return claim_calls(max_concurrent_calls=None, batch_size=50, room=50, clock=DatabaseClock(), roster=roster)
-
-
-def in_thread(work):
-    """Run on a connection of its own; the result comes out of the returned function."""
-    results = []
-
-    def run():
-        try:
-            results.append(work())
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-
-    def result():
-        thread.join(timeout=20)
-        return results[0]
-
-    return result
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from calls.providers.base import CallEvent, CallProgress, PlacedCall
 from calls.states import AttemptStatus
 from calls.tests.factories import CallAttemptFactory
 from calls.tests.phone_network import wait_until
+from calls.tests.threads import in_thread
 from campaigns.tests.factories import CampaignFactory
 from contacts.exclusion import add_to_do_not_call, numbers_on_do_not_call
 from contacts.hashing import HashKeyMissing
@@ -313,21 +314,14 @@ def test_a_claim_passes_over_whoever_is_just_being_erased(monkeypatch):
 
     monkeypatch.setattr(erasure, "_clear_provider_errors", wait)
 
-    def run():
-        try:
-            erase()
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
+    result = in_thread(erase)
     try:
         assert erased.wait(timeout=20)
         claim = claim_calls(max_concurrent_calls=None, batch_size=50, room=50, clock=DatabaseClock())
         assert claim.attempts == []
     finally:
         go_on.set()
-        thread.join(timeout=20)
+        result()
     assert Contact.objects.get().erased_at == NOW
 
 
@@ -345,17 +339,10 @@ def test_an_erasure_does_not_hold_a_contact_whose_attempt_somebody_else_has_lock
     """They would wait for each other: a late report locks the attempt, and the contact then."""
     contact = make_called()
 
-    def run():
-        try:
-            erase()
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=run)
     with transaction.atomic():
         CallAttempt.objects.select_for_update().get()
-        thread.start()
+        result = in_thread(erase)
         wait_until(lambda: count_waiting() == 1)
         Contact.objects.select_for_update(no_key=True, nowait=True).get(pk=contact.pk)
-    thread.join(timeout=20)
+    result()
     assert Contact.objects.get().erased_at == NOW

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from calls import outcomes, reconciliation
@@ -24,6 +24,7 @@ from calls.providers.base import (
 from calls.providers.twilio import TwilioProvider
 from calls.reconciliation import longest_call, longest_queue, reconcile_calls
 from calls.states import AttemptStatus
+from calls.tests.threads import in_thread
 from contacts.models import CallOutcome, Contact, ContactState
 
 from .conftest import NOON, FakeClock, FakeProvider
@@ -425,18 +426,6 @@ def test_a_call_whose_end_the_provider_describes_in_words_of_its_own_does_not_ke
 # Beside others
 
 
-def in_thread(work):
-    def run():
-        try:
-            work()
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread
-
-
 @pytest.mark.django_db(transaction=True)
 def test_two_reconciliations_at_once_take_each_call_once(monkeypatch):
     monkeypatch.setattr("calls.reconciliation.BATCH", 8)
@@ -449,8 +438,8 @@ def test_two_reconciliations_at_once_take_each_call_once(monkeypatch):
         start.wait()
         taken.append(reconcile(provider, now=NOON))
 
-    for thread in [in_thread(reconcile_together), in_thread(reconcile_together)]:
-        thread.join(timeout=20)
+    for result in [in_thread(reconcile_together), in_thread(reconcile_together)]:
+        result()
     assert sum(taken) == 16 or reconcile(provider, now=NOON) == 16 - sum(taken)
     assert sorted(provider.asked) == sorted(f"CA{index}" for index in range(16))
 
@@ -461,9 +450,8 @@ def test_a_call_that_a_callback_is_just_about_is_passed_over_and_not_waited_for(
     silent_attempt(provider_call_id="CA2")
     with transaction.atomic():
         CallAttempt.objects.select_for_update().get(pk=busy.pk)
-        thread = in_thread(lambda: reconcile(provider, now=NOON))
-        thread.join(timeout=10)
-        assert not thread.is_alive()
+        reconciled = in_thread(lambda: reconcile(provider, now=NOON))
+        assert reconciled(timeout=10) != "still at it"
     assert provider.asked == ["CA2"]
 
 

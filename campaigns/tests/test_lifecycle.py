@@ -5,6 +5,7 @@ from unittest.mock import Mock
 import pytest
 from django.db import connection, transaction
 
+from calls.tests.threads import in_thread
 from campaigns import lifecycle
 from campaigns.lifecycle import LifecycleError, calling_rules_changed, campaign_changed
 from campaigns.models import Campaign, CampaignStatus
@@ -25,26 +26,6 @@ def make_campaign(status=CampaignStatus.DRAFT, **fields):
     campaign = CampaignFactory(status=status, **fields)
     ContactFactory(campaign=campaign)
     return campaign
-
-
-def in_thread(work):
-    """Run on a connection of its own; the result comes out of the returned function."""
-    results = []
-
-    def run():
-        try:
-            results.append(work())
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-
-    def result(timeout):
-        thread.join(timeout)
-        return results[0] if results else "still at it"
-
-    return result
 
 
 def make_never_callable(campaign, **fields):
