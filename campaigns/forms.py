@@ -4,7 +4,6 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, time
 from functools import cache
 from typing import Any
-from zoneinfo import available_timezones
 
 import phonenumbers
 from django import forms
@@ -25,6 +24,7 @@ from campaigns.holidays import name_calendars
 from campaigns.local_times import LocalTimeField
 from campaigns.models import Campaign, Weekday, every_weekday
 from campaigns.spellings import format_dates, format_delays, format_spans, parse_dates, parse_delays, parse_spans
+from campaigns.windows import known_zones
 
 # A problem, before the usual help of a field.
 PROBLEM = '<strong class="block text-orange-700 dark:text-orange-400">{}</strong>{}'
@@ -33,11 +33,11 @@ PROBLEM = '<strong class="block text-orange-700 dark:text-orange-400">{}</strong
 LONGEST_VALUE = 40
 
 
-@cache  # zoneinfo walks the disk for its names
+@cache
 def name_zones() -> list[tuple[str, str]]:
     return [
         ("", "None"),
-        *((zone, zone) for zone in sorted(available_timezones())),
+        *((zone, zone) for zone in sorted(known_zones())),
     ]
 
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Any, Self
-from zoneinfo import available_timezones
 
 import phonenumbers
 from django.conf import settings
@@ -18,7 +17,7 @@ from uuid_utils.compat import uuid7
 
 from campaigns.holidays import name_calendars
 from campaigns.spellings import MOST_BLOCKED, Delay, parse_delays, parse_spans
-from campaigns.windows import CallingHours, next_opening
+from campaigns.windows import CallingHours, known_zones, next_opening
 
 validate_e164 = RegexValidator(
     r"^\+[1-9][0-9]{6,14}\Z", "Write the number in international form (E.164), such as +12025550123."
@@ -26,7 +25,7 @@ validate_e164 = RegexValidator(
 
 
 def validate_time_zone(value: str) -> None:
-    if value not in available_timezones():
+    if value not in known_zones():
         raise ValidationError(f"{value!r} is not an IANA time zone such as Europe/Rome.", code="time_zone")
 
 

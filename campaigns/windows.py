@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from typing import Self
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from campaigns.holidays import is_holiday
 
@@ -76,6 +76,12 @@ def next_opening(hours: CallingHours, zones: Sequence[str], now: datetime) -> da
             return None
         instant = opening
     return None
+
+
+@cache
+def known_zones() -> frozenset[str]:
+    """The names of all IANA zones; cached because zoneinfo walks the disk for them every time."""
+    return frozenset(available_timezones())
 
 
 @cache

@@ -6,7 +6,8 @@ from django import forms
 from django.core.exceptions import ValidationError
 from unfold.widgets import UnfoldAdminSelect2MultipleWidget, UnfoldAdminTextInputWidget
 
-from contacts.phones import InvalidPhoneNumber, known_zones, normalise_number
+from campaigns.windows import known_zones
+from contacts.phones import InvalidPhoneNumber, normalise_number
 
 
 class PhoneNumberField(forms.CharField):

@@ -10,8 +10,10 @@ from typing import Any, TypeVar
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
+from campaigns.windows import known_zones
 from contacts.models import Contact, PreferredLanguage
-from contacts.phones import NUMBER_MISSING, known_zones, normalise_and_locate, read_clean
+from contacts.numbering import read_clean
+from contacts.phones import NUMBER_MISSING, normalise_and_locate
 from contacts.sheets import Sheet, SheetRow, UnusableFile
 from contacts.spreadsheets import restore
 

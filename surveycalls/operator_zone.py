@@ -1,11 +1,12 @@
 """Pages in the operator's own time zone: the browser says which it is, in a cookie that static/surveycalls/ sets."""
 
 from collections.abc import Callable
-from functools import cache
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+
+from campaigns.windows import known_zones
 
 COOKIE = "time_zone"
 
@@ -18,10 +19,5 @@ class OperatorZoneMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         name = request.COOKIES.get(COOKIE, "")
-        with timezone.override(ZoneInfo(name) if name in _name_zones() else None):
+        with timezone.override(ZoneInfo(name) if name in known_zones() else None):
             return self._get_response(request)
-
-
-@cache  # zoneinfo walks the disk for its names
-def _name_zones() -> frozenset[str]:
-    return frozenset(available_timezones())

@@ -7,14 +7,14 @@ import pytest
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneNumberFormat, PhoneNumberType
 from phonenumbers.tzdata import TIMEZONE_DATA
 
-from contacts import phones
+from campaigns.windows import known_zones
+from contacts import numbering, phones
+from contacts.numbering import read_clean
 from contacts.phones import (
     InvalidPhoneNumber,
     calling_zones_of,
-    known_zones,
     normalise_and_locate,
     normalise_number,
-    read_clean,
 )
 
 COUNTRY_CODES = {str(code) for code in COUNTRY_CODE_TO_REGION_CODE}
@@ -173,8 +173,8 @@ def test_the_short_way_leaves_alone_what_is_not_certain(text, located):
 
 def test_a_prefix_that_would_be_replaced_is_left_alone(monkeypatch):
     """Those of today's metadata go with the whole number, so this takes a country that is none."""
-    plan = replace(phones._plan_of("44"), prefix_goes=False)
-    monkeypatch.setattr(phones, "_plan_of", {"44": plan}.get)
+    plan = replace(numbering._plan_of("44"), prefix_goes=False)
+    monkeypatch.setattr(numbering, "_plan_of", {"44": plan}.get)
     assert read_clean("+44 20 7946 0018") is not None
     assert read_clean("+44 (0)20 7946 0018") is None
 

@@ -25,6 +25,7 @@ PURE = (
     "calls/charts.py",
     "calls/rehearsal.py",
     "campaigns/windows.py",
+    "contacts/numbering.py",
     "contacts/phones.py",
     "calls/pacing.py",
     "calls/sharing.py",
