@@ -52,6 +52,7 @@ class CampaignForecast:
             **self.admin_site.each_context(request),
             "title": f"Dry run: {chosen}",
             "opts": self.opts,
+            "original": chosen,
             "back": reverse("admin:campaigns_campaign_change", args=[chosen.pk]),
             "summary": summarise(found, chosen),
             "problems": problems,

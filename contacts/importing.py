@@ -146,7 +146,7 @@ def _write_chunk(record: ContactImport, chunk: list[ContactRow | RefusedRow]) ->
         opted_out = {row.phone_number for row in good if row.do_not_call}
         opted_out.update(row.opted_out for row in refused if row.opted_out)
         first_lines = _write_contacts(record, good, opted_out)
-    duplicates = [_refuse_duplicate(row, first_lines[row.line]) for row in good if row.line in first_lines]
+    duplicates = [refuse_duplicate(row, first_lines[row.line]) for row in good if row.line in first_lines]
     _keep_refusals(record, [*refused, *duplicates])
     record.line = chunk[-1].line
     record.rows += len(chunk)
@@ -200,7 +200,8 @@ def _read_reason(row: ContactRow, place: int | None) -> str:
     return make_storable(restore(text.strip()))[: DoNotCallEntry._meta.get_field("reason").max_length]
 
 
-def _refuse_duplicate(row: ContactRow, first_line: int) -> RefusedRow:
+def refuse_duplicate(row: ContactRow, first_line: int) -> RefusedRow:
+    """What becomes of a row whose number the import has met at that line."""
     return RefusedRow(
         line=row.line,
         column=NUMBER_COLUMN,

@@ -5,7 +5,7 @@ Not on disk, because the machine that takes them need not be the one that works 
 
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,7 +23,7 @@ from django.utils import timezone
 from django_q.tasks import async_task
 
 from campaigns.lifecycle import CampaignIsCancelled, admit_contacts
-from contacts.importing import ImportStopped, cancel_import, carry_on, fail_import, rows_of
+from contacts.importing import ImportStopped, cancel_import, carry_on, fail_import, refuse_duplicate, rows_of
 from contacts.models import ContactImport, ImportPiece, ImportStatus
 from contacts.rows import COLUMNS, LIST_COLUMNS, ContactRow, RefusedRow, match_columns
 from contacts.sheets import Sheet, SheetRow, UnusableFile, make_storable, open_sheet
@@ -94,7 +94,16 @@ def preview(record: ContactImport, columns: Mapping[str, int]) -> list[ContactRo
     """What would become of the first rows. Raises UnusableFile when nobody says where the numbers are."""
     rows = [SheetRow(line=line, cells=cells, fault=fault) for line, cells, fault in record.sample]
     header = SheetRow(line=0, cells=record.header)
-    return list(rows_of(record, Sheet(record.format, iter([header, *rows])), columns))
+    return list(_refuse_duplicates(rows_of(record, Sheet(record.format, iter([header, *rows])), columns)))
+
+
+def _refuse_duplicates(rows: Iterable[ContactRow | RefusedRow]) -> Iterator[ContactRow | RefusedRow]:
+    first_lines: dict[str, int] = {}
+    for row in rows:
+        if isinstance(row, RefusedRow) or first_lines.setdefault(row.phone_number, row.line) == row.line:
+            yield row
+        else:
+            yield refuse_duplicate(row, first_lines[row.phone_number])
 
 
 def start_import(record: ContactImport, columns: Mapping[str, int]) -> bool:

@@ -96,6 +96,7 @@ def load_closed_campaign(*, now: datetime) -> Campaign:
 
 
 def _import_lines(campaign: Campaign, lines: Iterable[str], now: datetime) -> None:
-    record = import_contacts(campaign, BytesIO("".join(lines).encode()), now=now)
+    file = BytesIO("".join(lines).encode())
+    record = import_contacts(campaign, file, now=now, file_name="demo_contacts.csv")
     if record.refused:
         raise CommandError(f"The demo's own contacts were refused: {[*record.refusals.values()]}")

@@ -83,7 +83,8 @@ def test_an_upload_shows_what_would_become_of_it_and_imports_nothing_yet(admin_c
     assert record.columns == {"phone_number": 0, "has_prior_consent": 1}
     assert record.created_by == admin_user
     assert "The first 4 rows" in page
-    assert "2 of them would be refused" in page
+    assert "3 of them would be refused" in page
+    assert "Line 2 has the same number." in page
     assert "+12025550123" in page
     assert "It has no country code" in page
     assert not Contact.objects.exists()
