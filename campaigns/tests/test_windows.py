@@ -1,4 +1,4 @@
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -246,3 +246,12 @@ def test_a_clock_that_is_set_back_over_midnight_comes_to_the_end_of_yesterday_ag
     # Goose Bay until 2011: at 00:01 back to 23:01.
     opening = next_opening(late, ["America/Goose_Bay"], at("1995-10-29T03:00:30"))
     assert opening == at("1995-10-29T03:40")
+
+
+def test_an_opening_is_found_behind_any_number_of_blocked_days_and_holidays():
+    sundays = [date(2026, 3, 8) + timedelta(weeks=week) for week in range(10)]
+    hours = CallingHours(days=SUNDAYS.days, blocked=frozenset(sundays))
+    assert next_opening(hours, ["UTC"], at("2026-03-04T12:00")) == at("2026-05-17T00:00")
+    # In Japan five Mondays of that autumn and winter are holidays, of which two follow each other.
+    mondays = CallingHours(days=CallingHours.weekly(weekdays={1}).days, holidays_of="JP", blocked=frozenset())
+    assert next_opening(mondays, ["Asia/Tokyo"], at("2026-09-15T00:00")) == at("2026-09-27T15:00")
