@@ -174,6 +174,26 @@ def test_the_next_attempt_is_after_the_interval_within_the_window_of_the_contact
     assert fresh(attempt.contact).next_attempt_at == expected
 
 
+@pytest.mark.parametrize(
+    ("progress", "tries", "expected"),
+    [
+        (CallProgress.BUSY, 1, timedelta(minutes=5)),
+        (CallProgress.BUSY, 2, timedelta(hours=2)),
+        (CallProgress.BUSY, 4, timedelta(hours=12)),  # the day after: it is noon
+        (CallProgress.NO_ANSWER, 1, timedelta(hours=3)),
+        (CallProgress.HUNG_UP, 1, timedelta(hours=3)),  # it counts as not answered
+        (CallProgress.FAILED, 1, timedelta(minutes=30)),  # which has no intervals of its own
+    ],
+)
+def test_the_interval_is_that_of_the_outcome_and_of_the_try(progress, tries, expected):
+    campaign = CampaignFactory(
+        max_attempts=5, retry_interval_minutes=30, retry_busy="5 min, 2 h, next day", retry_no_answer="3 h"
+    )
+    contact = contact_in_call(campaign=campaign, attempts_count=tries, last_outcome="failed")
+    tell(make_attempt(contact=contact), progress)
+    assert fresh(contact).next_attempt_at == NOON + expected
+
+
 @pytest.mark.parametrize(("attempts_count", "is_tried_again"), [(1, True), (2, True), (3, False), (4, False)])
 def test_a_contact_whose_attempts_are_used_up_is_not_tried_again(attempts_count, is_tried_again):
     attempt = make_attempt(contact=contact_in_call(attempts_count=attempts_count))

@@ -17,6 +17,7 @@ from contacts.tests.factories import ContactFactory
 NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
 EARLIER = NOW - timedelta(hours=1)
+HOLIDAY = datetime(2026, 3, 3, 12, 0, tzinfo=UTC)  # in Bulgaria
 
 pytestmark = pytest.mark.django_db
 
@@ -488,3 +489,40 @@ def test_an_edit_is_not_blamed_for_what_was_wrong_before():
     campaign = make_campaign("running", ends_at=EARLIER)
     campaign.name = "Another name"
     assert lifecycle.find_edit_problems(campaign, NOW) == {}
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"max_attempts": 1},
+        {"retry_interval_minutes": 90},
+        {"retry_busy": "5 min"},
+        {"retry_no_answer": "5 min"},
+        {"retry_failed": "5 min"},
+        {"allowed_call_start": time(20), "allowed_call_end": time(21)},
+        {"weekdays": [7]},
+        {"weekday_hours": ["20:00-21:00"] * 7},
+        {"blocked_dates": [HOLIDAY.date()]},
+        {"holidays_of": "BG"},
+        {"time_zone": "Pacific/Auckland", "weekdays": [1]},
+    ],
+    ids=lambda rules: next(iter(rules)),
+)
+def test_whatever_decides_when_somebody_is_tried_again_moves_those_who_wait(rules):
+    outcome = {"retry_busy": "busy", "retry_failed": "failed"}.get(next(iter(rules)), "no_answer")
+    campaign = CampaignFactory(max_attempts=3)
+    contact = ContactFactory(
+        campaign=campaign,
+        calling_zone="",
+        state="not_reached",
+        attempts_count=1,
+        last_outcome=outcome,
+        last_attempt_at=HOLIDAY,
+        next_attempt_at=HOLIDAY + timedelta(hours=1),
+    )
+    for name, value in rules.items():
+        setattr(campaign, name, value)
+    campaign.save()
+    assert lifecycle.campaign_edited(campaign, changed_fields=[next(iter(rules))], now=HOLIDAY) == 1
+    contact.refresh_from_db()
+    assert contact.next_attempt_at != HOLIDAY + timedelta(hours=1)
