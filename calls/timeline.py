@@ -16,9 +16,9 @@ from calls.models import CallAttempt
 from calls.states import AttemptStatus
 from campaigns.models import Campaign, CampaignStatus
 from contacts.exclusion import entries_of
+from contacts.loading import find_import
 from contacts.models import CallOutcome, Contact, ContactImport, ContactState, DoNotCallEntry
 
-MOST_IMPORTS = 5
 MINUTES, SECONDS = "j M Y, H:i", "j M Y, H:i:s"
 
 HEARD = {
@@ -171,16 +171,9 @@ def _list_records(contact: Contact) -> Iterator[Moment]:
 
 
 def _tell_origin(contact: Contact) -> Moment:
-    """Which import it came with is known by the time: one that was at work on the campaign then."""
-    at_work = Q(started_at__lte=contact.created_at) & (Q(ended_at=None) | Q(ended_at__gte=contact.created_at))
-    imports = contact.campaign.imports.filter(at_work, imported__gt=0).order_by("started_at")
-    found = list(imports.select_related("created_by")[:MOST_IMPORTS])
-    if not found:
+    record = find_import(contact.pk)
+    if record is None:
         return Moment(at=contact.created_at, text="Added.")
-    if len(found) > 1:
-        files = " or ".join(map(_name_import, found))
-        return Moment(at=contact.created_at, text=f"Imported from {files}, which were at work at once.")
-    (record,) = found
     link = reverse("admin:contacts_contactimport_change", args=[record.pk])
     by = f"Uploaded by {record.created_by}." if record.created_by else ""
     return Moment(at=contact.created_at, title="Imported", text=f"from {_name_import(record)}.", detail=by, link=link)

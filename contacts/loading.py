@@ -66,6 +66,7 @@ _UPDATE = """
 
 
 _LINE_BITS = 32
+_LAST_LINE = (1 << _LINE_BITS) - 1
 
 
 def make_contact_id(contact_import: UUID, line: int) -> UUID:
@@ -75,6 +76,12 @@ def make_contact_id(contact_import: UUID, line: int) -> UUID:
     it is of version 7, which leaves its last bits to whoever makes it (RFC 9562, 6.2).
     """
     return UUID(int=contact_import.int >> _LINE_BITS << _LINE_BITS | line)
+
+
+def find_import(contact_id: UUID) -> ContactImport | None:
+    """The import that made the contact; None for one that was added in another way."""
+    made = (make_contact_id(contact_id, 0), make_contact_id(contact_id, _LAST_LINE))
+    return ContactImport.objects.filter(pk__range=made).select_related("created_by").first()
 
 
 def note_numbers(record: ContactImport, rows: Sequence[ContactRow]) -> dict[int, int]:
@@ -98,7 +105,7 @@ def find_made(record: ContactImport, rows: Sequence[ContactRow]) -> dict[int, in
     """The line of each row of whose number this import has made a contact before, with the line that became it."""
     if not rows:
         return {}
-    first, last = make_contact_id(record.pk, 0), make_contact_id(record.pk, (1 << _LINE_BITS) - 1)
+    first, last = make_contact_id(record.pk, 0), make_contact_id(record.pk, _LAST_LINE)
     with connection.cursor() as cursor:
         cursor.execute(_FIND_MADE, [record.campaign_id, [row.phone_number for row in rows], first, last])
         lines = {number: made.int - first.int for number, made in cursor.fetchall()}

@@ -1,5 +1,6 @@
 """The story of a contact and of an attempt, as operators read it."""
 
+import io
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -16,6 +17,7 @@ from calls.providers.base import CallEvent, CallProgress
 from calls.timeline import tell_attempt, tell_contact, tell_next
 from campaigns.tests.factories import CampaignFactory
 from contacts.exclusion import keep_as_hash
+from contacts.importing import import_contacts
 from contacts.models import CallOutcome, Contact, ContactImport, DoNotCallEntry
 from contacts.tests.factories import ContactFactory, DoNotCallEntryFactory
 
@@ -132,25 +134,22 @@ def test_a_call_from_before_steps_were_remembered_still_says_when_it_was_answere
     assert "Somebody, or something, has answered." in read(tell_attempt(attempt))
 
 
-def test_an_import_is_found_by_the_time_at_which_it_was_at_work(operator):
-    contact = make_contact()
-    at_work = {"campaign": contact.campaign, "rows": 1, "imported": 1, "created_by": operator}
-    day = timedelta(days=1)
-    for name, start, end in [("early.csv", 3, 2), ("right.csv", 1.1, 0.9), ("late.csv", 0.5, 0.4)]:
-        ContactImport.objects.create(
-            file_name=name, started_at=NOON - start * day, ended_at=NOON - end * day, **at_work
-        )
-    (moment,) = tell_contact(contact)
-    assert read([moment]) == ["Imported from “right.csv”. Uploaded by rota-desk."]
-    assert moment.link.startswith("/admin/contacts/contactimport/")
+def test_a_contact_tells_the_import_that_it_came_with_whatever_others_were_at_work(operator):
+    campaign = CampaignFactory()
+    for name, number in [("first.csv", "+12025550141"), ("second.csv", "+12025550142")]:
+        import_contacts(campaign, io.BytesIO(f"phone_number\n{number}\n".encode()), now=NOON, file_name=name)
+    ContactImport.objects.update(created_by=operator)
+    (moment,) = tell_contact(Contact.objects.get(phone_number="+12025550142"))
+    assert read([moment]) == ["Imported from “second.csv”. Uploaded by rota-desk."]
+    assert (
+        moment.link == f"/admin/contacts/contactimport/{ContactImport.objects.get(file_name='second.csv').pk}/change/"
+    )
 
 
-def test_two_imports_at_once_are_both_named():
+def test_a_contact_that_came_with_no_import_was_added():
     contact = make_contact()
-    for name in ("a.csv", "b.csv"):
-        started = NOON - timedelta(days=2)
-        ContactImport.objects.create(campaign=contact.campaign, file_name=name, rows=1, imported=1, started_at=started)
-    assert read(tell_contact(contact)) == ["Imported from “a.csv” or “b.csv”, which were at work at once."]
+    import_contacts(contact.campaign, io.BytesIO(b"phone_number\n+12025550141\n"), now=NOON)
+    assert read(tell_contact(contact)) == ["Added."]
 
 
 def test_what_operators_did_is_told_with_their_names(operator):
