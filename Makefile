@@ -3,13 +3,14 @@ ARGS ?=
 RUN := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test screenshots faults faults-mutants bench hosts cost lint format clean
+.PHONY: help demo test screenshots messages faults faults-mutants bench hosts cost lint format clean
 
 help:
 	@echo 'make demo     call the contacts of a demo campaign over a simulated phone network'
 	@echo '              ARGS="--until-done --contacts 60" ends by itself with a report; ARGS=--help tells more'
 	@echo 'make test     check style, migrations and behaviour; ARGS goes to pytest'
 	@echo 'make screenshots   make the pictures of the docs anew, with Chromium'
+	@echo 'make messages      take new texts into the Italian catalogues, and compile them; needs GNU gettext'
 	@echo 'make bench    measure how fast it is; ARGS="--only claims cps --scale 0.01" parts of it, and smaller;'
 	@echo '              all of it takes over an hour, of which memory_soak is half: ARGS="--without memory_soak"'
 	@echo 'make faults   kill, freeze and mislead the real processes, and judge the calls; ARGS="--runs 200 --seed 7"'
@@ -46,6 +47,10 @@ test: lint
 
 screenshots: .venv/requirements.txt
 	@SCREENSHOTS=docs/pictures REQUIRE_BROWSER=1 exec $(RUN) -m pytest surveycalls/tests/browser/test_pictures.py
+
+messages: .venv/requirements.txt
+	@$(RUN) manage.py makemessages --locale it --no-wrap --no-obsolete --add-location file --ignore .venv --ignore bench --verbosity 0
+	@$(RUN) manage.py compilemessages --locale it --ignore .venv --verbosity 0
 
 faults: .venv/requirements.txt
 	@exec $(RUN) -m bench.faults $(ARGS)

@@ -5,6 +5,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE
 from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -30,6 +31,7 @@ from calls.states import AttemptStatus
 from calls.timeline import tell_attempt, tell_contact, tell_next
 from campaigns.admin import CampaignAdmin
 from campaigns.confirmation import leave_dialog
+from campaigns.history import write_line
 from campaigns.long_lists import ChoicesByCampaignFilter, LongList
 from campaigns.models import Campaign
 from campaigns.read_only import ReadOnly
@@ -329,7 +331,7 @@ class ProviderConfigAdmin(ModelAdmin):
             raise Http404
         switch(provider)
         wake_everybody()
-        self.log_change(request, provider, message)
+        write_line(request.user, [provider], CHANGE, message)
         self.message_user(request, message, messages.SUCCESS)
         return leave_dialog(reverse("admin:calls_providerconfig_change", args=[object_id]))
 

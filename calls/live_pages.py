@@ -13,6 +13,7 @@ from django.shortcuts import get_object_or_404
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import get_language
 
 from calls.campaign_figures import describe_calls
 from calls.clock import DatabaseClock
@@ -47,18 +48,22 @@ def show_campaign_figures(request: HttpRequest, campaign: UUID) -> HttpResponse:
 
 
 def write_home() -> str:
-    """Of this moment or a little old, the same for everybody whose clock shows the same."""
+    """Of this moment or a little old, the same for everybody who reads the same language and clock."""
 
     def write() -> str:
         return render_to_string("calls/home_figures.html", describe_home(clock=DatabaseClock()))
 
-    return recollection.recall(("home", timezone.get_current_timezone_name()), write)
+    return recollection.recall(("home", *_reader()), write)
 
 
 def recall_campaign(campaign: Campaign) -> str:
     """Of this moment or a little old."""
-    key = ("campaign", campaign.pk, timezone.get_current_timezone_name())
-    return recollection.recall(key, lambda: write_campaign(campaign))
+    return recollection.recall(("campaign", campaign.pk, *_reader()), lambda: write_campaign(campaign))
+
+
+def _reader() -> tuple[str, str]:
+    """Whoever has the same reads the same page."""
+    return get_language(), timezone.get_current_timezone_name()
 
 
 def write_campaign(campaign: Campaign) -> str:

@@ -5,8 +5,6 @@ from datetime import datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.contrib.admin.models import LogEntry
-from django.contrib.contenttypes.models import ContentType
 from django.db.models import Min, QuerySet
 
 from calls.claiming import Claim, Reason, look
@@ -76,15 +74,8 @@ def _explain_status(campaign: Campaign) -> str:
 
 def _describe_step(campaign: Campaign, step: str) -> str:
     """When its status was changed, and by whom if it was somebody."""
-    entries = LogEntry.objects.filter(
-        content_type=ContentType.objects.get_for_model(Campaign),
-        object_id=str(campaign.pk),
-        change_message__contains=f"Status: {step.lower()}.",
-    )
-    entry = entries.select_related("user").order_by("-action_time").first()
-    if entry is None:
-        return f"{step} {say_time(campaign.updated_at)}"
-    return f"{step} {say_time(entry.action_time)} by {entry.user}"
+    when = say_time(campaign.status_changed_at or campaign.updated_at)
+    return f"{step} {when} by {campaign.status_changed_by}" if campaign.status_changed_by else f"{step} {when}"
 
 
 def _explain_schedulers(provider: ProviderConfig, now: datetime) -> str:

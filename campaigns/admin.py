@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.models import ADDITION
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -25,6 +26,7 @@ from unfold.views import ChangeList
 from campaigns import lifecycle
 from campaigns.confirmation import ask_first, is_confirmed, leave_dialog
 from campaigns.forms import CampaignForm
+from campaigns.history import STEP, in_language_of_the_record, write_line
 from campaigns.models import Campaign, CampaignStatus
 from campaigns.progress import ATTEMPTS, count_progress
 
@@ -252,7 +254,7 @@ class CampaignAdmin(ModelAdmin):
         return CampaignChangeList
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Campaign]:
-        return super().get_queryset(request).select_related("created_by")
+        return super().get_queryset(request).select_related("created_by", "status_changed_by")
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """Without deletion: it would load every contact of the campaigns to find out that it is forbidden."""
@@ -274,7 +276,8 @@ class CampaignAdmin(ModelAdmin):
         """With the values before and after."""
         if add or not form.changed_data:
             return super().construct_change_message(request, form, formsets, add)
-        return [{"changed": {"fields": form.describe_changes()}}]
+        with in_language_of_the_record():
+            return [{"changed": {"fields": form.describe_changes()}}]
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
         """Only what the campaign's status allows."""
@@ -311,7 +314,7 @@ class CampaignAdmin(ModelAdmin):
     def duplicate(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         campaign = self._find(request, object_id)
         copy = lifecycle.duplicate(campaign, created_by=request.user)
-        self.log_addition(request, copy, f"Duplicated from “{campaign}”.")
+        write_line(request.user, [copy], ADDITION, f"Duplicated from “{campaign}”.")
         self.message_user(request, f"{copy} is a draft: import its contacts.", messages.SUCCESS)
         return leave_dialog(reverse("admin:campaigns_campaign_change", args=[copy.pk]))
 
@@ -384,13 +387,13 @@ class CampaignAdmin(ModelAdmin):
         for campaign in campaigns:
             now = timezone.now()
             try:
-                changed = button.take(campaign, now=now)
+                changed = button.take(campaign, now=now, by=request.user)
             except lifecycle.LifecycleError as error:
                 text = format_html("<strong>{} stays as it is.</strong>{}", campaign, list_sentences(error.problems))
                 self.message_user(request, text, messages.ERROR)
                 continue
             status = changed.get_status_display().lower()
-            self.log_change(request, changed, f"Status: {status}.")
+            write_line(request.user, [changed], STEP, f"Status: {status}.")
             self.message_user(request, f"{changed} is {status}.", messages.SUCCESS)
             if changed.status in lifecycle.ACTIVE and (warnings := lifecycle.find_warnings(changed, now)):
                 text = format_html("<strong>{}:</strong>{}", changed, list_sentences(warnings))

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.db.models import QuerySet
+from django.utils.formats import number_format
 
 MOST_COUNTED = 10_000
 
@@ -15,6 +16,11 @@ def count_some(rows: QuerySet[Any]) -> int:
 def is_exact(count: int) -> bool:
     """Whether what count_some() gave is the number itself."""
     return count <= MOST_COUNTED
+
+
+def say_count(count: int) -> str:
+    """1,234,567, or as the current language groups it."""
+    return number_format(count, force_grouping=True)
 
 
 def say_contacts(count: int) -> str:

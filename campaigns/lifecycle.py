@@ -1,7 +1,7 @@
 """What becomes of a campaign: when it may start, and who hears of it.
 
 Every step opens its own transaction and locks the campaign's row, so that two operators, or an operator and
-a scheduler, decide one after the other and each from what the other has left.
+a scheduler, decide one after the other and each from what the other has left. ``by`` is the user who takes it, if any.
 """
 
 from collections.abc import Collection
@@ -73,29 +73,29 @@ class CampaignIsCancelled(Exception):
     """The campaign takes no more contacts. (A completed one does, and can be activated again for them.)"""
 
 
-def activate(campaign: Campaign, *, now: datetime) -> Campaign:
+def activate(campaign: Campaign, *, now: datetime, by: Any = None) -> Campaign:
     """Start to call, or be scheduled when starts_at is still to come. Raises LifecycleError."""
-    return _start(campaign, "activate", now)
+    return _start(campaign, "activate", now, by)
 
 
-def resume(campaign: Campaign, *, now: datetime) -> Campaign:
+def resume(campaign: Campaign, *, now: datetime, by: Any = None) -> Campaign:
     """Go on after a pause; the same must be true as for activate(). Raises LifecycleError."""
-    return _start(campaign, "resume", now)
+    return _start(campaign, "resume", now, by)
 
 
-def pause(campaign: Campaign, *, now: datetime) -> Campaign:
+def pause(campaign: Campaign, *, now: datetime, by: Any = None) -> Campaign:
     """Start no more calls; those in progress go on to their end. Raises LifecycleError."""
-    return _set_status(campaign, "pause", CampaignStatus.PAUSED, now)
+    return _set_status(campaign, "pause", CampaignStatus.PAUSED, now, by)
 
 
-def complete(campaign: Campaign, *, now: datetime) -> Campaign:
+def complete(campaign: Campaign, *, now: datetime, by: Any = None) -> Campaign:
     """Call no more, though contacts may be waiting. Raises LifecycleError."""
-    return _set_status(campaign, "complete", CampaignStatus.COMPLETED, now)
+    return _set_status(campaign, "complete", CampaignStatus.COMPLETED, now, by)
 
 
-def cancel(campaign: Campaign, *, now: datetime) -> Campaign:
+def cancel(campaign: Campaign, *, now: datetime, by: Any = None) -> Campaign:
     """Give the campaign up for ever. Raises LifecycleError."""
-    return _set_status(campaign, "cancel", CampaignStatus.CANCELLED, now)
+    return _set_status(campaign, "cancel", CampaignStatus.CANCELLED, now, by)
 
 
 def start_scheduled(now: datetime) -> int:
@@ -106,7 +106,8 @@ def start_scheduled(now: datetime) -> int:
     due = Campaign.objects.filter(Q(starts_at=None) | Q(starts_at__lte=now), status=CampaignStatus.SCHEDULED)
     with transaction.atomic():
         free = due.select_for_update(skip_locked=True, no_key=True)
-        return Campaign.objects.filter(pk__in=free.values("pk")).update(status=CampaignStatus.RUNNING, updated_at=now)
+        begun = {"status": CampaignStatus.RUNNING, "status_changed_at": now, "status_changed_by": None}
+        return Campaign.objects.filter(pk__in=free.values("pk")).update(**begun, updated_at=now)
 
 
 def find_overdue(now: datetime) -> list[UUID]:
@@ -272,21 +273,21 @@ def _is_anybody_callable(campaign: Campaign, now: datetime) -> bool:
     return campaign.contacts.in_progress().exists()
 
 
-def _start(campaign: Campaign, step: str, now: datetime) -> Campaign:
+def _start(campaign: Campaign, step: str, now: datetime, by: Any) -> Campaign:
     with transaction.atomic():
         locked = _lock(campaign, step)
         if problems := find_problems(locked, now):
             raise LifecycleError(problems)
         waits = locked.starts_at is not None and locked.starts_at > now
-        _save_status(locked, CampaignStatus.SCHEDULED if waits else CampaignStatus.RUNNING, now)
+        _save_status(locked, CampaignStatus.SCHEDULED if waits else CampaignStatus.RUNNING, now, by)
         _announce_change(locked)
     return locked
 
 
-def _set_status(campaign: Campaign, step: str, status: CampaignStatus, now: datetime) -> Campaign:
+def _set_status(campaign: Campaign, step: str, status: CampaignStatus, now: datetime, by: Any) -> Campaign:
     with transaction.atomic():
         locked = _lock(campaign, step)
-        _save_status(locked, status, now)
+        _save_status(locked, status, now, by)
     return locked
 
 
@@ -302,9 +303,11 @@ def _lock(campaign: Campaign, step: str) -> Campaign:
     return locked
 
 
-def _save_status(campaign: Campaign, status: CampaignStatus, now: datetime) -> None:
-    campaign.status, campaign.updated_at = status, now
-    Campaign.objects.filter(pk=campaign.pk).update(status=status, updated_at=now)
+def _save_status(campaign: Campaign, status: CampaignStatus, now: datetime, by: Any = None) -> None:
+    step = {"status": status, "status_changed_at": now, "status_changed_by": by, "updated_at": now}
+    for name, value in step.items():
+        setattr(campaign, name, value)
+    Campaign.objects.filter(pk=campaign.pk).update(**step)
 
 
 def _is_done(campaign: Campaign, now: datetime) -> bool:

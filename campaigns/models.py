@@ -131,6 +131,15 @@ class Campaign(models.Model):
     name = models.CharField(max_length=200)
     description = models.TextField(blank=True)
     status = models.CharField(max_length=20, choices=CampaignStatus, default=CampaignStatus.DRAFT, editable=False)
+    status_changed_at = models.DateTimeField(null=True, editable=False)
+    status_changed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        editable=False,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text="Empty: by itself, or from the command line.",
+    )
     language = models.CharField(max_length=2, choices=Language, default=Language.ENGLISH)
     intro_script = models.TextField(
         blank=True, help_text="What is said first: who calls, for whom, why, and how long it will take."

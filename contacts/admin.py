@@ -7,7 +7,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.models import CHANGE, DELETION, LogEntry
+from django.contrib.admin.models import DELETION, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
@@ -22,6 +22,7 @@ from unfold.decorators import action, display
 from unfold.utils import display_for_label
 
 from campaigns.confirmation import ask_first, is_confirmed
+from campaigns.history import EXPORT, in_language_of_the_record, write_line
 from campaigns.lifecycle import CampaignIsCancelled, admit_contacts
 from campaigns.long_lists import ChoicesByCampaignFilter, LongList
 from campaigns.models import Campaign
@@ -343,13 +344,14 @@ class DoNotCallEntryAdmin(LongList, ModelAdmin):
     @action(description="Export", icon="download", permissions=["view"])
     def export(self, request: HttpRequest) -> HttpResponse:
         """All that can be read. Who took the list home is in the history, of the list and of no entry."""
-        LogEntry.objects.create(
-            user_id=request.user.pk,
-            content_type=ContentType.objects.get_for_model(DoNotCallEntry),
-            object_repr="Do-not-call list",
-            action_flag=CHANGE,
-            change_message="Do-not-call list exported.",
-        )
+        with in_language_of_the_record():
+            LogEntry.objects.create(
+                user_id=request.user.pk,
+                content_type=ContentType.objects.get_for_model(DoNotCallEntry),
+                object_repr="Do-not-call list",
+                action_flag=EXPORT,
+                change_message="Do-not-call list exported.",
+            )
         return stream_csv("do-not-call", [*ENTRY_COLUMNS], list_entries())
 
     @display(description="Phone number", ordering="phone_number")
@@ -393,7 +395,7 @@ class DoNotCallEntryAdmin(LongList, ModelAdmin):
             self.message_user(request, text, messages.ERROR)
             return None
         with transaction.atomic():
-            LogEntry.objects.log_actions(request.user.pk, queryset, DELETION, change_message=f"Taken off: {reason}")
+            write_line(request.user, queryset, DELETION, f"Taken off: {reason}")
             allowed = sum(remove_from_do_not_call(number, now=timezone.now()) for number in numbers)
         self.message_user(request, f"{allowed:,} {'contact' if allowed == 1 else 'contacts'} may be rung again.")
         return None

@@ -3,12 +3,12 @@
 from collections.abc import Collection, Iterator, Sequence
 from uuid import UUID
 
-from django.contrib.admin.models import CHANGE, LogEntry
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path
 
+from campaigns.history import EXPORT, write_line
 from campaigns.models import Campaign
 from contacts.spreadsheets import Cell, stream_csv
 
@@ -37,5 +37,5 @@ class CampaignExport:
             raise PermissionDenied
         chosen = get_object_or_404(Campaign, pk=campaign)
         message = f"{self.export_name.capitalize()} exported."
-        LogEntry.objects.log_actions(request.user.pk, [chosen], CHANGE, change_message=message)
+        write_line(request.user, [chosen], EXPORT, message)
         return stream_csv(f"{self.export_name}-{chosen.pk}", [*self.export_columns], self.list_export(chosen))

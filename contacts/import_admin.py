@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
+from django.contrib.admin.models import CHANGE
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
@@ -12,6 +13,7 @@ from django.urls import URLPattern, path
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
+from campaigns.history import write_line
 from campaigns.lifecycle import CampaignIsCancelled
 from contacts.import_forms import ColumnsForm, ContactsForm, FileForm, NumbersForm
 from contacts.import_pages import describe_import, describe_preview, list_refused, show_status, url_of
@@ -70,7 +72,7 @@ class ImportAdmin(ModelAdmin):
             raise PermissionDenied
         if request.method == "POST" and request.POST.get("step") == "cancel":
             cancel_import(record.pk)
-            self.log_change(request, record, "Cancelled.")
+            write_line(request.user, [record], CHANGE, "Cancelled.")
             return HttpResponseRedirect(url_of(record, "change"))
         form = ColumnsForm(record, request.POST if request.method == "POST" else None)
         is_valid = form.is_valid() if form.is_bound else True
@@ -121,7 +123,7 @@ class ImportAdmin(ModelAdmin):
     def _start(self, request: HttpRequest, record: ContactImport, columns: dict[str, int]) -> HttpResponse:
         try:
             if start_import(record, columns):
-                self.log_change(request, record, "Started.")
+                write_line(request.user, [record], CHANGE, "Started.")
         except CampaignIsCancelled as error:
             self.message_user(request, str(error), messages.ERROR)
         return HttpResponseRedirect(url_of(record, "change"))

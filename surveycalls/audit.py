@@ -4,7 +4,6 @@ What operators do in the admin goes into Django's own history, of which every li
 signals. The history has no address and can be deleted with its user or objects; the audit stays.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any
@@ -16,6 +15,7 @@ from django.db.models.signals import post_save
 from django.http import HttpRequest, HttpResponse
 
 from calls.erasure import people_erased
+from campaigns.history import EXPORT, STEP, in_language_of_the_record
 from surveycalls.addresses import find_address
 from surveycalls.logs import mask_text
 from surveycalls.models import AuditAction, AuditEntry
@@ -25,12 +25,13 @@ Respond = Callable[[HttpRequest], HttpResponse]
 # The request that is being answered, so that those who write a line need not know of it.
 _request: ContextVar[HttpRequest | None] = ContextVar("audited_request", default=None)
 
-_ACTIONS = {ADDITION: AuditAction.ADDED, CHANGE: AuditAction.CHANGED, DELETION: AuditAction.DELETED}
-# What is more than a change, by the words of its line in the history.
-_ACTIONS_OF_MESSAGES = [
-    (re.compile(r"Status: "), AuditAction.STATUS),
-    (re.compile(r".*\bexported\.$"), AuditAction.EXPORTED),
-]
+_ACTIONS = {
+    ADDITION: AuditAction.ADDED,
+    CHANGE: AuditAction.CHANGED,
+    DELETION: AuditAction.DELETED,
+    STEP: AuditAction.STATUS,
+    EXPORT: AuditAction.EXPORTED,
+}
 _IMPORTS = {"contactimport", "donotcallimport"}
 # Names of these are those of people. Whom an id belongs to is known as long as the person is not erased.
 _NAMELESS = {"contact", "donotcallentry", "callattempt"}
@@ -63,7 +64,8 @@ def _describe_origin(request: HttpRequest | None) -> dict[str, str]:
 
 
 def _take_over(entries: Sequence[LogEntry]) -> None:
-    AuditEntry.objects.bulk_create(map(_make_entry, entries))
+    with in_language_of_the_record():
+        AuditEntry.objects.bulk_create(map(_make_entry, entries))
 
 
 def _make_entry(line: LogEntry) -> AuditEntry:
@@ -73,19 +75,12 @@ def _make_entry(line: LogEntry) -> AuditEntry:
     return AuditEntry(
         **_describe_origin(request) | {"user_name": user.get_username()},
         at=line.action_time,
-        action=_find_action(line, kind.model),
+        action=AuditAction.IMPORTED if kind.model in _IMPORTS else _ACTIONS[line.action_flag],
         object_type=kind.name,
         object_id=line.object_id or "",
         object_name="" if kind.model in _NAMELESS else mask_text(line.object_repr),
         message=mask_text(line.get_change_message()),
     )
-
-
-def _find_action(line: LogEntry, model: str) -> AuditAction:
-    if model in _IMPORTS:
-        return AuditAction.IMPORTED
-    matching = (action for pattern, action in _ACTIONS_OF_MESSAGES if pattern.match(line.change_message))
-    return next(matching, _ACTIONS[line.action_flag])
 
 
 def _take_over_line(instance: LogEntry, created: bool, **_kwargs: Any) -> None:

@@ -79,6 +79,7 @@ MIDDLEWARE = [
     "surveycalls.headers.HeadersMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "surveycalls.headers.IdleLimitMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -149,8 +150,13 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 
-# Language and time: UTC inside; on operators' pages their own zone, and this one as long as it is not known.
-LANGUAGE_CODE = "en-gb"
+# Language and time: UTC inside; on operators' pages their own language and zone, and these as long as theirs are not
+# known. What is written down for all, such as the history, is in this language.
+LANGUAGE_CODE = read_text("SITE_LANGUAGE", "en-gb", choices=("en-gb", "it"))
+LANGUAGES = [("en-gb", "English"), ("it", "Italiano")]
+LOCALE_PATHS = [BASE_DIR / "surveycalls" / "locale_of_libraries"]
+LANGUAGE_COOKIE_SECURE = _https
+LANGUAGE_COOKIE_SAMESITE = "Lax"
 USE_I18N = True
 USE_TZ = True
 TIME_ZONE = read_time_zone("TIME_ZONE", "UTC")
@@ -224,6 +230,7 @@ UNFOLD = {
     ],
     "DASHBOARD_CALLBACK": "calls.live_pages.add_home",
     "SHOW_HISTORY": True,
+    "SHOW_LANGUAGES": True,
     "STYLES": [
         lambda request: static("surveycalls/timeline.css"),
         lambda request: static("surveycalls/figures.css"),

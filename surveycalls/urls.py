@@ -8,6 +8,7 @@ from calls.live_pages import show_campaign_figures, show_home_figures
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
+    path("language/", include("django.conf.urls.i18n")),
     path("admin/live/", show_home_figures, name="live_home"),
     path("admin/live/<uuid:campaign>/", show_campaign_figures, name="live_campaign"),
     path("admin/", admin.site.urls),

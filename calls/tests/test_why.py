@@ -4,8 +4,6 @@ from datetime import time, timedelta
 from io import StringIO
 
 import pytest
-from django.contrib.admin.models import CHANGE, LogEntry
-from django.contrib.contenttypes.models import ContentType
 from django.core.management import CommandError, call_command
 
 from calls import claiming, why
@@ -15,6 +13,7 @@ from calls.models import CallAttempt, ProviderConfig
 from calls.tests.conftest import NOON
 from calls.tests.factories import CallAttemptFactory
 from campaigns import counting
+from campaigns.lifecycle import pause
 from campaigns.models import Campaign, CampaignStatus
 from campaigns.tests.factories import CampaignFactory
 from contacts.models import Contact, ContactState
@@ -68,16 +67,7 @@ def test_a_status_in_which_nobody_is_rung(ask, status, sentence):
 
 
 def test_who_paused_it_and_when(ask, admin_user):
-    campaign = make_campaign(status=CampaignStatus.PAUSED)
-    LogEntry.objects.create(
-        user=admin_user,
-        content_type=ContentType.objects.get_for_model(Campaign),
-        object_id=str(campaign.pk),
-        object_repr=str(campaign),
-        action_flag=CHANGE,
-        change_message="Status: paused.",
-        action_time=NOON - timedelta(minutes=58),
-    )
+    campaign = pause(make_campaign(), now=NOON - timedelta(minutes=58), by=admin_user)
     assert ask(campaign) == "Paused at 11:02 by admin; it rings nobody until it is resumed."
 
 
