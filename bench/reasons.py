@@ -1,13 +1,6 @@
 """Why figures miss their goals, as far as it is known; beside a figure that meets its goal it is not shown."""
 
 REASONS = {
-    "import": (
-        "Other programs kept both processors busy while it was measured: about a tenth of their time was left. "
-        "That is harder on an import, which needs both, than on the numbers alone, which need one. A row costs "
-        "about 20 microseconds of our processor and 22 of PostgreSQL's, a number alone 24 (the least of five "
-        "rounds): 0.58 if all of it had to share one processor, more only as far as there is a second. On a quiet "
-        "machine it has not been measured."
-    ),
     "claim_scale": (
         "A claim gives each of its fifty contacts a new entry in every index, and that of the numbers is in "
         "no order: fifty pages at random among those of ten million numbers, always the same few with ten "

@@ -1,3 +1,4 @@
+import sys
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -509,3 +510,25 @@ def test_every_row_of_the_demo_file_is_imported():
     assert sum(contact.do_not_call for contact in first) == 2
     assert len({contact.calling_zone for contact in first}) >= 10
     assert not Contact.objects.filter(calling_zone="").exists()
+
+
+def test_threads_take_quick_turns_while_it_works_and_only_then(campaign):
+    usual, meanwhile = sys.getswitchinterval(), []
+    import_file(
+        campaign,
+        BytesIO(b"phone_number\n+12025550123\n"),
+        show_progress=lambda record: meanwhile.append(sys.getswitchinterval()),
+    )
+    assert meanwhile == [pytest.approx(importing.TURN_SECONDS)]
+    assert sys.getswitchinterval() == usual
+
+
+def test_threads_take_their_usual_turns_when_an_import_breaks_off(campaign):
+    usual = sys.getswitchinterval()
+    with pytest.raises(RuntimeError):
+        import_file(campaign, BytesIO(b"phone_number\n+12025550123\n"), show_progress=break_off)
+    assert sys.getswitchinterval() == usual
+
+
+def break_off(record):
+    raise RuntimeError("broken off")
