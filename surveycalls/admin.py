@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 from django_q import admin as jobs
 from django_q.models import Failure, OrmQ, Schedule, Success
 from unfold.admin import ModelAdmin
@@ -15,7 +16,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from campaigns.read_only import ReadOnly
 from surveycalls import audit_admin  # noqa: F401  (registers it)
 
-admin.site.index_title = "Home"
+admin.site.index_title = _("Home")
 
 for model in (User, Group, Schedule, Success, Failure):
     admin.site.unregister(model)

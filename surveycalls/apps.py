@@ -1,9 +1,11 @@
 from django.apps import AppConfig, apps
 from django.db.models.signals import post_migrate
+from django.utils.translation import gettext_lazy as _
 
 
 class SurveycallsConfig(AppConfig):
     name = "surveycalls"
+    verbose_name = _("Operation")
 
     def ready(self) -> None:
         from surveycalls import checks  # noqa: F401  (registers them)

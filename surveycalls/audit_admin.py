@@ -9,6 +9,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.text import Truncator
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import RangeDateFilter
 from unfold.decorators import display
@@ -31,7 +33,7 @@ ACTION_COLOURS = dict.fromkeys(AuditAction) | {
 class UserFilter(admin.SimpleListFilter):
     """Of those who are users now: to read all names out of the audit would read all of it."""
 
-    title = "user"
+    title = _("user")
     parameter_name = "user"
 
     def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> list[tuple[str, str]]:
@@ -67,7 +69,7 @@ class AuditEntryAdmin(ReadOnly, ModelAdmin):
     list_filter_submit = True
     # Exactly, so that an index finds it.
     search_fields = ["user_name__exact", "address__exact", "object_id__exact"]
-    search_help_text = "A user, an address or an id, in full"
+    search_help_text = _("A user, an address or an id, in full")
     # Neither counts: the audit has more entries every day, and none is ever deleted.
     show_full_result_count = False
     paginator = InfinitePaginator
@@ -81,19 +83,19 @@ class AuditEntryAdmin(ReadOnly, ModelAdmin):
     ]
     readonly_fields = ["show_time", "show_user", "show_action"]
 
-    @display(description="When")
+    @display(description=_("When"))
     def show_time(self, entry: AuditEntry) -> str:
         return date_format(timezone.localtime(entry.at), "j M Y, H:i:s")
 
-    @display(description="User")
+    @display(description=_("User"))
     def show_user(self, entry: AuditEntry) -> str:
-        return entry.user_name or "Command or job"
+        return entry.user_name or gettext("Command or job")
 
-    @display(description="Message")
+    @display(description=_("Message"))
     def show_start(self, entry: AuditEntry) -> str:
         """As much as two lines of a telephone hold; its own page has all."""
         return Truncator(entry.message).chars(60) or "-"
 
-    @display(description="Action")
+    @display(description=_("Action"))
     def show_action(self, entry: AuditEntry) -> str:
         return display_for_label((entry.action, entry.get_action_display()), "-", ACTION_COLOURS)

@@ -2,20 +2,22 @@
 
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 
 class AuditAction(models.TextChoices):
-    SIGNED_IN = "signed_in", "Signed in"
-    SIGNED_OUT = "signed_out", "Signed out"
-    SIGN_IN_FAILED = "sign_in_failed", "Sign-in failed"
-    REFUSED = "refused", "Refused access"
-    ADDED = "added"
-    CHANGED = "changed"
-    DELETED = "deleted"
-    STATUS = "status", "Step of a campaign"
-    IMPORTED = "imported"
-    EXPORTED = "exported"
-    ERASED = "erased"
+    SIGNED_IN = "signed_in", _("Signed in")
+    SIGNED_OUT = "signed_out", _("Signed out")
+    SIGN_IN_FAILED = "sign_in_failed", _("Sign-in failed")
+    REFUSED = "refused", _("Refused access")
+    ADDED = "added", _("Added")
+    CHANGED = "changed", _("Changed")
+    DELETED = "deleted", _("Deleted")
+    STATUS = "status", _("Step of a campaign")
+    IMPORTED = "imported", _("Imported")
+    EXPORTED = "exported", _("Exported")
+    ERASED = "erased", _("Erased")
 
 
 class AuditEntry(models.Model):
@@ -24,19 +26,21 @@ class AuditEntry(models.Model):
     No key refers to another table, so that it outlives all that it tells of. It holds no personal data of contacts.
     """
 
-    at = models.DateTimeField(default=timezone.now)
-    user_name = models.CharField("user", max_length=150, blank=True, help_text="Empty: a command or a background job.")
-    address = models.CharField(max_length=45, blank=True)
-    action = models.CharField(max_length=20, choices=AuditAction)
-    object_type = models.CharField("what", max_length=100, blank=True)
-    object_id = models.CharField("its id", max_length=255, blank=True)
-    object_name = models.CharField("which", max_length=200, blank=True)
-    message = models.TextField(blank=True)
+    at = models.DateTimeField(_("at"), default=timezone.now)
+    user_name = models.CharField(
+        _("user"), max_length=150, blank=True, help_text=_("Empty: a command or a background job.")
+    )
+    address = models.CharField(_("address"), max_length=45, blank=True)
+    action = models.CharField(_("action"), max_length=20, choices=AuditAction)
+    object_type = models.CharField(_("what"), max_length=100, blank=True)
+    object_id = models.CharField(_("its id"), max_length=255, blank=True)
+    object_name = models.CharField(_("which"), max_length=200, blank=True)
+    message = models.TextField(_("message"), blank=True)
 
     class Meta:
         ordering = ["-at", "-id"]
-        verbose_name = "entry of the audit"
-        verbose_name_plural = "audit"
+        verbose_name = _("entry of the audit")
+        verbose_name_plural = _("audit")
         # The list, its filters and its search; each in the list's order, because a page of it is all that is read.
         indexes = [
             models.Index(fields=["-at", "-id"], name="audit_newest"),
@@ -47,4 +51,5 @@ class AuditEntry(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.user_name or 'A job'}: {self.get_action_display().lower()}"
+        who = self.user_name or gettext("A job")
+        return f"{who}: {self.get_action_display()}"

@@ -4,35 +4,36 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 
 # Titles, icons and models.
 CALLING = [
-    ("Campaigns", "campaign", "campaigns.campaign"),
-    ("Contacts", "contacts", "contacts.contact"),
-    ("Imports", "upload_file", "contacts.contactimport"),
-    ("Do-not-call list", "phone_disabled", "contacts.donotcallentry"),
-    ("Call attempts", "call_log", "calls.callattempt"),
+    (_("Campaigns"), "campaign", "campaigns.campaign"),
+    (_("Contacts"), "contacts", "contacts.contact"),
+    (_("Imports"), "upload_file", "contacts.contactimport"),
+    (_("Do-not-call list"), "phone_disabled", "contacts.donotcallentry"),
+    (_("Call attempts"), "call_log", "calls.callattempt"),
 ]
 OPERATION = [
-    ("Provider", "cell_tower", "calls.providerconfig"),
-    ("Background jobs", "schedule", "django_q.schedule"),
-    ("Failed jobs", "error", "django_q.failure"),
-    ("Users", "person", "auth.user"),
-    ("Audit", "policy", "surveycalls.auditentry"),
+    (_("Provider"), "cell_tower", "calls.providerconfig"),
+    (_("Background jobs"), "schedule", "django_q.schedule"),
+    (_("Failed jobs"), "error", "django_q.failure"),
+    (_("Users"), "person", "auth.user"),
+    (_("Audit"), "policy", "surveycalls.auditentry"),
 ]
 
 
 def list_pages(request: HttpRequest) -> list[dict[str, Any]]:
     """The groups of the sidebar, each with the pages that this user may see."""
-    home = {"title": "Home", "icon": "dashboard", "link": reverse("admin:index")}
+    home = {"title": _("Home"), "icon": "dashboard", "link": reverse("admin:index")}
     return [
         {"items": [home]},
-        {"title": "Calling", "items": _list_links(request, CALLING)},
-        {"title": "Operation", "separator": True, "items": _list_links(request, OPERATION)},
+        {"title": _("Calling"), "items": _list_links(request, CALLING)},
+        {"title": _("Operation"), "separator": True, "items": _list_links(request, OPERATION)},
     ]
 
 
-def _list_links(request: HttpRequest, pages: list[tuple[str, str, str]]) -> list[dict[str, Any]]:
+def _list_links(request: HttpRequest, pages: list[tuple[Any, str, str]]) -> list[dict[str, Any]]:
     links = []
     for title, icon, model in pages:
         app, name = model.split(".")

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 
 import environ
 from django.templatetags.static import static
+from django.utils.translation import gettext_lazy as _
 
 from surveycalls.database import configure_database, is_embedded
 from surveycalls.environment import (
@@ -205,7 +206,7 @@ Q_CLUSTER = {
     "ack_failures": True,
     "catch_up": False,
     "save_limit": 250,
-    "label": "Background jobs",
+    "label": _("Background jobs"),
 }
 if REDIS_URL := read_redis_url("REDIS_URL"):
     Q_CLUSTER["redis"] = REDIS_URL
@@ -223,7 +224,7 @@ RETENTION_DAYS = read_int("RETENTION_DAYS", default=None)
 UNFOLD = {
     "SITE_TITLE": "surveycalls",
     "SITE_HEADER": "surveycalls",
-    "SITE_SUBHEADER": "Voice-survey campaigns",
+    "SITE_SUBHEADER": _("Voice-survey campaigns"),
     "SITE_SYMBOL": "call",
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("surveycalls/favicon.svg")},

@@ -3,8 +3,9 @@
 "use strict";
 
 {
-    // Of controls that are nothing but an icon.
-    const NAMES = { add: "Add", arrow_back: "Back", more_horiz: "More actions", dock_to_right: "Menu", menu: "Menu" };
+    // Of controls that are nothing but an icon: which of the page's words names it.
+    const NAMES = { add: "add", arrow_back: "back", more_horiz: "more", dock_to_right: "menu", menu: "menu" };
+    const say = (word) => document.getElementById("words")?.dataset[word];
 
     // An icon is a word in a font of pictures: read aloud it is noise.
     const hideIcons = (root) => {
@@ -16,7 +17,7 @@
                 control.setAttribute("tabindex", "0");
             }
             if (control && !control.hasAttribute("aria-label") && control.innerText.trim() === icon.innerText.trim()) {
-                control.setAttribute("aria-label", NAMES[icon.innerText.trim()] || icon.innerText.trim().replaceAll("_", " "));
+                control.setAttribute("aria-label", say(NAMES[icon.innerText.trim()]) || icon.innerText.trim().replaceAll("_", " "));
             }
         }
     };
@@ -36,7 +37,7 @@
 
     const nameSearches = (root) => {
         for (const field of root.querySelectorAll(".select2-search__field:not([aria-label])")) {
-            field.setAttribute("aria-label", "Search");
+            field.setAttribute("aria-label", say("search") || "Search");
         }
     };
 
@@ -54,7 +55,7 @@
         if (close) {
             close.setAttribute("role", "button");
             close.setAttribute("tabindex", "0");
-            close.setAttribute("aria-label", "Close");
+            close.setAttribute("aria-label", say("close") || "Close");
             close.addEventListener("keydown", (event) => {
                 if (event.key === "Enter" || event.key === " ") {
                     close.click();
