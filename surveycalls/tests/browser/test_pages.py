@@ -72,6 +72,19 @@ def test_every_page_fits_a_phone_and_what_is_opened_most_can_be_read_in_the_dark
     assert problems == []
 
 
+def test_every_page_fits_a_phone_in_italian_too(make_operator):
+    operator = make_operator(size=NARROW)
+    paths = list_pages(operator)
+    operator.speak("it")
+    problems = []
+    for path in paths:
+        operator.open(path)
+        assert operator.page.locator("html").get_attribute("lang") == "it"
+        if not operator.fits():
+            problems.append(f"{path} scrolls sideways")
+    assert problems == []
+
+
 def test_the_first_page_before_anybody_is_signed_in_can_be_used_by_everybody(make_operator):
     operator = make_operator()
     operator.open("/admin/")
