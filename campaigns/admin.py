@@ -12,9 +12,12 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
+from django.utils.functional import Promise
 from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext, pgettext, pgettext_lazy
+from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.dataclasses import UnfoldAction
 from unfold.decorators import action, display
@@ -25,6 +28,7 @@ from unfold.views import ChangeList
 
 from campaigns import lifecycle
 from campaigns.confirmation import ask_first, is_confirmed, leave_dialog
+from campaigns.counting import say_count
 from campaigns.forms import CampaignForm
 from campaigns.history import STEP, in_language_of_the_record, write_line
 from campaigns.models import Campaign, CampaignStatus
@@ -40,7 +44,7 @@ STATUS_COLOURS = {
 }
 
 # The states of contacts and their titles, read from the model because campaigns import nothing of contacts.
-CONTACT_STATES: dict[str, str] = dict(
+CONTACT_STATES: dict[str, Promise] = dict(
     Campaign._meta.get_field("contacts").related_model._meta.get_field("state").choices
 )
 
@@ -55,61 +59,70 @@ CONTACT_COLOURS = {
 }
 OTHER_COLOUR = "bg-base-400"
 
+# What is told of a campaign that has come to a status by a step, and what its history says.
+NEWS = {
+    CampaignStatus.SCHEDULED: (_("%(campaign)s is scheduled."), _("Status: scheduled.")),
+    CampaignStatus.RUNNING: (_("%(campaign)s is running."), _("Status: running.")),
+    CampaignStatus.PAUSED: (_("%(campaign)s is paused."), _("Status: paused.")),
+    CampaignStatus.COMPLETED: (_("%(campaign)s is completed."), _("Status: completed.")),
+    CampaignStatus.CANCELLED: (_("%(campaign)s is cancelled."), _("Status: cancelled.")),
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class StepButton:
     """How a step of a campaign's life is offered: the button, and the dialog that it opens."""
 
     take: Callable[..., Campaign]
-    title: str
+    title: Promise
     icon: str
     variant: ActionVariant = ActionVariant.DEFAULT
-    question: str
-    explanation: str
-    confirmation: str = ""  # the title, unless given
+    question: Promise
+    explanation: Promise
+    confirmation: Promise | None = None  # the title, unless given
 
 
 # In the order of the page.
 BUTTONS = {
     "activate": StepButton(
         take=lifecycle.activate,
-        title="Activate",
+        title=pgettext_lazy("campaign", "Activate"),
         icon="play_arrow",
         variant=ActionVariant.PRIMARY,
-        question="Start to call?",
-        explanation="People who are waiting are rung as soon as their calling hours allow it.",
+        question=_("Start to call?"),
+        explanation=_("People who are waiting are rung as soon as their calling hours allow it."),
     ),
     "resume": StepButton(
         take=lifecycle.resume,
-        title="Resume",
+        title=pgettext_lazy("campaign", "Resume"),
         icon="play_arrow",
         variant=ActionVariant.PRIMARY,
-        question="Go on calling?",
-        explanation="People who are waiting are rung as soon as their calling hours allow it.",
+        question=_("Go on calling?"),
+        explanation=_("People who are waiting are rung as soon as their calling hours allow it."),
     ),
     "pause": StepButton(
         take=lifecycle.pause,
-        title="Pause",
+        title=pgettext_lazy("campaign", "Pause"),
         icon="pause",
         variant=ActionVariant.WARNING,
-        question="Pause this campaign?",
-        explanation="No new call starts until it is resumed. Calls in progress go on to their end.",
+        question=_("Pause this campaign?"),
+        explanation=_("No new call starts until it is resumed. Calls in progress go on to their end."),
     ),
     "complete": StepButton(
         take=lifecycle.complete,
-        title="Complete",
+        title=pgettext_lazy("campaign", "Complete"),
         icon="done_all",
-        question="Complete this campaign?",
-        explanation="Nobody is called any more, though people may be waiting. It can be activated again.",
+        question=_("Complete this campaign?"),
+        explanation=_("Nobody is called any more, though people may be waiting. It can be activated again."),
     ),
     "cancel": StepButton(
         take=lifecycle.cancel,
-        title="Cancel",
+        title=pgettext_lazy("campaign", "Cancel"),
         icon="block",
         variant=ActionVariant.DANGER,
-        question="Cancel this campaign for ever?",
-        explanation="Nobody is called any more, and it cannot be started again. To stop for a while, pause it.",
-        confirmation="Cancel the campaign",
+        question=_("Cancel this campaign for ever?"),
+        explanation=_("Nobody is called any more, and it cannot be started again. To stop for a while, pause it."),
+        confirmation=_("Cancel the campaign"),
     ),
 }
 
@@ -129,7 +142,7 @@ def make_page_action(step: str) -> Callable[..., HttpResponse]:
     dialog = {
         "title": button.question,
         "description": button.explanation,
-        "form_submit_text": button.confirmation or button.title,
+        "form_submit_text": button.title if button.confirmation is None else button.confirmation,
     }
     decorate = action(
         description=button.title, icon=button.icon, variant=button.variant, permissions=["change"], dialog=dialog
@@ -172,7 +185,7 @@ def link_to_attempts(campaign: Campaign, **filters: Any) -> str:
 
 
 def show_count(count: int, url: str) -> SafeString | str:
-    return format_html('<a href="{}" class="text-link">{}</a>', url, f"{count:,}") if count else "-"
+    return format_html('<a href="{}" class="text-link">{}</a>', url, say_count(count)) if count else "-"
 
 
 @admin.register(Campaign)
@@ -188,7 +201,7 @@ class CampaignAdmin(ModelAdmin):
     ]
     list_filter = ["status", "language", "starts_at", "ends_at"]
     search_fields = ["name", "description"]
-    search_help_text = "Name or description"
+    search_help_text = _("Name or description")
     list_per_page = 50
     show_full_result_count = False
     actions = [
@@ -203,13 +216,13 @@ class CampaignAdmin(ModelAdmin):
     readonly_fields = ["show_status", "created_by", "created_at", "updated_at"]
     fieldsets = [
         (
-            "What is said",
+            _("What is said"),
             {"fields": ["name", "description", "language", "intro_script"]},
         ),
         (
-            "When it may ring",
+            _("When it may ring"),
             {
-                "description": (
+                "description": _(
                     "Hours and days hold in the time zone of each person who is called. Changes take effect at "
                     "once, also for people who are waiting for another try."
                 ),
@@ -223,9 +236,9 @@ class CampaignAdmin(ModelAdmin):
             },
         ),
         (
-            "How often one person is tried",
+            _("How often one person is tried"),
             {
-                "description": (
+                "description": _(
                     "Intervals of their own after each outcome, one after the other: the first one follows the first "
                     "try, the last one all further tries."
                 ),
@@ -238,14 +251,14 @@ class CampaignAdmin(ModelAdmin):
             },
         ),
         (
-            "First and last day, lines and number",
+            _("First and last day, lines and number"),
             {
-                "description": "All may be left empty: then it rings from its activation until nobody is left.",
+                "description": _("All may be left empty: then it rings from its activation until nobody is left."),
                 "fields": ["starts_at", "ends_at", ("max_concurrent_calls", "caller_id")],
             },
         ),
         (
-            "Record",
+            pgettext_lazy("campaign", "Record"),
             {"fields": [("show_status", "created_by"), ("created_at", "updated_at")]},
         ),
     ]
@@ -296,26 +309,29 @@ class CampaignAdmin(ModelAdmin):
     def has_duplicate_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return self.has_add_permission(request)
 
-    @action(description="Import contacts", icon="upload_file", permissions=["import"])
+    @action(description=_("Import contacts"), icon="upload_file", permissions=["import"])
     def import_contacts(self, request: HttpRequest, object_id: str) -> HttpResponse:
         query = urlencode({"campaign": object_id})
         return HttpResponseRedirect(f"{reverse('admin:contacts_contactimport_add')}?{query}")
 
     @action(
-        description="Duplicate",
+        description=pgettext_lazy("campaign", "Duplicate"),
         icon="content_copy",
         permissions=["duplicate"],
         dialog={
-            "title": "Make another campaign like this?",
-            "description": "It gets the same settings, without dates and contacts, and is a draft.",
-            "form_submit_text": "Duplicate",
+            "title": _("Make another campaign like this?"),
+            "description": _("It gets the same settings, without dates and contacts, and is a draft."),
+            "form_submit_text": pgettext_lazy("campaign", "Duplicate"),
         },
     )
     def duplicate(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         campaign = self._find(request, object_id)
         copy = lifecycle.duplicate(campaign, created_by=request.user)
-        write_line(request.user, [copy], ADDITION, f"Duplicated from “{campaign}”.")
-        self.message_user(request, f"{copy} is a draft: import its contacts.", messages.SUCCESS)
+        with in_language_of_the_record():
+            origin = gettext("Duplicated from “%(campaign)s”.") % {"campaign": campaign}
+        write_line(request.user, [copy], ADDITION, origin)
+        news = gettext("%(campaign)s is a draft: import its contacts.") % {"campaign": copy}
+        self.message_user(request, news, messages.SUCCESS)
         return leave_dialog(reverse("admin:campaigns_campaign_change", args=[copy.pk]))
 
     def save_model(self, request: HttpRequest, obj: Campaign, form: CampaignForm, change: bool) -> None:
@@ -328,33 +344,37 @@ class CampaignAdmin(ModelAdmin):
         if form.changed_data:
             self.message_user(request, describe_edit(form, moved), messages.INFO)
         if obj.status == CampaignStatus.COMPLETED and obj.contacts.waiting().exists():
-            self.message_user(request, "It has people who can be called again: activate it to do so.", messages.INFO)
+            hint = gettext("It has people who can be called again: activate it to do so.")
+            self.message_user(request, hint, messages.INFO)
 
-    @display(description="Status", ordering="status")
+    @display(description=_("Status"), ordering="status")
     def show_status(self, campaign: Campaign) -> str:
         return show_status(campaign)
 
-    @display(description="Contacts")
+    @display(description=_("Contacts"))
     def show_contacts(self, campaign: Campaign) -> str:
         total = sum(campaign.progress[state] for state in CONTACT_STATES)
         return show_count(total, link_to_contacts(campaign))
 
-    @display(description="Calls")
+    @display(description=_("Calls"))
     def show_attempts(self, campaign: Campaign) -> str:
         return show_count(campaign.progress[ATTEMPTS], link_to_attempts(campaign))
 
-    @display(description="Dates", ordering="starts_at")
+    @display(description=_("Dates"), ordering="starts_at")
     def show_dates(self, campaign: Campaign) -> str:
-        starts = campaign.starts_at and f"from {date_format(timezone.localtime(campaign.starts_at))}"
-        ends = campaign.ends_at and f"until {date_format(timezone.localtime(campaign.ends_at))}"
-        return " ".join(filter(None, [starts, ends])) or "-"
+        starts, ends = (at and date_format(timezone.localtime(at)) for at in (campaign.starts_at, campaign.ends_at))
+        if starts and ends:
+            return pgettext("dates", "from %(start)s until %(end)s") % {"start": starts, "end": ends}
+        if starts:
+            return pgettext("dates", "from %(start)s") % {"start": starts}
+        return pgettext("dates", "until %(end)s") % {"end": ends} if ends else "-"
 
     activate_selected = make_list_action("activate")
     pause_selected = make_list_action("pause")
     resume_selected = make_list_action("resume")
     complete_selected = make_list_action("complete")
 
-    @admin.action(description="Cancel for ever", permissions=["change"])
+    @admin.action(description=_("Cancel for ever"), permissions=["change"])
     def cancel_selected(self, request: HttpRequest, queryset: QuerySet[Campaign]) -> HttpResponse | None:
         if is_confirmed(request):
             return self.take_step(request, queryset, BUTTONS["cancel"])
@@ -363,8 +383,8 @@ class CampaignAdmin(ModelAdmin):
             request,
             queryset,
             action="cancel_selected",
-            title="Cancel campaigns",
-            question="Cancel these campaigns for ever? To stop for a while, pause them instead.",
+            title=gettext("Cancel campaigns"),
+            question=gettext("Cancel these campaigns for ever? To stop for a while, pause them instead."),
         )
 
     activate = make_page_action("activate")
@@ -389,12 +409,13 @@ class CampaignAdmin(ModelAdmin):
             try:
                 changed = button.take(campaign, now=now, by=request.user)
             except lifecycle.LifecycleError as error:
-                text = format_html("<strong>{} stays as it is.</strong>{}", campaign, list_sentences(error.problems))
+                title = gettext("%(campaign)s stays as it is.") % {"campaign": campaign}
+                text = format_html("<strong>{}</strong>{}", title, list_sentences(error.problems))
                 self.message_user(request, text, messages.ERROR)
                 continue
-            status = changed.get_status_display().lower()
-            write_line(request.user, [changed], STEP, f"Status: {status}.")
-            self.message_user(request, f"{changed} is {status}.", messages.SUCCESS)
+            news, line = NEWS[changed.status]
+            write_line(request.user, [changed], STEP, line)
+            self.message_user(request, news % {"campaign": changed}, messages.SUCCESS)
             if changed.status in lifecycle.ACTIVE and (warnings := lifecycle.find_warnings(changed, now)):
                 text = format_html("<strong>{}:</strong>{}", changed, list_sentences(warnings))
                 self.message_user(request, text, messages.WARNING)
@@ -402,13 +423,17 @@ class CampaignAdmin(ModelAdmin):
 
 def describe_edit(form: CampaignForm, moved: int) -> str:
     """What was changed, and what that means for those who wait."""
-    changes = f"Changed: {', '.join(form.describe_changes())}."
+    changes = gettext("Changed: %(fields)s.") % {"fields": ", ".join(form.describe_changes())}
     if not lifecycle.CALLING_RULES.intersection(form.changed_data):
         return changes
     if not moved:
-        return f"{changes} Nobody who waits is tried at another time for it."
-    people = "1 contact is" if moved == 1 else f"{moved:,} contacts are"
-    return f"{changes} {people} tried at another time than before."
+        return " ".join([changes, gettext("Nobody who waits is tried at another time for it.")])
+    people = ngettext(
+        "%(count)s contact is tried at another time than before.",
+        "%(count)s contacts are tried at another time than before.",
+        moved,
+    )
+    return " ".join([changes, people % {"count": say_count(moved)}])
 
 
 def list_sentences(sentences: Iterable[str]) -> SafeString:
@@ -428,19 +453,19 @@ def describe_progress(campaign: Campaign, counts: Counter[str]) -> dict[str, Any
     return {
         "status": show_status(campaign),
         "exports": [
-            ("Download the contacts", reverse("admin:contacts_export", args=[campaign.pk])),
-            ("Download the calls", reverse("admin:calls_export", args=[campaign.pk])),
+            (gettext("Download the contacts"), reverse("admin:contacts_export", args=[campaign.pk])),
+            (gettext("Download the calls"), reverse("admin:calls_export", args=[campaign.pk])),
         ],
         "problems": problems,
         "warnings": [warning for warning in warnings if warning not in problems],
         "totals": [
-            {"title": "Contacts", "count": f"{contacts:,}", "url": link_to_contacts(campaign)},
-            {"title": "Calls", "count": f"{counts[ATTEMPTS]:,}", "url": link_to_attempts(campaign)},
+            {"title": gettext("Contacts"), "count": say_count(contacts), "url": link_to_contacts(campaign)},
+            {"title": gettext("Calls"), "count": say_count(counts[ATTEMPTS]), "url": link_to_attempts(campaign)},
         ],
         "states": [
             {
                 "title": title,
-                "count": f"{counts[state]:,}",
+                "count": say_count(counts[state]),
                 "colour": CONTACT_COLOURS.get(state, OTHER_COLOUR),
                 "share": f"{100 * counts[state] / (contacts or 1):.2f}",
                 "url": link_to_contacts(campaign, state__exact=state),

@@ -7,6 +7,9 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.translation import gettext as _
+
+from campaigns.counting import say_count
 
 SHOWN = 20
 
@@ -48,10 +51,16 @@ def ask_first(
         "reason": reason,
         "opts": model_admin.opts,
         "shown": chosen[:SHOWN],
-        "not_shown": f"and {count - SHOWN:,} more, {count:,} together" if count > SHOWN else "",
+        "not_shown": _say_not_shown(count),
         "ids": ids[:1] if select_across == "1" else ids,
         "select_across": select_across,
         "action": action,
         "action_checkbox_name": ACTION_CHECKBOX_NAME,
     }
     return TemplateResponse(request, "campaigns/confirmation.html", context)
+
+
+def _say_not_shown(count: int) -> str:
+    if count <= SHOWN:
+        return ""
+    return _("and %(more)s more, %(all)s together") % {"more": say_count(count - SHOWN), "all": say_count(count)}

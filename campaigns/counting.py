@@ -4,6 +4,8 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 MOST_COUNTED = 10_000
 
@@ -26,5 +28,5 @@ def say_count(count: int) -> str:
 def say_contacts(count: int) -> str:
     """As count_some() gives it, for the beginning of a sentence."""
     if not is_exact(count):
-        return f"More than {MOST_COUNTED:,} contacts"
-    return "1 contact" if count == 1 else f"{count:,} contacts"
+        return _("More than %(count)s contacts") % {"count": say_count(MOST_COUNTED)}
+    return ngettext("%(count)s contact", "%(count)s contacts", count) % {"count": say_count(count)}

@@ -11,6 +11,8 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
+from django.utils.translation import gettext, pgettext
+from django.utils.translation import gettext_lazy as _
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldAdminSelect2Widget,
@@ -23,7 +25,15 @@ from campaigns import lifecycle
 from campaigns.holidays import name_calendars
 from campaigns.local_times import LocalTimeField
 from campaigns.models import Campaign, Weekday, every_weekday
-from campaigns.spellings import format_dates, format_delays, format_spans, parse_dates, parse_delays, parse_spans
+from campaigns.spellings import (
+    format_dates,
+    format_delays,
+    format_spans,
+    parse_dates,
+    parse_delays,
+    parse_spans,
+    say_delays,
+)
 from campaigns.windows import known_zones
 
 # A problem, before the usual help of a field.
@@ -36,7 +46,7 @@ LONGEST_VALUE = 40
 @cache
 def name_zones() -> list[tuple[str, str]]:
     return [
-        ("", "None"),
+        ("", _("None")),
         *((zone, zone) for zone in sorted(known_zones())),
     ]
 
@@ -45,13 +55,13 @@ def name_zones() -> list[tuple[str, str]]:
 def name_countries() -> list[tuple[str, str]]:
     regions = sorted(phonenumbers.SUPPORTED_REGIONS)
     prefixes = ((region, f"{region} (+{phonenumbers.country_code_for_region(region)})") for region in regions)
-    return [("", "None"), *prefixes]
+    return [("", _("None")), *prefixes]
 
 
 @cache
 def name_holidays() -> list[tuple[str, str]]:
     calendars = sorted((name, code) for code, name in name_calendars().items())
-    return [("", "None"), *((code, f"{name} ({code})") for name, code in calendars)]
+    return [("", _("None")), *((code, f"{name} ({code})") for name, code in calendars)]
 
 
 class CountryField(forms.ChoiceField):
@@ -85,7 +95,7 @@ class WeekdayHoursField(forms.MultiValueField):
     """The hours of each weekday in our spelling, empty for the usual ones; an empty list when all are."""
 
     def __init__(self, **kwargs: Any) -> None:
-        fields = [forms.CharField(required=False) for _ in Weekday]
+        fields = [forms.CharField(required=False) for _day in Weekday]
         super().__init__(fields, required=False, require_all_fields=False, widget=WeekdayHoursWidget, **kwargs)
 
     def compress(self, values: Sequence[str]) -> list[str]:
@@ -119,9 +129,15 @@ class BlockedDatesField(forms.CharField):
 
 
 class RetryField(forms.CharField):
-    """Intervals one after the other, in our spelling."""
+    """Intervals one after the other, kept in our spelling and shown in the reader's language."""
 
     widget = UnfoldAdminTextInputWidget
+
+    def prepare_value(self, value: str | None) -> str | None:
+        try:
+            return say_delays(parse_delays(value or ""))
+        except ValueError:
+            return value
 
     def to_python(self, value: str | None) -> str:
         try:
@@ -138,38 +154,47 @@ class CampaignForm(forms.ModelForm):
     """Refuses what would make a campaign that is active ring nobody; to be used in the transaction that saves it."""
 
     weekdays = forms.TypedMultipleChoiceField(
+        label=_("Weekdays"),
         choices=Weekday.choices,
         coerce=int,
         initial=every_weekday,
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
         help_text=_help("weekdays"),
     )
-    weekday_hours = WeekdayHoursField(label="Other hours on", help_text=_help("weekday_hours"))
+    weekday_hours = WeekdayHoursField(label=_("Other hours on"), help_text=_help("weekday_hours"))
     blocked_dates = BlockedDatesField(
-        label="Days without calls",
+        label=_("Days without calls"),
         required=False,
         widget=UnfoldAdminTextareaWidget({"rows": 3}),
-        help_text="One a line, such as 2026-12-24 or 2026-12-24 to 2027-01-06; in the contact's own time zone.",
+        help_text=_("One a line, such as 2026-12-24 or 2026-12-24 to 2027-01-06; in the contact's own time zone."),
     )
     holidays_of = forms.ChoiceField(
-        label="No calls on holidays of",
+        label=_("No calls on holidays of"),
         choices=name_holidays,
         required=False,
         widget=UnfoldAdminSelect2Widget,
-        help_text="Public holidays of a country, or with those of one of its regions.",
+        help_text=_("Public holidays of a country, or with those of one of its regions."),
     )
-    retry_busy = RetryField(label="After busy", required=False, max_length=100, help_text=_help("retry_busy"))
+    retry_busy = RetryField(label=_("After busy"), required=False, max_length=100, help_text=_help("retry_busy"))
     retry_no_answer = RetryField(
-        label="After no answer", required=False, max_length=100, help_text=_help("retry_no_answer")
+        label=_("After no answer"), required=False, max_length=100, help_text=_help("retry_no_answer")
     )
-    retry_failed = RetryField(label="After a failure", required=False, max_length=100, help_text=_help("retry_failed"))
+    retry_failed = RetryField(
+        label=_("After a failure"), required=False, max_length=100, help_text=_help("retry_failed")
+    )
     time_zone = forms.ChoiceField(
-        choices=name_zones, required=False, widget=UnfoldAdminSelect2Widget, help_text=_help("time_zone")
+        label=_("Time zone"),
+        choices=name_zones,
+        required=False,
+        widget=UnfoldAdminSelect2Widget,
+        help_text=_help("time_zone"),
     )
-    default_country = CountryField(help_text="The country of imported numbers that are written without one.")
+    default_country = CountryField(
+        label=_("Default country"), help_text=_("The country of imported numbers that are written without one.")
+    )
 
-    starts_at = LocalTimeField(label="First call at")
-    ends_at = LocalTimeField(label="No calls from", help_text="Calls that go on then go on to their end.")
+    starts_at = LocalTimeField(label=_("First call at"))
+    ends_at = LocalTimeField(label=_("No calls from"), help_text=_("Calls that go on then go on to their end."))
 
     class Meta:
         model = Campaign
@@ -181,12 +206,12 @@ class CampaignForm(forms.ModelForm):
             "allowed_call_end": UnfoldAdminSingleTimeWidget(format="%H:%M"),
         }
         labels = {
-            "allowed_call_start": "Calls from",
-            "allowed_call_end": "Calls until",
-            "max_attempts": "Tries at most",
-            "retry_interval_minutes": "Minutes between tries",
-            "max_concurrent_calls": "Lines at most",
-            "caller_id": "Number shown",
+            "allowed_call_start": _("Calls from"),
+            "allowed_call_end": _("Calls until"),
+            "max_attempts": _("Tries at most"),
+            "retry_interval_minutes": _("Minutes between tries"),
+            "max_concurrent_calls": _("Lines at most"),
+            "caller_id": _("Number shown"),
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -206,26 +231,27 @@ class CampaignForm(forms.ModelForm):
         return [self._describe_change(name) for name in self.changed_data]
 
     def _describe_change(self, name: str) -> str:
-        label = self.fields[name].label or name
-        values = self.get_initial_for_field(self.fields[name], name), self.cleaned_data[name]
-        texts = [self._write_value(value) for value in values]
+        field = self.fields[name]
+        values = self.get_initial_for_field(field, name), self.cleaned_data[name]
+        texts = [self._write_value(field.prepare_value(value)) for value in values]
         if isinstance(values[1], list) or any(len(text) > LONGEST_VALUE for text in texts):
-            return label
-        return f"{label} ({texts[0]} → {texts[1]})"
+            return str(field.label)
+        return f"{field.label} ({texts[0]} → {texts[1]})"
 
     def _write_value(self, value: Any) -> str:
         if isinstance(value, datetime):
             return date_format(timezone.localtime(value), "DATETIME_FORMAT")
         if isinstance(value, time):
             return f"{value:%H:%M}"
-        return "none" if value in (None, "") else str(value)
+        return pgettext("value", "none") if value in (None, "") else str(value)
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
         hours, ticked = cleaned.get("weekday_hours") or [], cleaned.get("weekdays") or []
-        closed = [day.label for day, own in zip(Weekday, hours, strict=False) if own and day not in ticked]
+        closed = [str(day.label) for day, own in zip(Weekday, hours, strict=False) if own and day not in ticked]
         if closed:
-            self.add_error("weekday_hours", f"{', '.join(closed)}: tick the day above, or leave its hours empty.")
+            problem = gettext("%(days)s: tick the day above, or leave its hours empty.")
+            self.add_error("weekday_hours", problem % {"days": ", ".join(closed)})
         return cleaned
 
     def _post_clean(self) -> None:

@@ -14,6 +14,8 @@ from django.db.models import Q
 from django.dispatch import Signal
 from django.utils.formats import date_format
 from django.utils.timezone import localtime
+from django.utils.translation import gettext, ngettext, pgettext_lazy
+from django.utils.translation import gettext_lazy as _
 
 from campaigns.counting import count_some, say_contacts
 from campaigns.models import Campaign, CampaignStatus
@@ -51,13 +53,29 @@ ACTIVE = {CampaignStatus.SCHEDULED, CampaignStatus.RUNNING}
 # Who may be started, and shows what is still to be put right before.
 NOT_STARTED = {CampaignStatus.DRAFT, CampaignStatus.PAUSED}
 
-# Each step: what has been done after it, and the statuses that it starts from.
+# Each step: what cannot be done, as REFUSALS say it, and the statuses that it starts from.
 STEPS = {
-    "activate": ("activated", {CampaignStatus.DRAFT, CampaignStatus.COMPLETED}),
-    "pause": ("paused", ACTIVE),
-    "resume": ("resumed", {CampaignStatus.PAUSED}),
-    "complete": ("completed", {CampaignStatus.RUNNING, CampaignStatus.PAUSED}),
-    "cancel": ("cancelled", set(CampaignStatus) - {CampaignStatus.COMPLETED, CampaignStatus.CANCELLED}),
+    "activate": (pgettext_lazy("campaign cannot be", "activated"), {CampaignStatus.DRAFT, CampaignStatus.COMPLETED}),
+    "pause": (pgettext_lazy("campaign cannot be", "paused"), ACTIVE),
+    "resume": (pgettext_lazy("campaign cannot be", "resumed"), {CampaignStatus.PAUSED}),
+    "complete": (
+        pgettext_lazy("campaign cannot be", "completed"),
+        {CampaignStatus.RUNNING, CampaignStatus.PAUSED},
+    ),
+    "cancel": (
+        pgettext_lazy("campaign cannot be", "cancelled"),
+        set(CampaignStatus) - {CampaignStatus.COMPLETED, CampaignStatus.CANCELLED},
+    ),
+}
+
+# Why a step is not taken, and which could be (`possible_steps`).
+REFUSALS = {
+    CampaignStatus.DRAFT: _("It is draft and cannot be %(done)s. It can be activated or cancelled."),
+    CampaignStatus.SCHEDULED: _("It is scheduled and cannot be %(done)s. It can be paused or cancelled."),
+    CampaignStatus.RUNNING: _("It is running and cannot be %(done)s. It can be paused or completed or cancelled."),
+    CampaignStatus.PAUSED: _("It is paused and cannot be %(done)s. It can be resumed or completed or cancelled."),
+    CampaignStatus.COMPLETED: _("It is completed and cannot be %(done)s. It can be activated."),
+    CampaignStatus.CANCELLED: _("It is cancelled and cannot be %(done)s. Make a new campaign instead."),
 }
 
 
@@ -142,7 +160,7 @@ def duplicate(campaign: Campaign, *, created_by: Any = None) -> Campaign:
     copy = Campaign.objects.get(pk=campaign.pk)
     name_length = Campaign._meta.get_field("name").max_length
     copy.pk, copy._state.adding = Campaign._meta.pk.get_default(), True
-    copy.name = f"Copy of {campaign.name}"[:name_length]
+    copy.name = (gettext("Copy of %(name)s") % {"name": campaign.name})[:name_length]
     copy.status, copy.created_by = CampaignStatus.DRAFT, created_by
     copy.starts_at = copy.ends_at = None
     copy.save()
@@ -156,7 +174,8 @@ def admit_contacts(campaign: Campaign) -> Campaign:
     """
     locked = Campaign.objects.select_for_update(no_key=True).get(pk=campaign.pk)
     if locked.status == CampaignStatus.CANCELLED:
-        raise CampaignIsCancelled(f"“{locked.name}” is cancelled; it takes no more contacts.")
+        problem = gettext("“%(campaign)s” is cancelled; it takes no more contacts.")
+        raise CampaignIsCancelled(problem % {"campaign": locked.name})
     return locked
 
 
@@ -171,7 +190,7 @@ def campaign_edited(campaign: Campaign, *, changed_fields: Collection[str], now:
             # Read again: another operator may have saved other rules since this one's page was opened.
             locked = Campaign.objects.select_for_update(no_key=True).get(pk=campaign.pk)
             answers = calling_rules_changed.send(sender=Campaign, campaign=locked, now=now)
-            moved = sum(count for _, count in answers)
+            moved = sum(count for _receiver, count in answers)
         if changed_fields:
             _announce_change(campaign)
     return moved
@@ -179,16 +198,16 @@ def campaign_edited(campaign: Campaign, *, changed_fields: Collection[str], now:
 
 def possible_steps(status: str) -> list[str]:
     """The names of the steps that start from this status."""
-    return [step for step, (_, starts) in STEPS.items() if status in starts]
+    return [step for step, (_done, starts) in STEPS.items() if status in starts]
 
 
 def find_problems(campaign: Campaign, now: datetime) -> list[str]:
     """Every reason why this campaign may not start: it could call nobody, or some without a time zone never."""
     problems = list(find_setting_problems(campaign, now).values())
     if not campaign.contacts.exists():
-        return ["It has no contacts: import some.", *problems]
+        return [gettext("It has no contacts: import some."), *problems]
     if not campaign.contacts.unfinished().exists():
-        return ["Nobody is waiting to be called: add contacts, or allow more attempts.", *problems]
+        return [gettext("Nobody is waiting to be called: add contacts, or allow more attempts."), *problems]
     return problems
 
 
@@ -197,7 +216,7 @@ def find_warnings(campaign: Campaign, now: datetime) -> list[str]:
     warnings = _describe_zoneless(campaign)
     if _has_hours(campaign, now):
         warnings += _describe_never_open(campaign, now)
-    for _, obstacles in obstacles_wanted.send(sender=Campaign, campaign=campaign, now=now):
+    for _receiver, obstacles in obstacles_wanted.send(sender=Campaign, campaign=campaign, now=now):
         warnings += obstacles
     return warnings
 
@@ -219,13 +238,14 @@ def find_setting_problems(campaign: Campaign, now: datetime) -> dict[str, str]:
     """What is wrong with the settings, by the name of the field in which it is best put right."""
     problems = {}
     if not campaign.intro_script.strip():
-        problems["intro_script"] = "It has no intro script: write what is said first."
+        problems["intro_script"] = gettext("It has no intro script: write what is said first.")
     if campaign.ends_at is not None and campaign.ends_at <= now:
-        problems["ends_at"] = f"It ended on {_format_time(campaign.ends_at)}: set a later end, or none."
+        ended = date_format(localtime(campaign.ends_at), "DATETIME_FORMAT")
+        problems["ends_at"] = gettext("It ended on %(when)s: set a later end, or none.") % {"when": ended}
     for problem in _describe_zoneless(campaign):
         problems["time_zone"] = problem
     if not _has_hours(campaign, now):
-        problems["weekdays"] = (
+        problems["weekdays"] = gettext(
             "Its calling hours and weekdays never open: tick a weekday, and set a start that is before the "
             "end, or leave both hours empty."
         )
@@ -244,10 +264,12 @@ def _describe_zoneless(campaign: Campaign) -> list[str]:
     zoneless = 0 if campaign.time_zone else count_some(campaign.contacts.waiting().filter(calling_zone=""))
     if not zoneless:
         return []
-    return [
-        f"{say_contacts(zoneless)} {'has' if zoneless == 1 else 'have'} no time zone and the campaign has none "
-        "either: choose the campaign's time zone."
-    ]
+    problem = ngettext(
+        "%(contacts)s has no time zone and the campaign has none either: choose the campaign's time zone.",
+        "%(contacts)s have no time zone and the campaign has none either: choose the campaign's time zone.",
+        zoneless,
+    )
+    return [problem % {"contacts": say_contacts(zoneless)}]
 
 
 def _describe_never_open(campaign: Campaign, now: datetime) -> list[str]:
@@ -256,10 +278,15 @@ def _describe_never_open(campaign: Campaign, now: datetime) -> list[str]:
     never = [zone for zone in zones if campaign.next_opening_for(zone, now) is None]
     if not never:
         return []
-    return [
-        f"{say_contacts(count_some(waiting.filter(calling_zone__in=never)))} can never be rung in these hours: their "
-        "numbers may lie in time zones that are never open together; give them a time zone or widen the hours."
-    ]
+    count = count_some(waiting.filter(calling_zone__in=never))
+    problem = ngettext(
+        "%(contacts)s can never be rung in these hours: their numbers may lie in time zones that are never open "
+        "together; give them a time zone or widen the hours.",
+        "%(contacts)s can never be rung in these hours: their numbers may lie in time zones that are never open "
+        "together; give them a time zone or widen the hours.",
+        count,
+    )
+    return [problem % {"contacts": say_contacts(count)}]
 
 
 def _is_anybody_callable(campaign: Campaign, now: datetime) -> bool:
@@ -297,9 +324,7 @@ def _lock(campaign: Campaign, step: str) -> Campaign:
     locked = Campaign.objects.select_for_update(no_key=True).get(pk=campaign.pk)
     done, starts = STEPS[step]
     if locked.status not in starts:
-        ways_on = [STEPS[other][0] for other in possible_steps(locked.status)]
-        advice = f"It can be {' or '.join(ways_on)}." if ways_on else "Make a new campaign instead."
-        raise LifecycleError([f"It is {locked.get_status_display().lower()} and cannot be {done}. {advice}"])
+        raise LifecycleError([REFUSALS[locked.status] % {"done": done}])
     return locked
 
 
@@ -318,7 +343,3 @@ def _is_done(campaign: Campaign, now: datetime) -> bool:
 
 def _announce_change(campaign: Campaign) -> None:
     transaction.on_commit(lambda: campaign_changed.send(sender=Campaign, campaign=campaign))
-
-
-def _format_time(instant: datetime) -> str:
-    return date_format(localtime(instant), "DATETIME_FORMAT")

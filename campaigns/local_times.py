@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from unfold.widgets import UnfoldAdminSplitDateTimeWidget
 
 from campaigns.models import validate_time_zone
@@ -52,7 +53,7 @@ class LocalTimeField(forms.MultiValueField):
         if day is None and hour is None:
             return None
         if day is None or hour is None:
-            raise ValidationError("Enter both a date and a time, or neither.")
+            raise ValidationError(_("Enter both a date and a time, or neither."))
         zone, before = _read_origin(origin)
         return _find_instant(day, hour, zone, before)
 
@@ -65,13 +66,13 @@ class LocalTimeField(forms.MultiValueField):
 
 def _read_origin(origin: str) -> tuple[ZoneInfo, datetime | None]:
     """The zone that the widget said, and the instant that it had."""
-    name, _, instant = origin.partition(" ")
+    name, _space, instant = origin.partition(" ")
     name = name or timezone.get_current_timezone_name()
     validate_time_zone(name)
     try:
         return load_zone(name), datetime.fromisoformat(instant).astimezone(UTC) if instant else None
     except ValueError as exc:
-        raise ValidationError("The form was not sent as it was shown. Open it again.") from exc
+        raise ValidationError(_("The form was not sent as it was shown. Open it again.")) from exc
 
 
 def _find_instant(day: date, hour: time, zone: ZoneInfo, before: datetime | None) -> datetime:
@@ -81,7 +82,9 @@ def _find_instant(day: date, hour: time, zone: ZoneInfo, before: datetime | None
         return before
     first, second = (wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
     if first.astimezone(zone).replace(tzinfo=None) != wall:
-        raise ValidationError(f"There is no such time that day in {zone}: the clock is set forward. Choose another.")
+        problem = _("There is no such time that day in %(zone)s: the clock is set forward. Choose another.")
+        raise ValidationError(problem % {"zone": zone})
     if first != second:
-        raise ValidationError(f"That time comes twice that day in {zone}: the clock is set back. Choose another.")
+        problem = _("That time comes twice that day in %(zone)s: the clock is set back. Choose another.")
+        raise ValidationError(problem % {"zone": zone})
     return first

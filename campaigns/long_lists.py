@@ -9,10 +9,11 @@ from django.db import OperationalError, connection, transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.functional import cached_property
+from django.utils.translation import gettext as _
 from psycopg2.errors import QueryCanceled
 from unfold.views import ChangeList
 
-from campaigns.counting import MOST_COUNTED
+from campaigns.counting import MOST_COUNTED, say_count
 from campaigns.models import Campaign
 
 MOST_SECONDS = 5
@@ -44,7 +45,8 @@ class LongChangeList(ChangeList):
 
     @property
     def too_many(self) -> str:
-        return f"More than {MOST_COUNTED:,} {self.opts.verbose_name_plural}"
+        text = _("More than %(count)s %(things)s: filter or search for those further down.")
+        return text % {"count": say_count(MOST_COUNTED), "things": self.opts.verbose_name_plural}
 
 
 class LongList:
@@ -68,16 +70,14 @@ class LongList:
         except OperationalError as error:
             if not isinstance(error.__cause__, QueryCanceled):
                 raise
-            text = "To find these takes too long among so many. Choose a campaign as well, or fewer filters."
+            text = _("To find these takes too long among so many. Choose a campaign as well, or fewer filters.")
             self.message_user(request, text, messages.ERROR)
             return HttpResponseRedirect(request.path)
 
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
         if request.POST.get("select_across") == "1" and self._has_too_many(queryset):
-            text = (
-                f"More than {MOST_COUNTED:,} at once are too many for this. Narrow the list down, or choose some of it."
-            )
-            self.message_user(request, text, messages.ERROR)
+            text = _("More than %(count)s at once are too many for this. Narrow the list down, or choose some of it.")
+            self.message_user(request, text % {"count": say_count(MOST_COUNTED)}, messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
         return super().response_action(request, queryset)
 

@@ -13,6 +13,8 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.expressions import RawSQL
+from django.utils.translation import gettext, pgettext_lazy
+from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
 from campaigns.holidays import name_calendars
@@ -20,25 +22,26 @@ from campaigns.spellings import MOST_BLOCKED, Delay, parse_delays, parse_spans
 from campaigns.windows import CallingHours, known_zones, next_opening
 
 validate_e164 = RegexValidator(
-    r"^\+[1-9][0-9]{6,14}\Z", "Write the number in international form (E.164), such as +12025550123."
+    r"^\+[1-9][0-9]{6,14}\Z", _("Write the number in international form (E.164), such as +12025550123.")
 )
 
 
 def validate_time_zone(value: str) -> None:
     if value not in known_zones():
-        raise ValidationError(f"{value!r} is not an IANA time zone such as Europe/Rome.", code="time_zone")
+        problem = gettext("%(value)r is not an IANA time zone such as Europe/Rome.") % {"value": value}
+        raise ValidationError(problem, code="time_zone")
 
 
 def validate_country(value: str) -> None:
     if value not in phonenumbers.SUPPORTED_REGIONS:
-        raise ValidationError(f"{value!r} is not a two-letter country code such as IT.", code="country")
+        problem = gettext("%(value)r is not a two-letter country code such as IT.") % {"value": value}
+        raise ValidationError(problem, code="country")
 
 
 def validate_calendar(value: str) -> None:
     if value not in name_calendars():
-        raise ValidationError(
-            f"Holidays of {value!r} are not known; write a code such as IT or DE-BY.", code="calendar"
-        )
+        problem = gettext("Holidays of %(value)r are not known; write a code such as IT or DE-BY.") % {"value": value}
+        raise ValidationError(problem, code="calendar")
 
 
 def validate_spans(value: str) -> None:
@@ -56,29 +59,29 @@ def validate_delays(value: str) -> None:
 
 
 class CampaignStatus(models.TextChoices):
-    DRAFT = "draft"  # being prepared; rings nobody
-    SCHEDULED = "scheduled"  # activated, and its starts_at is still to come
-    RUNNING = "running"  # rings whoever is due
-    PAUSED = "paused"  # rings nobody until it is resumed; calls in progress go on
-    COMPLETED = "completed"  # nobody is left to call
-    CANCELLED = "cancelled"  # never to be resumed
+    DRAFT = "draft", pgettext_lazy("campaign", "Draft")  # being prepared; rings nobody
+    SCHEDULED = "scheduled", pgettext_lazy("campaign", "Scheduled")  # activated, and its starts_at is still to come
+    RUNNING = "running", pgettext_lazy("campaign", "Running")  # rings whoever is due
+    PAUSED = "paused", pgettext_lazy("campaign", "Paused")  # rings nobody until it is resumed; calls in progress go on
+    COMPLETED = "completed", pgettext_lazy("campaign", "Completed")  # nobody is left to call
+    CANCELLED = "cancelled", pgettext_lazy("campaign", "Cancelled")  # never to be resumed
 
 
 class Language(models.TextChoices):
-    ENGLISH = "en"
-    ITALIAN = "it"
+    ENGLISH = "en", _("English")
+    ITALIAN = "it", _("Italian")
 
 
 class Weekday(models.IntegerChoices):
     """ISO numbers."""
 
-    MONDAY = 1
-    TUESDAY = 2
-    WEDNESDAY = 3
-    THURSDAY = 4
-    FRIDAY = 5
-    SATURDAY = 6
-    SUNDAY = 7
+    MONDAY = 1, pgettext_lazy("weekday", "Monday")
+    TUESDAY = 2, pgettext_lazy("weekday", "Tuesday")
+    WEDNESDAY = 3, pgettext_lazy("weekday", "Wednesday")
+    THURSDAY = 4, pgettext_lazy("weekday", "Thursday")
+    FRIDAY = 5, pgettext_lazy("weekday", "Friday")
+    SATURDAY = 6, pgettext_lazy("weekday", "Saturday")
+    SUNDAY = 7, pgettext_lazy("weekday", "Sunday")
 
 
 def every_weekday() -> list[int]:
@@ -127,100 +130,136 @@ class CampaignQuerySet(models.QuerySet["Campaign"]):
 
 
 class Campaign(models.Model):
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    name = models.CharField(max_length=200)
-    description = models.TextField(blank=True)
-    status = models.CharField(max_length=20, choices=CampaignStatus, default=CampaignStatus.DRAFT, editable=False)
-    status_changed_at = models.DateTimeField(null=True, editable=False)
+    id = models.UUIDField(_("id"), primary_key=True, default=uuid7, editable=False)
+    name = models.CharField(_("name"), max_length=200)
+    description = models.TextField(_("description"), blank=True)
+    status = models.CharField(
+        _("status"), max_length=20, choices=CampaignStatus, default=CampaignStatus.DRAFT, editable=False
+    )
+    status_changed_at = models.DateTimeField(_("status changed at"), null=True, editable=False)
     status_changed_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
+        verbose_name=_("status changed by"),
         null=True,
         editable=False,
         on_delete=models.SET_NULL,
         related_name="+",
-        help_text="Empty: by itself, or from the command line.",
+        help_text=_("Empty: by itself, or from the command line."),
     )
-    language = models.CharField(max_length=2, choices=Language, default=Language.ENGLISH)
+    language = models.CharField(_("language"), max_length=2, choices=Language, default=Language.ENGLISH)
     intro_script = models.TextField(
-        blank=True, help_text="What is said first: who calls, for whom, why, and how long it will take."
+        _("intro script"),
+        blank=True,
+        help_text=_("What is said first: who calls, for whom, why, and how long it will take."),
     )
 
     max_attempts = models.PositiveSmallIntegerField(
+        _("max attempts"),
         default=3,
         validators=[MinValueValidator(1), MaxValueValidator(5)],
-        help_text="How often one person is rung at most, from 1 to 5.",
+        help_text=_("How often one person is rung at most, from 1 to 5."),
     )
     retry_interval_minutes = models.PositiveIntegerField(
-        default=60, help_text="Minutes from the end of one call to the next try; 0 tries again at once."
+        _("retry interval minutes"),
+        default=60,
+        help_text=_("Minutes from the end of one call to the next try; 0 tries again at once."),
     )
-    retry_busy = RetryField(help_text="Such as 5 min, 20 min, 2 h: after the first try, the second and so on.")
-    retry_no_answer = RetryField(help_text="Such as 2 h, next day. Empty: the minutes above.")
-    retry_failed = RetryField(help_text="When the network could not connect the call.")
+    retry_busy = RetryField(
+        _("retry busy"), help_text=_("Such as 5 min, 20 min, 2 h: after the first try, the second and so on.")
+    )
+    retry_no_answer = RetryField(_("retry no answer"), help_text=_("Such as 2 h, next day. Empty: the minutes above."))
+    retry_failed = RetryField(_("retry failed"), help_text=_("When the network could not connect the call."))
 
     allowed_call_start = models.TimeField(
-        null=True, blank=True, help_text="In the contact's own time zone. Leave both hours empty for all day."
+        _("allowed call start"),
+        null=True,
+        blank=True,
+        help_text=_("In the contact's own time zone. Leave both hours empty for all day."),
     )
-    allowed_call_end = models.TimeField(null=True, blank=True, help_text="No call starts at or after this hour.")
+    allowed_call_end = models.TimeField(
+        _("allowed call end"), null=True, blank=True, help_text=_("No call starts at or after this hour.")
+    )
     weekdays = ArrayField(
         models.PositiveSmallIntegerField(choices=Weekday),
+        verbose_name=_("weekdays"),
         default=every_weekday,
-        help_text="On which days calls may start, in the contact's own time zone.",
+        help_text=_("On which days calls may start, in the contact's own time zone."),
     )
     weekday_hours = ArrayField(
         models.CharField(max_length=100, blank=True, validators=[validate_spans]),
+        verbose_name=_("weekday hours"),
         default=list,
         blank=True,
-        help_text="Other hours of a weekday than those above, such as 09:00-12:00, 15:00-19:00.",
+        help_text=_("Other hours of a weekday than those above, such as 09:00-12:00, 15:00-19:00."),
     )
     blocked_dates = ArrayField(
         models.DateField(),
+        verbose_name=_("blocked dates"),
         default=list,
         blank=True,
         size=MOST_BLOCKED,
-        help_text="Days without calls, in the contact's own time zone.",
+        help_text=_("Days without calls, in the contact's own time zone."),
     )
     holidays_of = models.CharField(
+        _("holidays of"),
         max_length=32,
         blank=True,
         validators=[validate_calendar],
-        help_text="No calls on the public holidays of this country or region.",
+        help_text=_("No calls on the public holidays of this country or region."),
     )
     time_zone = models.CharField(
+        _("time zone"),
         max_length=64,
         blank=True,
         validators=[validate_time_zone],
-        help_text="For contacts whose own zone is unknown. Without it those are never rung.",
+        help_text=_("For contacts whose own zone is unknown. Without it those are never rung."),
     )
     default_country = models.CharField(
+        _("default country"),
         max_length=2,
         blank=True,
         validators=[validate_country],
-        help_text="The country of imported numbers that are written without one, such as IT.",
+        help_text=_("The country of imported numbers that are written without one, such as IT."),
     )
-    starts_at = models.DateTimeField(null=True, blank=True)
-    ends_at = models.DateTimeField(null=True, blank=True)
+    starts_at = models.DateTimeField(_("starts at"), null=True, blank=True)
+    ends_at = models.DateTimeField(_("ends at"), null=True, blank=True)
 
     max_concurrent_calls = models.PositiveIntegerField(
-        null=True, blank=True, validators=[MinValueValidator(1)], help_text="Lines for this campaign at most."
+        _("max concurrent calls"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text=_("Lines for this campaign at most."),
     )
     caller_id = models.CharField(
-        max_length=16, blank=True, validators=[validate_e164], help_text="Empty: the provider's number."
+        _("caller id"),
+        max_length=16,
+        blank=True,
+        validators=[validate_e164],
+        help_text=_("Empty: the provider's number."),
     )
     created_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, editable=False, on_delete=models.SET_NULL
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("created by"),
+        null=True,
+        blank=True,
+        editable=False,
+        on_delete=models.SET_NULL,
     )
-    created_at = models.DateTimeField(auto_now_add=True)
-    updated_at = models.DateTimeField(auto_now=True)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("updated at"), auto_now=True)
 
     objects = models.Manager.from_queryset(CampaignQuerySet)()
 
     class Meta:
+        verbose_name = _("campaign")
+        verbose_name_plural = _("campaigns")
         ordering = ["-id"]
         constraints = [
             models.CheckConstraint(
                 name="campaign_max_attempts_is_1_to_5",
                 condition=Q(max_attempts__range=(1, 5)),
-                violation_error_message="Attempts must be between 1 and 5.",
+                violation_error_message=_("Attempts must be between 1 and 5."),
             ),
             models.CheckConstraint(
                 name="campaign_hours_are_a_window",
@@ -230,19 +269,19 @@ class Campaign(models.Model):
                     allowed_call_end__isnull=False,
                     allowed_call_start__lt=F("allowed_call_end"),
                 ),
-                violation_error_message=(
+                violation_error_message=_(
                     "Calling hours need a start before their end on the same day, or both left empty."
                 ),
             ),
             models.CheckConstraint(
                 name="campaign_weekday_hours_are_none_or_seven",
                 condition=Q(weekday_hours=[]) | Q(weekday_hours__len=len(Weekday)),
-                violation_error_message="Hours of weekdays are given for all seven, or for none.",
+                violation_error_message=_("Hours of weekdays are given for all seven, or for none."),
             ),
             models.CheckConstraint(
                 name="campaign_ends_after_it_starts",
                 condition=Q(starts_at=None) | Q(ends_at=None) | Q(starts_at__lt=F("ends_at")),
-                violation_error_message="The end must come after the start.",
+                violation_error_message=_("The end must come after the start."),
             ),
             models.CheckConstraint(
                 name="campaign_lines_are_positive",

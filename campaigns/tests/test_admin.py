@@ -451,6 +451,33 @@ def test_an_edit_tells_what_was_changed_and_for_how_many_who_wait(admin_client):
     assert "Tries at most (1 → 3)" in history and "much longer" not in history
 
 
+def test_an_operator_who_reads_italian_writes_and_reads_it_and_the_history_is_in_the_language_of_the_deployment(
+    italian_client, settings
+):
+    campaign = CampaignFactory(blocked_dates=[date(2026, 12, 24), date(2026, 12, 25)], retry_failed="2 d, next day")
+    ContactFactory(campaign=campaign)
+    form = italian_client.get(page_of(campaign)).context["adminform"].form
+    shown = {"blocked_dates": "2026-12-24 al 2026-12-25", "retry_failed": "2 g, giorno dopo"}
+    assert {name: form[name].field.prepare_value(form[name].initial) for name in shown} == shown
+    data = form_of(
+        campaign, **shown, retry_busy="5 minuti, domani", allowed_call_start="09:00", allowed_call_end="18:30"
+    )
+    page = italian_client.post(page_of(campaign), data, follow=True).content.decode()
+    told = (
+        "Modifiche: Chiamate dalle (vuoto → 09:00), Chiamate fino alle (vuoto → 18:30), "
+        "Dopo occupato (vuoto → 5 min, giorno dopo). Per chi è in attesa non cambia"
+    )
+    assert told in page
+    assert "After busy (none → 5 min, next day)" in LogEntry.objects.get().get_change_message()
+    campaign.refresh_from_db()
+    assert (campaign.retry_busy, campaign.retry_failed) == ("5 min, next day", "2 d, next day")
+    assert f"{campaign} è in pausa." in press(italian_client, campaign, "pause")
+    assert LogEntry.objects.filter(change_message="Status: paused.").exists()
+    settings.LANGUAGE_CODE = "it"
+    press(italian_client, campaign, "resume")
+    assert LogEntry.objects.filter(change_message="Stato: in corso.").exists()
+
+
 def test_an_edit_of_what_is_said_tells_nothing_of_those_who_wait(admin_client):
     campaign = CampaignFactory(name="Spring")
     page = admin_client.post(page_of(campaign), form_of(campaign, name="Summer"), follow=True).content.decode()

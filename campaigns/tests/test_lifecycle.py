@@ -4,6 +4,7 @@ from unittest.mock import Mock
 
 import pytest
 from django.db import connection, transaction
+from django.utils.translation import override
 
 from calls.tests.threads import in_thread
 from campaigns import lifecycle
@@ -127,6 +128,46 @@ def test_a_step_from_the_wrong_status_says_what_can_be_done_instead(step, status
     campaign = make_campaign(status)
     assert problems_of(campaign, step) == [problem]
     assert status_of(campaign) == status
+
+
+@pytest.mark.parametrize("status", CampaignStatus)
+def test_what_can_be_done_instead_are_the_steps_from_that_status(status):
+    ways_on = [str(lifecycle.STEPS[step][0]) for step in lifecycle.possible_steps(status)]
+    advice = f"It can be {' or '.join(ways_on)}." if ways_on else "Make a new campaign instead."
+    assert lifecycle.REFUSALS[status] == f"It is {status} and cannot be %(done)s. {advice}"
+
+
+@pytest.mark.parametrize(
+    ("step", "status", "problem"),
+    [
+        (lifecycle.pause, "draft", "È una bozza e non può essere messa in pausa. Può essere attivata o annullata."),
+        (
+            lifecycle.activate,
+            "paused",
+            "È in pausa e non può essere attivata. Può essere ripresa, completata o annullata.",
+        ),
+        (lifecycle.resume, "cancelled", "È annullata e non può essere ripresa. Creare invece una nuova campagna."),
+    ],
+)
+def test_it_says_so_in_italian(step, status, problem):
+    campaign = make_campaign(status)
+    with override("it"):
+        assert problems_of(campaign, step) == [problem]
+
+
+@pytest.mark.parametrize(
+    ("count", "sentence"),
+    [
+        (1, "1 contatto non può mai essere chiamato in questi orari: il suo numero può trovarsi"),
+        (2, "2 contatti non possono mai essere chiamati in questi orari: i loro numeri possono trovarsi"),
+    ],
+)
+def test_who_can_never_be_called_is_counted_in_italian(count, sentence):
+    campaign = make_campaign(allowed_call_start=time(9), allowed_call_end=time(17))
+    for _ in range(count):
+        make_never_callable(campaign)
+    with override("it"):
+        assert lifecycle.find_warnings(campaign, NOW)[0].startswith(sentence)
 
 
 def test_the_status_that_counts_is_the_one_in_the_database():

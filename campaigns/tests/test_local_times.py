@@ -7,6 +7,7 @@ import pytest
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils import timezone
+from django.utils.translation import override
 
 from campaigns.local_times import LocalTimeField
 
@@ -35,6 +36,15 @@ def test_every_half_hour_of_the_days_on_which_a_clock_is_set_comes_back_as_it_wa
             form = send(instant, zone)
             assert form.is_valid(), (zone, instant, form.errors)
             assert (form.cleaned_data["at"], form.changed_data) == (instant, [])
+
+
+def test_an_instant_comes_back_as_it_was_from_an_italian_form():
+    instant = datetime(2026, 3, 4, 12, 30, tzinfo=UTC)
+    with override("it"):
+        form = send(instant, ROME)
+        assert form.is_valid(), form.errors
+        assert form.data["at_0"] == "04/03/2026"
+        assert (form.cleaned_data["at"], form.changed_data) == (instant, [])
 
 
 def test_fractions_of_a_second_that_the_form_does_not_show_are_kept():

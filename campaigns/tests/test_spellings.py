@@ -1,6 +1,8 @@
 from datetime import date, time, timedelta
 
 import pytest
+from django.utils.formats import date_format
+from django.utils.translation import override
 
 from campaigns.spellings import (
     MOST_BLOCKED,
@@ -11,6 +13,7 @@ from campaigns.spellings import (
     parse_dates,
     parse_delays,
     parse_spans,
+    say_delays,
 )
 
 
@@ -30,6 +33,7 @@ from campaigns.spellings import (
             [(time(9), time(12)), (time(12), time(14))],
             "09:00-12:00, 12:00-14:00",
         ),
+        ("9 alle 12.30; 15 fino alle 19", [(time(9), time(12, 30)), (time(15), time(19))], "09:00-12:30, 15:00-19:00"),
         ("", [], ""),
     ],
 )
@@ -87,6 +91,56 @@ def test_days_that_cannot_be_read_are_refused_with_what_to_write(text, reason):
     assert str(caught.value) == reason
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "24 dicembre 2026 al 26 dicembre 2026",
+        "24 dic 2026 fino al 26 dic 2026",
+        "24/12/2026 a 26/12/2026",
+        "24 Dec 2026 to 26 DICEMBRE 2026",
+        "2026-12-24 al 2026-12-26",
+    ],
+)
+def test_days_are_read_in_italian_too(text):
+    assert parse_dates(text) == [date(2026, 12, day) for day in (24, 25, 26)]
+
+
+def test_every_month_is_read_by_its_italian_name_and_its_first_three_letters():
+    days = [date(2027, month, 1) for month in range(1, 13)]
+    with override("it"):
+        names = [date_format(day, "F") for day in days]
+    assert parse_dates("\n".join(f"1\u00b0 {name} 2027" for name in names)) == days
+    assert parse_dates("\n".join(f"1 {name[:3]} 2027" for name in names)) == days
+
+
+def test_every_english_month_is_still_itself():
+    for form in ("%d %B %Y", "%d %b %Y"):
+        days = [date(2027, month, 1) for month in range(1, 13)]
+        assert parse_dates("\n".join(day.strftime(form) for day in days)) == days
+
+
+def test_what_a_reader_of_italian_sees_is_read_again():
+    days = [date(2026, 12, 24), date(2026, 12, 25), date(2027, 1, 1)]
+    delays = (timedelta(minutes=5), timedelta(hours=2), timedelta(days=3), NEXT_DAY)
+    with override("it"):
+        assert format_dates(days) == "2026-12-24 al 2026-12-25\n2027-01-01"
+        assert say_delays(delays) == "5 min, 2 h, 3 g, giorno dopo"
+        assert format_delays(delays) == "5 min, 2 h, 3 d, next day"
+        assert (parse_dates(format_dates(days)), parse_delays(say_delays(delays))) == (days, delays)
+
+
+def test_a_refusal_is_in_the_language_of_whoever_reads_it_however_often_the_text_was_refused():
+    reasons = []
+    for language in ("en", "it"):
+        with override(language), pytest.raises(ValueError) as caught:
+            parse_delays("presto")
+        reasons.append(str(caught.value))
+    assert reasons == [
+        "'presto' is no interval; write it such as 5 min, 2 h or next day.",
+        "'presto' non è un intervallo; scriverlo come 5 min, 2 h o giorno dopo.",
+    ]
+
+
 def test_a_whole_leap_year_may_be_blocked():
     assert len(parse_dates("2028-01-01 to 2028-12-31")) == MOST_BLOCKED
 
@@ -104,6 +158,16 @@ def test_a_whole_leap_year_may_be_blocked():
             [timedelta(minutes=90), timedelta(hours=1), timedelta(days=2), NEXT_DAY],
             "90 min, 1 h, 2 d, next day",
         ),
+        (
+            "5 minuti; 1 ora, 2 ore, 3 o, 2 giorni, 3g, Domani, il giorno dopo",
+            [
+                timedelta(minutes=5),
+                *(timedelta(hours=hours) for hours in (1, 2, 3)),
+                *(timedelta(days=days) for days in (2, 3)),
+                *(NEXT_DAY, NEXT_DAY),
+            ],
+            "5 min, 1 h, 2 h, 3 h, 2 d, 3 d, next day, next day",
+        ),
         ("0 min, 24h", [timedelta(0), timedelta(days=1)], "0 min, 1 d"),
         ("", [], ""),
     ],
@@ -119,6 +183,7 @@ def test_intervals_are_read_in_usual_spellings_and_kept_in_one(text, delays, kep
     [
         ("soon", "'soon' is no interval; write it such as 5 min, 2 h or next day."),
         ("5", "'5' is no interval; write it such as 5 min, 2 h or next day."),
+        ("5 months", "'5 months' is no interval; write it such as 5 min, 2 h or next day."),
         ("31 d", "'31 d' is longer than 30 days."),
         ("99999999999999999999 h", "'99999999999999999999 h' is longer than 30 days."),
         (", ".join(["1 h"] * 11), "These are more than 10 intervals."),
