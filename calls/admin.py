@@ -63,6 +63,7 @@ class StatusFilter(admin.ChoicesFieldListFilter):
 @admin.register(CallAttempt)
 class CallAttemptAdmin(LongList, ReadOnly, CampaignExport, ModelAdmin):
     export_name = "calls"
+    export_message = "Calls exported."
     export_columns = ATTEMPT_COLUMNS
     list_display = [
         "phone_number",

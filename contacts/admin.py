@@ -16,12 +16,16 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
+from django.utils.text import format_lazy
+from django.utils.translation import gettext, ngettext, pgettext_lazy
+from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
 from unfold.utils import display_for_label
 
 from campaigns.confirmation import ask_first, is_confirmed
+from campaigns.counting import say_count
 from campaigns.history import EXPORT, in_language_of_the_record, write_line
 from campaigns.lifecycle import CampaignIsCancelled, admit_contacts
 from campaigns.long_lists import ChoicesByCampaignFilter, LongList
@@ -78,11 +82,11 @@ def show_time(instant: datetime | None) -> str:
 
 
 class NextCallFilter(admin.SimpleListFilter):
-    title = "next call"
+    title = _("next call")
     parameter_name = "next"
 
     def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> list[tuple[str, str]]:
-        return [("due", "Due now"), ("waiting", "Due now or later"), ("never", "Never again")]
+        return [("due", _("Due now")), ("waiting", _("Due now or later")), ("never", _("Never again"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Contact]) -> QuerySet[Contact]:
         match self.value():
@@ -96,10 +100,12 @@ class NextCallFilter(admin.SimpleListFilter):
 
 
 class ContactForm(forms.ModelForm):
-    phone_number = PhoneNumberField(help_text="With + and the country code, such as +1 202-555-0123.")
+    phone_number = PhoneNumberField(
+        label=_("Phone number"), help_text=_("With + and the country code, such as +1 202-555-0123.")
+    )
     calling_zone = CallingZonesField(
-        label="Time zone",
-        help_text=(
+        label=_("Time zone"),
+        help_text=_(
             "A number that may lie in several zones has them all, and is rung only when every one is open. "
             "Empty: found from a new number, otherwise the campaign's zone."
         ),
@@ -132,6 +138,7 @@ class ContactForm(forms.ModelForm):
 class ContactAdmin(LongList, CampaignExport, ModelAdmin):
     form = ContactForm
     export_name = "contacts"
+    export_message = _("Contacts exported.")
     export_columns = CONTACT_COLUMNS
     list_display = [
         "show_number",
@@ -154,19 +161,19 @@ class ContactAdmin(LongList, CampaignExport, ModelAdmin):
     list_filter_submit = True
     list_select_related = ["campaign"]
     search_fields = ["phone_number", "external_contact_id", "email"]
-    search_help_text = "The whole number in any spelling, name in your own system, or e-mail in a chosen campaign"
+    search_help_text = _("The whole number in any spelling, name in your own system, or e-mail in a chosen campaign")
     autocomplete_fields = ["campaign"]
     actions = ["exclude_selected"]
     fieldsets = [
         (None, {"fields": ["campaign", ("phone_number", "external_contact_id"), "email"]}),
         (
-            "How to call",
+            _("How to call"),
             {"fields": ["calling_zone", ("preferred_language", "has_prior_consent")]},
         ),
         (
-            "How it stands",
+            _("How it stands"),
             {
-                "description": "Written by the scheduler.",
+                "description": _("Written by the scheduler."),
                 "fields": [
                     ("show_state", "do_not_call"),
                     ("attempts_count", "show_last_outcome"),
@@ -213,7 +220,9 @@ class ContactAdmin(LongList, CampaignExport, ModelAdmin):
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         chosen = Contact.objects.filter(pk__in=[contact.pk for contact in objs])
         if called := list(chosen.filter(attempts__isnull=False).distinct()[:20]):
-            return [], {}, set(), [f"The calls of {contact} ({contact.phone_number})" for contact in called]
+            text = gettext("The calls of %(contact)s (%(number)s)")
+            kept = [text % {"contact": contact, "number": contact.phone_number} for contact in called]
+            return [], {}, set(), kept
         return super().get_deleted_objects(objs, request)
 
     def get_search_results(
@@ -226,7 +235,8 @@ class ContactAdmin(LongList, CampaignExport, ModelAdmin):
         if "@" in term and "campaign__id__exact" in request.GET:
             found |= Q(email__iexact=term)
         elif "@" in term:
-            self.message_user(request, "To search for an e-mail, choose a campaign as well.", messages.WARNING)
+            text = gettext("To search for an e-mail, choose a campaign as well.")
+            self.message_user(request, text, messages.WARNING)
         return queryset.filter(found), False
 
     def save_model(self, request: HttpRequest, obj: Contact, form: ContactForm, change: bool) -> None:
@@ -237,15 +247,15 @@ class ContactAdmin(LongList, CampaignExport, ModelAdmin):
         else:
             obj.save(update_fields=[*form.changed_data, "updated_at"])
 
-    @display(description="Phone number", ordering="phone_number")
+    @display(description=_("Phone number"), ordering="phone_number")
     def show_number(self, contact: Contact) -> str:
-        return contact.phone_number or "Erased person"
+        return contact.phone_number or gettext("Erased person")
 
-    @display(description="State", ordering="state")
+    @display(description=_("State"), ordering="state")
     def show_state(self, contact: Contact) -> str:
         return display_for_label((contact.state, contact.get_state_display()), "-", STATE_COLOURS)
 
-    @display(description="Last outcome", ordering="last_outcome")
+    @display(description=_("Last outcome"), ordering="last_outcome")
     def show_last_outcome(self, contact: Contact) -> str:
         return display_for_label(
             contact.last_outcome and (contact.last_outcome, contact.get_last_outcome_display()),
@@ -253,11 +263,11 @@ class ContactAdmin(LongList, CampaignExport, ModelAdmin):
             OUTCOME_COLOURS,
         )
 
-    @display(description="Last call", ordering="last_attempt_at")
+    @display(description=_("Last call"), ordering="last_attempt_at")
     def show_last_attempt(self, contact: Contact) -> str:
         return show_time(contact.last_attempt_at)
 
-    @display(description="Due from", ordering="next_attempt_at")
+    @display(description=_("Due from"), ordering="next_attempt_at")
     def show_next_attempt(self, contact: Contact) -> str:
         return show_time(contact.next_attempt_at)
 
@@ -265,7 +275,7 @@ class ContactAdmin(LongList, CampaignExport, ModelAdmin):
         """It is the list that is changed, and the contacts of every campaign."""
         return request.user.has_perm("contacts.add_donotcallentry")
 
-    @admin.action(description="Add to do-not-call list", permissions=["exclude"])
+    @admin.action(description=_("Add to do-not-call list"), permissions=["exclude"])
     def exclude_selected(self, request: HttpRequest, queryset: QuerySet[Contact]) -> HttpResponse | None:
         if not is_confirmed(request):
             return ask_first(
@@ -273,8 +283,8 @@ class ContactAdmin(LongList, CampaignExport, ModelAdmin):
                 request,
                 queryset,
                 action="exclude_selected",
-                title="Add to the do-not-call list",
-                question="Put these numbers on the do-not-call list? No campaign will ever ring them again.",
+                title=gettext("Add to the do-not-call list"),
+                question=gettext("Put these numbers on the do-not-call list? No campaign will ever ring them again."),
             )
         numbers = set(queryset.filter(erased_at=None).order_by().values_list("phone_number", flat=True))
         excluded = add_numbers_to_do_not_call(numbers, source=DoNotCallSource.MANUAL)
@@ -282,13 +292,17 @@ class ContactAdmin(LongList, CampaignExport, ModelAdmin):
 
 
 def describe_exclusion(numbers: int, contacts: int) -> str:
-    added = "1 number is" if numbers == 1 else f"{numbers:,} numbers are"
-    excluded = "1 contact was" if contacts == 1 else f"{contacts:,} contacts were"
-    return f"{added} on the do-not-call list now; {excluded} excluded."
+    added = ngettext(
+        "%(count)s number is on the do-not-call list now", "%(count)s numbers are on the do-not-call list now", numbers
+    )
+    excluded = ngettext("%(count)s contact was excluded", "%(count)s contacts were excluded", contacts)
+    return f"{added % {'count': say_count(numbers)}}; {excluded % {'count': say_count(contacts)}}."
 
 
 class DoNotCallEntryForm(forms.ModelForm):
-    phone_number = PhoneNumberField(help_text="With + and the country code, such as +1 202-555-0123.")
+    phone_number = PhoneNumberField(
+        label=_("Phone number"), help_text=_("With + and the country code, such as +1 202-555-0123.")
+    )
 
     class Meta:
         model = DoNotCallEntry
@@ -301,14 +315,14 @@ class DoNotCallEntryAdmin(LongList, ModelAdmin):
     list_display = ["show_number", "reason", "source", "created_at"]
     list_filter = ["source", "created_at"]
     search_fields = ["phone_number"]
-    search_help_text = "The whole number in any spelling"
+    search_help_text = _("The whole number in any spelling")
     actions = ["remove_selected"]
     actions_list = ["import_numbers", "export"]
     fieldsets = [
         (
             None,
             {
-                "description": "No campaign rings a number on this list; its contacts are excluded at once.",
+                "description": _("No campaign rings a number on this list; its contacts are excluded at once."),
                 "fields": ["phone_number", "reason", ("source", "created_at")],
             },
         )
@@ -337,24 +351,24 @@ class DoNotCallEntryAdmin(LongList, ModelAdmin):
     def has_import_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("contacts.add_donotcallimport")
 
-    @action(description="Import", icon="upload_file", permissions=["import"])
+    @action(description=pgettext_lazy("button", "Import"), icon="upload_file", permissions=["import"])
     def import_numbers(self, request: HttpRequest) -> HttpResponse:
         return HttpResponseRedirect(reverse("admin:contacts_donotcallimport_add"))
 
-    @action(description="Export", icon="download", permissions=["view"])
+    @action(description=pgettext_lazy("button", "Export"), icon="download", permissions=["view"])
     def export(self, request: HttpRequest) -> HttpResponse:
         """All that can be read. Who took the list home is in the history, of the list and of no entry."""
         with in_language_of_the_record():
             LogEntry.objects.create(
                 user_id=request.user.pk,
                 content_type=ContentType.objects.get_for_model(DoNotCallEntry),
-                object_repr="Do-not-call list",
+                object_repr=gettext("Do-not-call list"),
                 action_flag=EXPORT,
-                change_message="Do-not-call list exported.",
+                change_message=gettext("Do-not-call list exported."),
             )
         return stream_csv("do-not-call", [*ENTRY_COLUMNS], list_entries())
 
-    @display(description="Phone number", ordering="phone_number")
+    @display(description=_("Phone number"), ordering="phone_number")
     def show_number(self, entry: DoNotCallEntry) -> str:
         return str(entry)
 
@@ -372,7 +386,7 @@ class DoNotCallEntryAdmin(LongList, ModelAdmin):
         question = self.remove_selected(request, DoNotCallEntry.objects.filter(pk=entry.pk))
         return question or HttpResponseRedirect(reverse("admin:contacts_donotcallentry_changelist"))
 
-    @admin.action(description="Take off the list", permissions=["delete"])
+    @admin.action(description=_("Take off the list"), permissions=["delete"])
     def remove_selected(self, request: HttpRequest, queryset: QuerySet[DoNotCallEntry]) -> HttpResponse | None:
         reason = request.POST.get("reason", "").strip()
         if not is_confirmed(request) or not reason:
@@ -381,23 +395,24 @@ class DoNotCallEntryAdmin(LongList, ModelAdmin):
                 request,
                 queryset,
                 action="remove_selected",
-                title="Take off the do-not-call list",
-                question="Take these numbers off the list? People who said no may be rung again.",
-                reason="Why? It is kept in the record.",
+                title=gettext("Take off the do-not-call list"),
+                question=gettext("Take these numbers off the list? People who said no may be rung again."),
+                reason=gettext("Why? It is kept in the record."),
             )
         typed = hash_numbers(read_numbers(request.GET.get("q", "")))
         numbers = [entry.phone_number or typed.get(entry.number_hash) for entry in queryset]
         if not all(numbers):
-            text = (
+            text = gettext(
                 "Whose numbers are kept as hashes can only be taken off by their number: search the list for it, and "
                 "take off what is found."
             )
             self.message_user(request, text, messages.ERROR)
             return None
         with transaction.atomic():
-            write_line(request.user, queryset, DELETION, f"Taken off: {reason}")
+            write_line(request.user, queryset, DELETION, format_lazy(_("Taken off: {reason}"), reason=reason))
             allowed = sum(remove_from_do_not_call(number, now=timezone.now()) for number in numbers)
-        self.message_user(request, f"{allowed:,} {'contact' if allowed == 1 else 'contacts'} may be rung again.")
+        text = ngettext("%(count)s contact may be rung again.", "%(count)s contacts may be rung again.", allowed)
+        self.message_user(request, text % {"count": say_count(allowed)})
         return None
 
 

@@ -1,10 +1,12 @@
 from typing import Any
 
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy
 
 
 class ContactsConfig(AppConfig):
     name = "contacts"
+    verbose_name = gettext_lazy("Contacts")
 
     def ready(self) -> None:
         from campaigns.lifecycle import calling_rules_changed

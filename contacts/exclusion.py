@@ -6,7 +6,9 @@ from datetime import datetime
 from django.db import connection, transaction
 from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.db.models.functions import Now
+from django.utils.translation import gettext as _
 
+from campaigns.history import in_language_of_the_record
 from contacts.hashing import find_fingerprint, hash_number, hash_numbers
 from contacts.models import Contact, ContactState, DoNotCallEntry, DoNotCallSource
 from contacts.rearming import next_attempt_of
@@ -61,12 +63,11 @@ def keep_as_hash(numbers: Collection[str]) -> None:
     Their contacts are the caller's to see to: it is for people who are being erased.
     """
     hashes = [(hash_number(number), find_fingerprint()) for number in numbers]
+    with in_language_of_the_record():
+        reason = _("Kept when the person was erased")
     with transaction.atomic():
         DoNotCallEntry.objects.bulk_create(
-            [
-                DoNotCallEntry(number_hash=hashed, hash_key=key, reason="Kept when the person was erased")
-                for hashed, key in sorted(hashes)
-            ],
+            [DoNotCallEntry(number_hash=hashed, hash_key=key, reason=reason) for hashed, key in sorted(hashes)],
             ignore_conflicts=True,
         )
         DoNotCallEntry.objects.filter(phone_number__in=list(numbers)).delete()

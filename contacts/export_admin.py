@@ -7,6 +7,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path
+from django.utils.functional import Promise
 
 from campaigns.history import EXPORT, write_line
 from campaigns.models import Campaign
@@ -19,7 +20,8 @@ class CampaignExport:
     The page's name is of the admin's app, such as contacts_export.
     """
 
-    export_name = ""  # of what is exported, in the plural
+    export_name = ""  # of what is exported, in the plural, for the name of the file
+    export_message: str | Promise = ""  # for the history
     export_columns: Collection[str] = ()
 
     def list_export(self, campaign: Campaign) -> Iterator[Sequence[Cell]]:
@@ -36,6 +38,5 @@ class CampaignExport:
         if not self.has_view_permission(request):
             raise PermissionDenied
         chosen = get_object_or_404(Campaign, pk=campaign)
-        message = f"{self.export_name.capitalize()} exported."
-        write_line(request.user, [chosen], EXPORT, message)
+        write_line(request.user, [chosen], EXPORT, self.export_message)
         return stream_csv(f"{self.export_name}-{chosen.pk}", [*self.export_columns], self.list_export(chosen))

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from hashlib import sha256
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 
 class HashKeyMissing(Exception):
@@ -36,7 +37,9 @@ def hash_numbers(numbers: Iterable[str]) -> Mapping[str, str]:
 def _read_key() -> bytes:
     if not is_hashing_possible():
         raise HashKeyMissing(
-            "A number can only be kept on the do-not-call list without being readable when the setting "
-            "DO_NOT_CALL_HASH_KEY is set, to a secret of at least 32 characters that never changes."
+            _(
+                "A number can only be kept on the do-not-call list without being readable when the setting "
+                "DO_NOT_CALL_HASH_KEY is set, to a secret of at least 32 characters that never changes."
+            )
         )
     return settings.DO_NOT_CALL_HASH_KEY.encode()

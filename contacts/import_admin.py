@@ -10,9 +10,13 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.functional import Promise
+from django.utils.translation import gettext, pgettext_lazy
+from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
+from campaigns.counting import say_count
 from campaigns.history import write_line
 from campaigns.lifecycle import CampaignIsCancelled
 from contacts.import_forms import ColumnsForm, ContactsForm, FileForm, NumbersForm
@@ -28,7 +32,7 @@ class ImportAdmin(ModelAdmin):
 
     list_filter = ["status"]
     show_full_result_count = False
-    add_title = ""
+    add_title: str | Promise = ""
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ContactImport]:
         return super().get_queryset(request).select_related("campaign", "created_by")
@@ -72,7 +76,7 @@ class ImportAdmin(ModelAdmin):
             raise PermissionDenied
         if request.method == "POST" and request.POST.get("step") == "cancel":
             cancel_import(record.pk)
-            write_line(request.user, [record], CHANGE, "Cancelled.")
+            write_line(request.user, [record], CHANGE, pgettext_lazy("history of an import", "Cancelled."))
             return HttpResponseRedirect(url_of(record, "change"))
         form = ColumnsForm(record, request.POST if request.method == "POST" else None)
         is_valid = form.is_valid() if form.is_bound else True
@@ -104,13 +108,15 @@ class ImportAdmin(ModelAdmin):
         header = ["refused line", "refused column", "refused value", "refused because", *record.header]
         return stream_csv(f"refused-{record.pk}", header, list_refused(record))
 
-    @display(description="Status", ordering="status")
+    @display(description=_("Status"), ordering="status")
     def show_status(self, record: ContactImport) -> str:
         return show_status(record)
 
-    @display(description="Rows")
+    @display(description=_("Rows"))
     def show_progress(self, record: ContactImport) -> str:
-        return f"{record.rows:,}" if record.rows_in_file is None else f"{record.rows:,} of {record.rows_in_file:,}"
+        if record.rows_in_file is None:
+            return say_count(record.rows)
+        return gettext("%(rows)s of %(all)s") % {"rows": say_count(record.rows), "all": say_count(record.rows_in_file)}
 
     def _find(self, request: HttpRequest, pk: Any) -> ContactImport:
         record = self.get_object(request, str(pk))
@@ -123,7 +129,7 @@ class ImportAdmin(ModelAdmin):
     def _start(self, request: HttpRequest, record: ContactImport, columns: dict[str, int]) -> HttpResponse:
         try:
             if start_import(record, columns):
-                write_line(request.user, [record], CHANGE, "Started.")
+                write_line(request.user, [record], CHANGE, pgettext_lazy("history of an import", "Started."))
         except CampaignIsCancelled as error:
             self.message_user(request, str(error), messages.ERROR)
         return HttpResponseRedirect(url_of(record, "change"))
@@ -142,10 +148,10 @@ class ContactImportAdmin(ImportAdmin):
         "created_at",
     ]
     search_fields = ["file_name", "campaign__name"]
-    search_help_text = "File or campaign"
+    search_help_text = _("File or campaign")
     autocomplete_fields = ["campaign"]
     fieldsets = [(None, {"fields": ["campaign", "file"]})]
-    add_title = "Import contacts"
+    add_title = _("Import contacts")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ContactImport]:
         return super().get_queryset(request).filter(campaign__isnull=False)
@@ -161,9 +167,9 @@ class DoNotCallImportAdmin(ImportAdmin):
     form = NumbersForm
     list_display = ["__str__", "show_status", "show_progress", "imported", "unchanged", "refused", "created_at"]
     search_fields = ["file_name"]
-    search_help_text = "File"
+    search_help_text = _("File")
     fieldsets = [(None, {"fields": ["default_country", "file"]})]
-    add_title = "Import numbers that are not to be called"
+    add_title = _("Import numbers that are not to be called")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ContactImport]:
         return super().get_queryset(request).filter(campaign=None)

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminSelectWidget
 
 from campaigns.forms import CountryField
@@ -14,21 +16,29 @@ from contacts.sheets import UnusableFile
 from contacts.uploads import columns_of, inspect_upload
 
 COLUMN_TITLES = {
-    "phone_number": "Phone number",
-    "external_contact_id": "Name in your own system",
-    "email": "E-mail",
-    "preferred_language": "Language (en, it, auto)",
-    "has_prior_consent": "Prior consent (yes, no)",
-    "do_not_call": "Do not call (yes, no)",
-    "time_zone": "Time zone, such as Europe/Rome",
-    REASON_COLUMN: "Reason",
+    "phone_number": _("Phone number"),
+    "external_contact_id": _("Name in your own system"),
+    "email": _("E-mail"),
+    "preferred_language": _("Language"),
+    "has_prior_consent": _("Prior consent"),
+    "do_not_call": _("Do not call"),
+    "time_zone": _("Time zone"),
+    REASON_COLUMN: _("Reason"),
+}
+# Of those in which not every text will do.
+COLUMN_LABELS = COLUMN_TITLES | {
+    "preferred_language": _("Language (en, it, auto)"),
+    "has_prior_consent": _("Prior consent (yes, no)"),
+    "do_not_call": _("Do not call (yes, no)"),
+    "time_zone": _("Time zone, such as Europe/Rome"),
 }
 
 
 class FileForm(forms.ModelForm):
     file = forms.FileField(
+        label=_("File"),
         widget=UnfoldAdminFileFieldWidget(attrs={"accept": ".csv,.txt,.tsv,.xlsx"}),
-        help_text=(
+        help_text=_(
             "CSV or Excel workbook (xlsx), with the names of the columns in its first line. You see what would become "
             "of it before anything is imported."
         ),
@@ -55,7 +65,9 @@ class ContactsForm(FileForm):
 
 
 class NumbersForm(FileForm):
-    default_country = CountryField(help_text="The country of numbers that are written without one.")
+    default_country = CountryField(
+        label=_("Default country"), help_text=_("The country of numbers that are written without one.")
+    )
 
     class Meta:
         model = DoNotCallImport
@@ -68,21 +80,23 @@ class ColumnsForm(forms.Form):
     def __init__(self, record: ContactImport, data: Mapping[str, Any] | None = None) -> None:
         initial = {column: str(index) for column, index in record.columns.items()}
         super().__init__(data, initial=initial)
-        choices = [("", "—"), *((str(i), name or f"(column {i + 1})") for i, name in enumerate(record.header))]
+        unnamed = gettext("(column %(number)s)")
+        names = [name or unnamed % {"number": number} for number, name in enumerate(record.header, start=1)]
+        choices = [("", "—"), *((str(index), name) for index, name in enumerate(names))]
         for column in columns_of(record):
             self.fields[column] = forms.ChoiceField(
-                label=COLUMN_TITLES[column],
+                label=COLUMN_LABELS[column],
                 choices=choices,
                 required=column == NUMBER_COLUMN,
                 widget=UnfoldAdminSelectWidget(),
-                error_messages={"required": "Choose the column that has the phone numbers."},
+                error_messages={"required": _("Choose the column that has the phone numbers.")},
             )
 
     def clean(self) -> dict[str, Any]:
         chosen = [index for index in self.cleaned_data.values() if index]
         for column, index in [*self.cleaned_data.items()]:
             if index and chosen.count(index) > 1:
-                self.add_error(column, "This column is chosen twice.")
+                self.add_error(column, gettext("This column is chosen twice."))
         return self.cleaned_data
 
     @property

@@ -6,8 +6,11 @@ from typing import Any
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext, pgettext
 from unfold.utils import display_for_label
 
+from campaigns.counting import say_count
 from contacts.import_forms import COLUMN_TITLES
 from contacts.models import ContactImport, ImportRefusal, ImportStatus
 from contacts.rows import NUMBER_COLUMN, ContactRow, RefusedRow
@@ -50,11 +53,12 @@ def describe_import(record: ContactImport) -> dict[str, Any]:
         "rows_in_file": count_rows(record.rows_in_file or 0),
         "figures": _count_figures(record),
         "refusals": {
-            "headers": ["line", "column", "value", "reason"],
+            "headers": [pgettext("of a file", "line"), _("column"), _("value"), _("reason")],
             "rows": [[one.line, one.column or "—", one.value or "—", one.reason] for one in shown],
         },
-        "refused": count_rows(record.refused),
-        "refused_not_shown": count_rows(record.refused - len(shown)) if record.refused > len(shown) else "",
+        "import_button": _import_button(record.rows_in_file or 0),
+        "download_button": _download_button(record.refused),
+        "refused_not_shown": _describe_not_shown(record.refused - len(shown)),
     }
 
 
@@ -62,43 +66,75 @@ def _count_figures(record: ContactImport) -> list[tuple[str, str, str]]:
     """The title, what it means where that needs to be said, and the number."""
     if record.campaign_id:
         own = [
-            ("Not to be called", "Of the imported those who are on the do-not-call list", record.excluded),
-            ("Updated", "Contacts that the campaign had, with something new of them", record.updated),
-            ("Unchanged", "Contacts that the campaign had as the file says", record.unchanged),
+            (_("Not to be called"), _("Of the imported those who are on the do-not-call list"), record.excluded),
+            (
+                pgettext("rows of a file", "Updated"),
+                _("Contacts that the campaign had, with something new of them"),
+                record.updated,
+            ),
+            (
+                pgettext("rows of a file", "Unchanged"),
+                _("Contacts that the campaign had as the file says"),
+                record.unchanged,
+            ),
         ]
     else:
         own = [
-            ("Contacts excluded", "Contacts of all campaigns that would have been rung", record.excluded),
-            ("Unchanged", "Numbers that were on the list", record.unchanged),
+            (_("Contacts excluded"), _("Contacts of all campaigns that would have been rung"), record.excluded),
+            (pgettext("rows of a file", "Unchanged"), _("Numbers that were on the list"), record.unchanged),
         ]
     figures = [
-        ("Rows read", "", record.rows),
-        ("Imported", "", record.imported),
+        (_("Rows read"), "", record.rows),
+        (pgettext("rows of a file", "Imported"), "", record.imported),
         *own,
-        ("Refused", "", record.refused),
-        ("Duplicates", "Of the refused those whose number stands further up", record.duplicates),
+        (pgettext("rows of a file", "Refused"), "", record.refused),
+        (
+            pgettext("rows of a file", "Duplicates"),
+            _("Of the refused those whose number stands further up"),
+            record.duplicates,
+        ),
     ]
-    return [(title, meaning, f"{count:,}") for title, meaning, count in figures]
+    return [(title, meaning, say_count(count)) for title, meaning, count in figures]
 
 
 def _link_to_result(record: ContactImport) -> tuple[str, str]:
     if not record.campaign_id:
-        return "The do-not-call list", reverse("admin:contacts_donotcallentry_changelist")
+        return _("The do-not-call list"), reverse("admin:contacts_donotcallentry_changelist")
     query = urlencode({"campaign__id__exact": record.campaign_id})
-    return "Contacts of the campaign", f"{reverse('admin:contacts_contact_changelist')}?{query}"
+    return _("Contacts of the campaign"), f"{reverse('admin:contacts_contact_changelist')}?{query}"
 
 
 def count_rows(rows: int) -> str:
-    return "1 row" if rows == 1 else f"{rows:,} rows"
+    return ngettext("%(count)s row", "%(count)s rows", rows) % {"count": say_count(rows)}
+
+
+def _import_button(rows: int) -> str:
+    return ngettext("Import %(count)s row", "Import %(count)s rows", rows) % {"count": say_count(rows)}
+
+
+def _download_button(rows: int) -> str:
+    text = ngettext("Download %(count)s row as CSV", "Download %(count)s rows as CSV", rows)
+    return text % {"count": say_count(rows)}
+
+
+def _describe_not_shown(rows: int) -> str:
+    if rows <= 0:
+        return ""
+    text = ngettext("The file has %(count)s row more.", "The file has %(count)s rows more.", rows)
+    return text % {"count": say_count(rows)}
 
 
 def _describe_rest(record: ContactImport) -> str:
     """How long it will take, from how long it has taken."""
     if not record.rows or not record.rows_in_file or record.started_at is None:
-        return "It begins as soon as a worker of the cluster is free."
+        return _("It begins as soon as a worker of the cluster is free.")
     seconds = (timezone.now() - record.started_at).total_seconds()
     left = seconds / record.rows * (record.rows_in_file - record.rows)
-    return "Less than a minute left." if left < 60 else f"About {round(left / 60)} minutes left."
+    if left < 60:
+        return _("Less than a minute left.")
+    minutes = round(left / 60)
+    text = ngettext("About %(count)s minute left.", "About %(count)s minutes left.", minutes)
+    return text % {"count": say_count(minutes)}
 
 
 def describe_preview(record: ContactImport, columns: Mapping[str, int]) -> dict[str, Any]:
@@ -107,14 +143,26 @@ def describe_preview(record: ContactImport, columns: Mapping[str, int]) -> dict[
         return {}
     rows = preview(record, columns)
     shown = [column for column in columns_of(record) if column in columns]
+    title = ngettext("The first %(count)s row", "The first %(count)s rows", len(rows))
     return {
-        "problems": sum(isinstance(row, RefusedRow) for row in rows),
-        "count": len(rows),
+        "title": title % {"count": len(rows)},
+        "verdict": _describe_problems(sum(isinstance(row, RefusedRow) for row in rows)),
         "table": {
-            "headers": ["line", *(COLUMN_TITLES[column].split(" (")[0].split(",")[0] for column in shown), "problem"],
+            "headers": [pgettext("of a file", "line"), *(COLUMN_TITLES[column] for column in shown), _("problem")],
             "rows": [[row.line, *_show_cells(row, shown, columns), getattr(row, "reason", "—")] for row in rows],
         },
     }
+
+
+def _describe_problems(rows: int) -> str:
+    if not rows:
+        return _("Nothing is wrong with them.")
+    text = ngettext(
+        "%(count)s of them would be refused; the others are imported all the same.",
+        "%(count)s of them would be refused; the others are imported all the same.",
+        rows,
+    )
+    return text % {"count": rows}
 
 
 def _show_cells(row: ContactRow | RefusedRow, shown: list[str], columns: Mapping[str, int]) -> Iterator[str]:

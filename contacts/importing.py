@@ -11,6 +11,9 @@ from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import get_language, override
+from django.utils.translation import gettext as _
 
 from campaigns.lifecycle import CampaignIsCancelled, admit_contacts
 from campaigns.models import Campaign
@@ -68,6 +71,7 @@ def import_contacts(
             format=sheet.format,
             header=sheet.header,
             columns=rows.columns,
+            language=get_language() or "",
             status=ImportStatus.RUNNING,
             started_at=now,
         )
@@ -110,16 +114,18 @@ def cancel_import(pk: UUID) -> ContactImport:
     return _end(pk, ImportStatus.CANCELLED)
 
 
-def fail_import(pk: UUID, reason: str) -> ContactImport:
+def fail_import(pk: UUID, reason: str | Promise) -> ContactImport:
+    """A reason that is lazy is told in the language of the import."""
     return _end(pk, ImportStatus.FAILED, reason)
 
 
-def _end(pk: UUID, status: ImportStatus, failure: str = "") -> ContactImport:
+def _end(pk: UUID, status: ImportStatus, failure: str | Promise = "") -> ContactImport:
     """Nothing of the file is kept then but its refused rows."""
     with transaction.atomic():
         record = ContactImport.objects.select_for_update(no_key=True).get(pk=pk)
         if record.status in (ImportStatus.PREPARED, ImportStatus.RUNNING):
-            record.status, record.failure = status, failure
+            with override(record.language):
+                record.status, record.failure = status, str(failure)
             record.ended_at, record.sample = timezone.now(), []
             record.save(update_fields=["status", "failure", "ended_at", "sample", "updated_at"])
             ImportPiece.objects.filter(contact_import=record).delete()
@@ -129,10 +135,16 @@ def _end(pk: UUID, status: ImportStatus, failure: str = "") -> ContactImport:
 
 def _read_ahead(rows: Iterator[ContactRow | RefusedRow]) -> Iterator[list[ContactRow | RefusedRow]]:
     """Chunk after chunk; the next one is read in a thread while the database is busy with the one before."""
+    language = get_language()
+
+    def read() -> list[ContactRow | RefusedRow]:
+        with override(language):
+            return list(islice(rows, CHUNK_SIZE))
+
     with _quick_turns(), ThreadPoolExecutor(1, thread_name_prefix="reader") as reader:
-        coming = reader.submit(lambda: list(islice(rows, CHUNK_SIZE)))
+        coming = reader.submit(read)
         while chunk := coming.result():
-            coming = reader.submit(lambda: list(islice(rows, CHUNK_SIZE)))
+            coming = reader.submit(read)
             yield chunk
 
 
@@ -177,7 +189,7 @@ def _write_contacts(record: ContactImport, rows: list[ContactRow], opted_out: se
     """Returns the lines of duplicates, each with the line where its number stands first."""
     campaign = admit_contacts(record.campaign)
     if opted_out:
-        reason = f"Imported with {campaign.name}"[:200]
+        reason = (_("Imported with %(campaign)s") % {"campaign": campaign.name})[:200]
         add_numbers_to_do_not_call(opted_out, reason=reason, source=DoNotCallSource.IMPORT)
     # Of a number that stands in the chunk twice the last row would be the one that counts, hence backwards.
     unique = {row.phone_number: row for row in reversed(rows)}
@@ -223,7 +235,7 @@ def refuse_duplicate(row: ContactRow, first_line: int) -> RefusedRow:
         line=row.line,
         column=NUMBER_COLUMN,
         value=row.phone_number,
-        reason=f"Line {first_line} has the same number.",
+        reason=_("Line %(line)s has the same number.") % {"line": first_line},
         cells=row.cells,
     )
 

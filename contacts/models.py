@@ -7,6 +7,8 @@ from typing import Self
 from django.conf import settings
 from django.db import models
 from django.db.models import Count, F, Q
+from django.utils.translation import gettext, pgettext_lazy
+from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
 from campaigns.models import Campaign, Language, validate_country, validate_e164, validate_time_zone
@@ -16,28 +18,34 @@ SHA256 = r"^[0-9a-f]{64}$"
 
 
 class ContactState(models.TextChoices):
-    PENDING = "pending"  # not rung yet, or rung in vain by no fault of its own
-    IN_PROGRESS = "in_progress"  # an attempt is open
-    COMPLETED = "completed"  # took part to the end
-    REFUSED = "refused"  # said no to this campaign
-    NOT_REACHED = "not_reached"  # tried; next_attempt_at says whether it will be tried again
-    EXCLUDED = "excluded"  # on the do-not-call list
+    # not rung yet, or rung in vain by no fault of its own
+    PENDING = "pending", pgettext_lazy("state of a contact", "Pending")
+    # an attempt is open
+    IN_PROGRESS = "in_progress", pgettext_lazy("state of a contact", "In Progress")
+    # took part to the end
+    COMPLETED = "completed", pgettext_lazy("state of a contact", "Completed")
+    # said no to this campaign
+    REFUSED = "refused", pgettext_lazy("state of a contact", "Refused")
+    # tried; next_attempt_at says whether it will be tried again
+    NOT_REACHED = "not_reached", pgettext_lazy("state of a contact", "Not Reached")
+    # on the do-not-call list
+    EXCLUDED = "excluded", pgettext_lazy("state of a contact", "Excluded")
 
 
 class PreferredLanguage(models.TextChoices):
     ENGLISH = Language.ENGLISH.value, Language.ENGLISH.label
     ITALIAN = Language.ITALIAN.value, Language.ITALIAN.label
-    AUTO = "auto", "Campaign's language"
+    AUTO = "auto", _("Campaign's language")
 
 
 class CallOutcome(models.TextChoices):
     """How an attempt ended; written once."""
 
-    COMPLETED = "completed"
-    REFUSED = "refused"
-    NO_ANSWER = "no_answer"
-    BUSY = "busy"
-    FAILED = "failed"
+    COMPLETED = "completed", pgettext_lazy("outcome of a call", "Completed")
+    REFUSED = "refused", pgettext_lazy("outcome of a call", "Refused")
+    NO_ANSWER = "no_answer", pgettext_lazy("outcome of a call", "No Answer")
+    BUSY = "busy", pgettext_lazy("outcome of a call", "Busy")
+    FAILED = "failed", pgettext_lazy("outcome of a call", "Failed")
 
 
 # After these nobody is tried again.
@@ -81,49 +89,67 @@ class ContactQuerySet(models.QuerySet["Contact"]):
 
 
 class Contact(models.Model):
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    campaign = models.ForeignKey(Campaign, on_delete=models.PROTECT, related_name="contacts", db_index=False)
-    external_contact_id = models.CharField(max_length=100, blank=True, help_text="The name in your own system.")
+    id = models.UUIDField(_("id"), primary_key=True, default=uuid7, editable=False)
+    campaign = models.ForeignKey(
+        Campaign, verbose_name=_("campaign"), on_delete=models.PROTECT, related_name="contacts", db_index=False
+    )
+    external_contact_id = models.CharField(
+        _("external contact id"), max_length=100, blank=True, help_text=_("The name in your own system.")
+    )
     # NULL once the person is erased, and not "": the unique constraint then lets any number of them be.
-    phone_number = models.CharField(max_length=16, null=True, validators=[validate_e164])
-    email = models.EmailField(blank=True)
-    preferred_language = models.CharField(max_length=4, choices=PreferredLanguage, default=PreferredLanguage.AUTO)
-    has_prior_consent = models.BooleanField(default=False)
-    do_not_call = models.BooleanField(default=False)
+    phone_number = models.CharField(_("phone number"), max_length=16, null=True, validators=[validate_e164])
+    email = models.EmailField(_("email"), blank=True)
+    preferred_language = models.CharField(
+        _("preferred language"), max_length=4, choices=PreferredLanguage, default=PreferredLanguage.AUTO
+    )
+    has_prior_consent = models.BooleanField(_("has prior consent"), default=False)
+    do_not_call = models.BooleanField(_("do not call"), default=False)
     number_rejected = models.BooleanField(
-        default=False, help_text="The provider said that this number will never work; it is not tried again."
+        _("number rejected"),
+        default=False,
+        help_text=_("The provider said that this number will never work; it is not tried again."),
     )
     calling_zone = models.TextField(
+        _("calling zone"),
         blank=True,
         validators=[validate_calling_zone],
-        help_text=(
+        help_text=_(
             "IANA time zone. A number that may lie in several zones has them all, separated by spaces, and is "
             "rung only when every one is open. Empty: the campaign's zone."
         ),
     )
 
-    state = models.CharField(max_length=20, choices=ContactState, default=ContactState.PENDING)
-    attempts_count = models.PositiveSmallIntegerField(default=0)
-    last_attempt_at = models.DateTimeField(null=True, blank=True, help_text="When the last attempt ended.")
-    last_outcome = models.CharField(max_length=20, choices=CallOutcome, blank=True)
-    next_attempt_at = models.DateTimeField(null=True, blank=True, help_text="Due from then on; empty: never.")
-    created_at = models.DateTimeField(auto_now_add=True)
-    updated_at = models.DateTimeField(auto_now=True)
+    state = models.CharField(_("state"), max_length=20, choices=ContactState, default=ContactState.PENDING)
+    attempts_count = models.PositiveSmallIntegerField(_("attempts count"), default=0)
+    last_attempt_at = models.DateTimeField(
+        _("last attempt at"), null=True, blank=True, help_text=_("When the last attempt ended.")
+    )
+    last_outcome = models.CharField(_("last outcome"), max_length=20, choices=CallOutcome, blank=True)
+    next_attempt_at = models.DateTimeField(
+        _("next attempt at"), null=True, blank=True, help_text=_("Due from then on; empty: never.")
+    )
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("updated at"), auto_now=True)
     erased_at = models.DateTimeField(
-        null=True, editable=False, help_text="Whose contact this was is not known any more; its counts stay."
+        _("erased at"),
+        null=True,
+        editable=False,
+        help_text=_("Whose contact this was is not known any more; its counts stay."),
     )
 
     objects = models.Manager.from_queryset(ContactQuerySet)()
 
     class Meta:
         ordering = ["-id"]
+        verbose_name = _("contact")
+        verbose_name_plural = _("contacts")
         permissions = [("erase_contact", "Can erase people for good")]
         constraints = [
             # The number first: adding a do-not-call entry looks for it in every campaign.
             models.UniqueConstraint(
                 name="contact_number_is_unique_in_campaign",
                 fields=["phone_number", "campaign"],
-                violation_error_message="This campaign already has a contact with this number.",
+                violation_error_message=_("This campaign already has a contact with this number."),
             ),
             # A person, or nobody who could be known or rung. That there is a number must be said: of NULL a condition
             # is neither true nor false, and the constraint content.
@@ -172,13 +198,13 @@ class Contact(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.external_contact_id or self.phone_number or "Erased person"
+        return self.external_contact_id or self.phone_number or gettext("Erased person")
 
 
 class DoNotCallSource(models.TextChoices):
-    IMPORT = "import"
-    API = "api", "API"
-    MANUAL = "manual"
+    IMPORT = "import", pgettext_lazy("source of an entry", "Import")
+    API = "api", _("API")
+    MANUAL = "manual", pgettext_lazy("source of an entry", "Manual")
 
 
 class DoNotCallEntry(models.Model):
@@ -187,24 +213,29 @@ class DoNotCallEntry(models.Model):
     Of a person who was erased it has no number, only its hash (contacts.hashing).
     """
 
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    phone_number = models.CharField(max_length=16, null=True, unique=True, validators=[validate_e164])
-    number_hash = models.CharField(max_length=64, null=True, editable=False)
+    id = models.UUIDField(_("id"), primary_key=True, default=uuid7, editable=False)
+    phone_number = models.CharField(
+        _("phone number"), max_length=16, null=True, unique=True, validators=[validate_e164]
+    )
+    number_hash = models.CharField(_("number hash"), max_length=64, null=True, editable=False)
     hash_key = models.CharField(
+        _("hash key"),
         max_length=16,
         blank=True,
         db_default="",
         editable=False,
-        help_text="The fingerprint of the key in the hash.",
+        help_text=_("The fingerprint of the key in the hash."),
     )
-    reason = models.CharField(max_length=200, blank=True)
-    source = models.CharField(max_length=10, choices=DoNotCallSource, default=DoNotCallSource.MANUAL, editable=False)
-    created_at = models.DateTimeField(auto_now_add=True)
+    reason = models.CharField(_("reason"), max_length=200, blank=True)
+    source = models.CharField(
+        _("source"), max_length=10, choices=DoNotCallSource, default=DoNotCallSource.MANUAL, editable=False
+    )
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 
     class Meta:
         ordering = ["-id"]
-        verbose_name = "do-not-call entry"
-        verbose_name_plural = "do-not-call entries"
+        verbose_name = _("do-not-call entry")
+        verbose_name_plural = _("do-not-call entries")
         constraints = [
             # Not by unique=True, which makes a second index for LIKE.
             models.UniqueConstraint(name="do_not_call_hash_is_unique", fields=["number_hash"]),
@@ -223,15 +254,17 @@ class DoNotCallEntry(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.phone_number or "The number of an erased person"
+        return self.phone_number or gettext("The number of an erased person")
 
 
 class ImportStatus(models.TextChoices):
-    PREPARED = "prepared"  # uploaded; somebody is to look at it and start it
-    RUNNING = "running"
-    COMPLETED = "completed"
-    CANCELLED = "cancelled"
-    FAILED = "failed"  # what was imported before stays
+    # uploaded; somebody is to look at it and start it
+    PREPARED = "prepared", pgettext_lazy("status of an import", "Prepared")
+    RUNNING = "running", pgettext_lazy("status of an import", "Running")
+    COMPLETED = "completed", pgettext_lazy("status of an import", "Completed")
+    CANCELLED = "cancelled", pgettext_lazy("status of an import", "Cancelled")
+    # what was imported before stays
+    FAILED = "failed", pgettext_lazy("status of an import", "Failed")
 
 
 class ContactImport(models.Model):
@@ -244,43 +277,71 @@ class ContactImport(models.Model):
     stands further up).
     """
 
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    campaign = models.ForeignKey(Campaign, null=True, on_delete=models.CASCADE, related_name="imports")
+    id = models.UUIDField(_("id"), primary_key=True, default=uuid7, editable=False)
+    campaign = models.ForeignKey(
+        Campaign, verbose_name=_("campaign"), null=True, on_delete=models.CASCADE, related_name="imports"
+    )
     default_country = models.CharField(
+        _("default country"),
         max_length=2,
         blank=True,
         validators=[validate_country],
-        help_text="Of numbers that are written without one, such as IT; a campaign has its own.",
+        help_text=_("Of numbers that are written without one, such as IT; a campaign has its own."),
     )
-    file_name = models.CharField(max_length=255, blank=True)
-    format = models.CharField(max_length=100, blank=True)
-    header = models.JSONField(default=list)
-    sample = models.JSONField(default=list, help_text="The first rows as they stand in the file: line, cells, fault.")
-    columns = models.JSONField(default=dict, help_text="Which of our columns stands where in the file, from 0.")
-    status = models.CharField(max_length=20, choices=ImportStatus, default=ImportStatus.PREPARED)
-    failure = models.TextField(blank=True)
+    file_name = models.CharField(_("file name"), max_length=255, blank=True)
+    format = models.CharField(_("format"), max_length=100, blank=True)
+    header = models.JSONField(pgettext_lazy("of a file", "header"), default=list)
+    sample = models.JSONField(
+        pgettext_lazy("of a file", "sample"),
+        default=list,
+        help_text=_("The first rows as they stand in the file: line, cells, fault."),
+    )
+    columns = models.JSONField(
+        pgettext_lazy("of a file", "columns"),
+        default=dict,
+        help_text=_("Which of our columns stands where in the file, from 0."),
+    )
+    language = models.CharField(
+        _("language"),
+        max_length=10,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text=_("That of whoever uploaded it: what is wrong with its rows is written down in it."),
+    )
+    status = models.CharField(_("status"), max_length=20, choices=ImportStatus, default=ImportStatus.PREPARED)
+    failure = models.TextField(_("failure"), blank=True)
 
-    line = models.PositiveIntegerField(default=0, help_text="All rows up to this line of the file are done.")
-    rows_in_file = models.PositiveIntegerField(null=True)
-    rows = models.PositiveIntegerField(default=0)
-    imported = models.PositiveIntegerField(default=0)
-    excluded = models.PositiveIntegerField(default=0)
-    updated = models.PositiveIntegerField(default=0)
-    unchanged = models.PositiveIntegerField(default=0)
-    refused = models.PositiveIntegerField(default=0)
-    duplicates = models.PositiveIntegerField(default=0)
+    line = models.PositiveIntegerField(
+        pgettext_lazy("of a file", "line"), default=0, help_text=_("All rows up to this line of the file are done.")
+    )
+    rows_in_file = models.PositiveIntegerField(_("rows in file"), null=True)
+    rows = models.PositiveIntegerField(_("rows"), default=0)
+    imported = models.PositiveIntegerField(pgettext_lazy("rows of a file", "imported"), default=0)
+    excluded = models.PositiveIntegerField(pgettext_lazy("rows of a file", "excluded"), default=0)
+    updated = models.PositiveIntegerField(pgettext_lazy("rows of a file", "updated"), default=0)
+    unchanged = models.PositiveIntegerField(pgettext_lazy("rows of a file", "unchanged"), default=0)
+    refused = models.PositiveIntegerField(pgettext_lazy("rows of a file", "refused"), default=0)
+    duplicates = models.PositiveIntegerField(pgettext_lazy("rows of a file", "duplicates"), default=0)
 
     created_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, editable=False, on_delete=models.SET_NULL
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("created by"),
+        null=True,
+        blank=True,
+        editable=False,
+        on_delete=models.SET_NULL,
     )
-    created_at = models.DateTimeField(auto_now_add=True)
-    updated_at = models.DateTimeField(auto_now=True)
-    started_at = models.DateTimeField(null=True)
-    ended_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("updated at"), auto_now=True)
+    started_at = models.DateTimeField(_("started at"), null=True)
+    ended_at = models.DateTimeField(_("ended at"), null=True)
 
     class Meta:
         ordering = ["-id"]
-        verbose_name = "import"
+        verbose_name = _("import")
+        verbose_name_plural = _("imports")
         constraints = [
             models.CheckConstraint(
                 name="import_counts_each_row_once",
@@ -303,18 +364,26 @@ class DoNotCallImport(ContactImport):
 
     class Meta:
         proxy = True
-        verbose_name = "import of the do-not-call list"
-        verbose_name_plural = "imports of the do-not-call list"
+        verbose_name = _("import of the do-not-call list")
+        verbose_name_plural = _("imports of the do-not-call list")
 
 
 class ImportPiece(models.Model):
     """A piece of the file of an import that is not over, because the machine that works on it may be another one."""
 
-    contact_import = models.ForeignKey(ContactImport, on_delete=models.CASCADE, related_name="pieces", db_index=False)
-    number = models.PositiveIntegerField()
-    data = models.BinaryField()
+    contact_import = models.ForeignKey(
+        ContactImport,
+        verbose_name=_("contact import"),
+        on_delete=models.CASCADE,
+        related_name="pieces",
+        db_index=False,
+    )
+    number = models.PositiveIntegerField(_("number"))
+    data = models.BinaryField(_("data"))
 
     class Meta:
+        verbose_name = _("import piece")
+        verbose_name_plural = _("import pieces")
         constraints = [models.UniqueConstraint(name="import_piece_is_unique", fields=["contact_import", "number"])]
 
 
@@ -324,11 +393,19 @@ class ImportedNumber(models.Model):
     Those of contacts that the import has made itself are not among them.
     """
 
-    contact_import = models.ForeignKey(ContactImport, on_delete=models.CASCADE, related_name="numbers", db_index=False)
-    phone_number = models.CharField(max_length=16)
-    line = models.PositiveIntegerField()
+    contact_import = models.ForeignKey(
+        ContactImport,
+        verbose_name=_("contact import"),
+        on_delete=models.CASCADE,
+        related_name="numbers",
+        db_index=False,
+    )
+    phone_number = models.CharField(_("phone number"), max_length=16)
+    line = models.PositiveIntegerField(pgettext_lazy("of a file", "line"))
 
     class Meta:
+        verbose_name = _("imported number")
+        verbose_name_plural = _("imported numbers")
         constraints = [
             models.UniqueConstraint(name="imported_number_is_unique", fields=["contact_import", "phone_number"])
         ]
@@ -337,13 +414,21 @@ class ImportedNumber(models.Model):
 class ImportRefusal(models.Model):
     """A row that became no contact; column and value are empty when the row as a whole is at fault."""
 
-    contact_import = models.ForeignKey(ContactImport, on_delete=models.CASCADE, related_name="refusals", db_index=False)
-    line = models.PositiveIntegerField()
-    column = models.CharField(max_length=40, blank=True)
-    value = models.TextField(blank=True)
-    reason = models.TextField()
-    cells = models.JSONField(default=list, help_text="The row as it stands in the file.")
+    contact_import = models.ForeignKey(
+        ContactImport,
+        verbose_name=_("contact import"),
+        on_delete=models.CASCADE,
+        related_name="refusals",
+        db_index=False,
+    )
+    line = models.PositiveIntegerField(pgettext_lazy("of a file", "line"))
+    column = models.CharField(_("column"), max_length=40, blank=True)
+    value = models.TextField(_("value"), blank=True)
+    reason = models.TextField(_("reason"))
+    cells = models.JSONField(_("cells"), default=list, help_text=_("The row as it stands in the file."))
 
     class Meta:
         ordering = ["line"]
+        verbose_name = _("import refusal")
+        verbose_name_plural = _("import refusals")
         constraints = [models.UniqueConstraint(name="import_refusal_is_unique", fields=["contact_import", "line"])]

@@ -1,11 +1,12 @@
 """Phone numbers: one spelling for each (E.164), and the time zones in which a number may lie.
 
-Pure: no Django, no database.
+Pure: no Django but its translations, no database.
 """
 
 import re
 
 import phonenumbers
+from django.utils.translation import gettext_lazy as _
 from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberFormat, ValidationResult
 from phonenumbers import timezone as number_zones
 
@@ -13,11 +14,11 @@ from contacts.numbering import E164_DIGITS, join_zones, read_clean
 
 _SPREADSHEET_POWER = re.compile(r"[\d.,]+E\+?\d+", re.IGNORECASE)
 _SPREADSHEET_DECIMAL = re.compile(r"\+?\d{7,}[.,]0+")
-NUMBER_MISSING = "It is empty; every contact needs a number."
-_COUNTRY_MISSING = "It has no country code; write it with + and the code, or set a default country."
-_COUNTRY_UNKNOWN = "Its country code does not exist; check the digits after the +."
-_TOO_SHORT = "It is too short for its country; a digit or the area code is missing."
-_TOO_LONG = "It is too long for its country; check for a second number, an extension or a wrong country."
+NUMBER_MISSING = _("It is empty; every contact needs a number.")
+_COUNTRY_MISSING = _("It has no country code; write it with + and the code, or set a default country.")
+_COUNTRY_UNKNOWN = _("Its country code does not exist; check the digits after the +.")
+_TOO_SHORT = _("It is too short for its country; a digit or the area code is missing.")
+_TOO_LONG = _("It is too long for its country; check for a second number, an extension or a wrong country.")
 _PARSE_REASONS = {
     NumberParseException.TOO_SHORT_AFTER_IDD: _TOO_SHORT,
     NumberParseException.TOO_SHORT_NSN: _TOO_SHORT,
@@ -28,12 +29,15 @@ _LENGTH_REASONS = {
     ValidationResult.TOO_SHORT: _TOO_SHORT,
     ValidationResult.IS_POSSIBLE_LOCAL_ONLY: _TOO_SHORT,  # 555-0123 can be dialled from next door only
     ValidationResult.TOO_LONG: _TOO_LONG,
-    ValidationResult.INVALID_LENGTH: "No number in its country has this many digits; check it.",
+    ValidationResult.INVALID_LENGTH: _("No number in its country has this many digits; check it."),
 }
 
 
 class InvalidPhoneNumber(ValueError):
-    """Its message is a sentence that says what is wrong with the number, and what to do about it."""
+    """Its message is a sentence that says what is wrong with the number, and what to do about it.
+
+    It is in the language of whoever reads it.
+    """
 
 
 def normalise_number(text: str, default_country: str = "") -> str:
@@ -69,14 +73,14 @@ def _parse(text: str, default_country: str) -> PhoneNumber:
     if length != ValidationResult.IS_POSSIBLE:
         raise InvalidPhoneNumber(_LENGTH_REASONS[length])
     if number.extension:
-        raise InvalidPhoneNumber("It has an extension, which cannot be dialled; give a direct number.")
+        raise InvalidPhoneNumber(_("It has an extension, which cannot be dialled; give a direct number."))
     return number
 
 
 def _format(number: PhoneNumber) -> str:
     normalised = phonenumbers.format_number(number, PhoneNumberFormat.E164)
     if len(normalised) - 1 not in E164_DIGITS:
-        raise InvalidPhoneNumber("It has too many or too few digits for a number that can be rung from abroad.")
+        raise InvalidPhoneNumber(_("It has too many or too few digits for a number that can be rung from abroad."))
     return normalised
 
 
@@ -100,18 +104,20 @@ def _refuse_what_is_no_number(text: str) -> None:
         raise InvalidPhoneNumber(NUMBER_MISSING)
     if _SPREADSHEET_POWER.fullmatch(text):
         raise InvalidPhoneNumber(
-            "A spreadsheet has rounded this number and its digits are lost; take it from the original list "
-            "and format the column as text."
+            _(
+                "A spreadsheet has rounded this number and its digits are lost; take it from the original list "
+                "and format the column as text."
+            )
         )
     if _SPREADSHEET_DECIMAL.fullmatch(text):
         raise InvalidPhoneNumber(
-            "A spreadsheet has made a decimal of this number; format the column as text and export it again."
+            _("A spreadsheet has made a decimal of this number; format the column as text and export it again.")
         )
     if any(character.isalpha() for character in text):
-        raise InvalidPhoneNumber("It has letters in it; write a direct number in digits, without an extension.")
+        raise InvalidPhoneNumber(_("It has letters in it; write a direct number in digits, without an extension."))
 
 
 def _explain_parse_error(error: NumberParseException, text: str) -> str:
     if error.error_type == NumberParseException.INVALID_COUNTRY_CODE:
         return _COUNTRY_UNKNOWN if "+" in text else _COUNTRY_MISSING
-    return _PARSE_REASONS.get(error.error_type, "It is not a phone number.")
+    return _PARSE_REASONS.get(error.error_type, _("It is not a phone number."))

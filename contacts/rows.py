@@ -9,12 +9,14 @@ from typing import Any, TypeVar
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext, pgettext
 
 from campaigns.windows import known_zones
 from contacts.models import Contact, PreferredLanguage
 from contacts.numbering import read_clean
 from contacts.phones import NUMBER_MISSING, normalise_and_locate
-from contacts.sheets import Sheet, SheetRow, UnusableFile
+from contacts.sheets import Sheet, SheetRow, UnusableFile, describe_fault
 from contacts.spreadsheets import restore
 
 NUMBER_COLUMN = "phone_number"
@@ -35,19 +37,28 @@ LIST_COLUMNS = (NUMBER_COLUMN, REASON_COLUMN)
 # How others name them, in English and Italian; compared without capitals, spaces and signs.
 _OTHER_NAMES = {
     NUMBER_COLUMN: "phone telephone tel mobile mobilephone cell cellphone number telefono cellulare numero "
-    "numeroditelefono numerotelefono recapito",
-    "external_contact_id": "externalid contactid respondentid personid customerid id codice idcontatto",
-    "email": "emailaddress mail indirizzoemail posta",
-    "preferred_language": "language lang lingua",
-    "has_prior_consent": "consent priorconsent consenso",
-    "do_not_call": "dnc donotcallme optout optedout nonchiamare",
-    REASON_COLUMN: "why note notes comment motivo",
-    "time_zone": "timezone zone tz fusoorario zona",
+    "numeroditelefono numerotelefono numerotelefonico numerodicellulare numerocellulare telefonocellulare "
+    "telefonomobile recapito recapitotelefonico",
+    "external_contact_id": "externalid contactid respondentid personid customerid id codice idcontatto idesterno "
+    "idesternocontatto codiceesterno codicecontatto idpersona idcliente codicecliente",
+    "email": "emailaddress mail indirizzoemail indirizzomail posta postaelettronica",
+    "preferred_language": "language lang lingua linguapreferita",
+    "has_prior_consent": "consent priorconsent consenso consensopreventivo consensoprecedente",
+    "do_not_call": "dnc donotcallme optout optedout nonchiamare nonchiamate noncontattare",
+    REASON_COLUMN: "why note notes comment motivo motivazione nota commento",
+    "time_zone": "timezone zone tz fusoorario fuso zona zonaoraria",
 }
 _COLUMN_OF = {name: column for column, names in _OTHER_NAMES.items() for name in names.split()}
 
 _TRUE = {"yes", "y", "true", "t", "1", "x", "si", "sì", "s", "vero", "v"}
 _FALSE = {"", "no", "n", "false", "f", "0", "falso"}
+
+_LANGUAGES = {
+    PreferredLanguage.ENGLISH: "en english eng inglese",
+    PreferredLanguage.ITALIAN: "it italian ita italiano italiana",
+    PreferredLanguage.AUTO: "auto automatic automatica automatico",
+}
+_LANGUAGE_OF = {name: language.value for language, names in _LANGUAGES.items() for name in names.split()}
 
 # Bytes that are no text in the file's encoding.
 _UNREADABLE = re.compile(r"[\ud800-\udfff\ufffd]")
@@ -120,7 +131,7 @@ def match_columns(header: Sequence[str], columns: Sequence[str] = COLUMNS) -> di
 def _find_columns(header: Sequence[str]) -> dict[str, int]:
     names = [name.lower() for name in header]
     if repeated := sorted({name for name in names if name in COLUMNS and names.count(name) > 1}):
-        raise UnusableFile(f"The first line names a column twice: {', '.join(repeated)}.")
+        raise UnusableFile(_("The first line names a column twice: %(names)s.") % {"names": ", ".join(repeated)})
     return match_columns(header)
 
 
@@ -138,8 +149,9 @@ class ContactRows:
         self.columns = {column: found[column] for column in (*COLUMNS, REASON_COLUMN) if column in found}
         self._parsers = _PARSERS | {NUMBER_COLUMN: partial(_read_number, default_country=default_country)}
         if NUMBER_COLUMN not in self.columns:
-            names = ", ".join(filter(None, sheet.header)) or "none"
-            raise UnusableFile(f"The first line must name a column {NUMBER_COLUMN}; it names: {names}.")
+            names = ", ".join(filter(None, sheet.header)) or pgettext("names of columns", "none")
+            text = _("The first line must name a column %(column)s; it names: %(names)s.")
+            raise UnusableFile(text % {"column": NUMBER_COLUMN, "names": names})
 
     def __iter__(self) -> Iterator[ContactRow | RefusedRow]:
         return self.after(0)
@@ -150,18 +162,14 @@ class ContactRows:
             if row.line <= line:
                 continue
             if row.fault:
-                yield RefusedRow(line=row.line, reason=row.fault)
+                yield RefusedRow(line=row.line, reason=describe_fault(row.fault))
             else:
                 yield self.read(row)
 
     def read(self, row: SheetRow) -> ContactRow | RefusedRow:
         found, width = row.cells, len(self._sheet.header)
         if len(found) > width and any(cell.strip() for cell in found[width:]):
-            reason = (
-                f"It has {len(row.cells)} values, but the first line names {width} columns; "
-                "is a value with the delimiter in it not in quotes?"
-            )
-            return RefusedRow(line=row.line, reason=reason, cells=row.cells)
+            return RefusedRow(line=row.line, reason=_describe_excess(len(found), width), cells=row.cells)
         # A spreadsheet may leave out the last delimiters of a row: what is missing is empty.
         last = len(found) - 1
         values = {
@@ -189,7 +197,7 @@ class ContactRows:
             except ValueError as exc:
                 raise _RefusedValue(column, text, str(exc)) from exc
         if NUMBER_COLUMN not in read:
-            raise _RefusedValue(NUMBER_COLUMN, "", NUMBER_MISSING)
+            raise _RefusedValue(NUMBER_COLUMN, "", str(NUMBER_MISSING))
         number, zones = read[NUMBER_COLUMN]
         return ContactRow(
             line=row.line,
@@ -212,15 +220,26 @@ class ContactRows:
             return ""
 
 
+def _describe_excess(values: int, columns: int) -> str:
+    text = ngettext(
+        "It has %(values)s values, but the first line names %(columns)s column; "
+        "is a value with the delimiter in it not in quotes?",
+        "It has %(values)s values, but the first line names %(columns)s columns; "
+        "is a value with the delimiter in it not in quotes?",
+        columns,
+    )
+    return text % {"values": values, "columns": columns}
+
+
 def _clean_text(text: str) -> str:
     if text.isascii() and text.isprintable():  # as most are
         text = text.strip()
         return restore(text) if text.startswith("'") else text
     text = unicodedata.normalize("NFC", restore(text.strip()))
     if _UNREADABLE.search(text):
-        raise ValueError("Some of its bytes are no text in the encoding of the file; save it as “CSV UTF-8”.")
+        raise ValueError(_("Some of its bytes are no text in the encoding of the file; save it as “CSV UTF-8”."))
     if _CONTROL.search(text):
-        raise ValueError("It has a line break or another control character in it; is a closing quote missing?")
+        raise ValueError(_("It has a line break or another control character in it; is a closing quote missing?"))
     return text
 
 
@@ -229,23 +248,27 @@ def _read_number(text: str, default_country: str) -> tuple[str, str]:
     return read_clean(text.strip()) or normalise_and_locate(_clean_text(text), default_country)
 
 
+def _describe_length(most: int) -> str:
+    return _("It is longer than %(most)s characters.") % {"most": most}
+
+
 def _read_external_id(text: str) -> str:
     text = _clean_text(text)
     if len(text) > _LONGEST_EXTERNAL_ID:
-        raise ValueError(f"It is longer than {_LONGEST_EXTERNAL_ID} characters.")
+        raise ValueError(_describe_length(_LONGEST_EXTERNAL_ID))
     return text
 
 
 def _read_email(text: str) -> str:
     text = _clean_text(text)
     if len(text) > _LONGEST_EMAIL:
-        raise ValueError(f"It is longer than {_LONGEST_EMAIL} characters.")
+        raise ValueError(_describe_length(_LONGEST_EMAIL))
     if _PLAIN_EMAIL.fullmatch(text):
         return text
     try:
         validate_email(text)
     except ValidationError as exc:
-        raise ValueError("It is not an e-mail address.") from exc
+        raise ValueError(_("It is not an e-mail address.")) from exc
     return text
 
 
@@ -255,9 +278,9 @@ _remember = lru_cache(maxsize=1000)
 
 @_remember
 def _read_language(text: str) -> str:
-    language = _clean_text(text).lower()
-    if language not in PreferredLanguage.values:
-        raise ValueError(f"It is none of {', '.join(PreferredLanguage.values)}.")
+    language = _LANGUAGE_OF.get(_clean_text(text).lower())
+    if language is None:
+        raise ValueError(_("It is none of %(choices)s.") % {"choices": ", ".join(PreferredLanguage.values)})
     return language
 
 
@@ -268,7 +291,7 @@ def _read_bool(text: str) -> bool:
         return True
     if word in _FALSE:
         return False
-    raise ValueError("It is neither yes nor no.")
+    raise ValueError(_("It is neither yes nor no."))
 
 
 @_remember
@@ -276,7 +299,7 @@ def _read_zones(text: str) -> str:
     zones = sorted(set(_clean_text(text).split()))
     for zone in zones:
         if zone not in known_zones():
-            raise ValueError(f"{zone} is not an IANA time zone such as Europe/Rome.")
+            raise ValueError(_("%(zone)s is not an IANA time zone such as Europe/Rome.") % {"zone": zone})
     return " ".join(zones)
 
 

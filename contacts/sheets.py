@@ -12,10 +12,12 @@ from io import TextIOWrapper
 from itertools import chain
 from typing import Any, BinaryIO
 
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from python_calamine import CalamineError, CalamineWorkbook
 
 # The first decides where none fits better.
-DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+DELIMITERS = {",": _("commas"), ";": _("semicolons"), "\t": _("tabs"), "|": _("vertical bars")}
 WINDOWS = "cp1252"
 ENCODINGS = {
     "utf-8-sig": "UTF-8",
@@ -24,7 +26,7 @@ ENCODINGS = {
     "utf-16-be": "UTF-16",
     WINDOWS: "Windows-1252",
 }
-WORKBOOK = "Excel workbook"
+WORKBOOK = _("Excel workbook")
 
 # A workbook is held in memory as a whole, and may be packed a thousandfold; a CSV is read row by row.
 MOST_WORKBOOK_BYTES = 20_000_000
@@ -35,12 +37,16 @@ MOST_CONTROL_BYTES = 0.02
 
 _HEAD_BYTES = 65_536
 _PIECE_BYTES = 1 << 20
+_PICTURE = _("This is a picture; save the table as CSV or as an Excel workbook (xlsx).")
 _FOREIGN = {
-    b"%PDF": "a PDF",
-    b"\x89PNG": "a picture",
-    b"\xff\xd8\xff": "a picture",
-    b"\xd0\xcf\x11\xe0": "a workbook of an Excel before 2007, or one with a password",
-    b"{\\rtf": "a text document",
+    b"%PDF": _("This is a PDF; save the table as CSV or as an Excel workbook (xlsx)."),
+    b"\x89PNG": _PICTURE,
+    b"\xff\xd8\xff": _PICTURE,
+    b"\xd0\xcf\x11\xe0": _(
+        "This is a workbook of an Excel before 2007, or one with a password; "
+        "save the table as CSV or as an Excel workbook (xlsx)."
+    ),
+    b"{\\rtf": _("This is a text document; save the table as CSV or as an Excel workbook (xlsx)."),
 }
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -54,11 +60,18 @@ class UnusableFile(ValueError):
 
 @dataclass(slots=True, kw_only=True)
 class SheetRow:
-    """``line`` is where it begins in the file, counted from 1. What cannot be read has a fault, and no cells."""
+    """``line`` is where it begins in the file, counted from 1. What cannot be read has a fault, and no cells.
+
+    The fault is in the words of Python's reader; describe_fault() makes a sentence of it.
+    """
 
     line: int
     cells: list[str] = field(default_factory=list)
     fault: str = ""
+
+
+def describe_fault(fault: str) -> str:
+    return gettext("The quotes of this row are not in order (%(fault)s).") % {"fault": fault}
 
 
 def make_storable(text: str) -> str:
@@ -78,9 +91,10 @@ class Sheet:
         self._rows = (row for row in rows if row.fault or any(cell.strip() for cell in row.cells))
         first = next(self._rows, None)
         if first is None:
-            raise UnusableFile("The file is empty.")
+            raise UnusableFile(gettext("The file is empty."))
         if first.fault:
-            raise UnusableFile(f"The first line cannot be read as the names of columns. {first.fault}")
+            text = gettext("The first line cannot be read as the names of columns. %(fault)s")
+            raise UnusableFile(text % {"fault": describe_fault(first.fault)})
         self.header = [make_storable(name.strip()) for name in first.cells]
 
     def __iter__(self) -> Iterator[SheetRow]:
@@ -98,7 +112,7 @@ def open_sheet(file: BinaryIO) -> Iterator[Sheet]:
     head = file.read(_HEAD_BYTES)
     file.seek(0)
     if head.startswith(b"PK\x03\x04"):
-        yield Sheet(WORKBOOK, _read_workbook(file))
+        yield Sheet(str(WORKBOOK), _read_workbook(file))
         return
     encoding = _detect_encoding(file, head)
     errors = "surrogateescape" if encoding in ("utf-8-sig", WINDOWS) else "replace"
@@ -110,9 +124,9 @@ def open_sheet(file: BinaryIO) -> Iterator[Sheet]:
 
 
 def _detect_encoding(file: BinaryIO, head: bytes) -> str:
-    for beginning, kind in _FOREIGN.items():
+    for beginning, text in _FOREIGN.items():
         if head.startswith(beginning):
-            raise UnusableFile(f"This is {kind}; save the table as CSV or as an Excel workbook (xlsx).")
+            raise UnusableFile(str(text))
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     # Text in a western language has a zero in every second byte of its UTF-16.
@@ -120,7 +134,7 @@ def _detect_encoding(file: BinaryIO, head: bytes) -> str:
         if high.count(0) > len(high) / 2 and not low.count(0):
             return encoding
     if len(_CONTROL.findall(head)) > len(head) * MOST_CONTROL_BYTES:
-        raise UnusableFile("This is not a text file; save the table as CSV or as an Excel workbook (xlsx).")
+        raise UnusableFile(gettext("This is not a text file; save the table as CSV or as an Excel workbook (xlsx)."))
     return "utf-8-sig" if _is_utf8(file) else WINDOWS
 
 
@@ -148,7 +162,7 @@ def _read_csv(text: TextIOWrapper, encoding: str) -> tuple[str, Iterator[SheetRo
         if line.strip(" \r\n"):
             break
     else:
-        raise UnusableFile("The file is empty.")
+        raise UnusableFile(gettext("The file is empty."))
     delimiter = delimiter or max(DELIMITERS, key=lambda one: len(next(csv.reader(head[-1:], delimiter=one))))
     # Strict: a stray quote is reported instead of being read as best it can.
     reader = csv.reader(chain(head, text), delimiter=delimiter, strict=True)
@@ -161,7 +175,7 @@ def _read_rows(reader: Any) -> Iterator[SheetRow]:
         try:
             cells = next(reader, None)
         except csv.Error as exc:
-            yield SheetRow(line=line, fault=f"The quotes of this row are not in order ({exc}).")
+            yield SheetRow(line=line, fault=str(exc))
             continue
         if cells is None:
             return
@@ -173,7 +187,8 @@ def _read_workbook(file: BinaryIO) -> Iterator[SheetRow]:
     try:
         sheet = CalamineWorkbook.from_filelike(file).get_sheet_by_index(0)
     except (CalamineError, OSError, ValueError) as exc:
-        raise UnusableFile(f"The workbook cannot be read ({exc}); save it anew, or as CSV.") from exc
+        text = gettext("The workbook cannot be read (%(fault)s); save it anew, or as CSV.")
+        raise UnusableFile(text % {"fault": exc}) from exc
     for line, values in enumerate(sheet.to_python(skip_empty_area=False), start=1):
         yield SheetRow(line=line, cells=[_write_cell(value) for value in values])
 
@@ -183,12 +198,13 @@ def _check_archive(file: BinaryIO) -> None:
         with zipfile.ZipFile(file) as archive:
             parts = archive.infolist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as exc:
-        raise UnusableFile("This archive is damaged; save the table anew.") from exc
+        raise UnusableFile(gettext("This archive is damaged; save the table anew.")) from exc
     if "xl/workbook.xml" not in {part.filename for part in parts}:
-        raise UnusableFile("This is no Excel workbook (xlsx); save the table as one, or as CSV.")
+        raise UnusableFile(gettext("This is no Excel workbook (xlsx); save the table as one, or as CSV."))
     packed, unpacked = file.seek(0, 2), sum(part.file_size for part in parts)
     if packed > MOST_WORKBOOK_BYTES or unpacked > MOST_UNPACKED_BYTES:
-        raise UnusableFile("This workbook is too large to be read as a whole; save it as CSV, which may be larger.")
+        text = gettext("This workbook is too large to be read as a whole; save it as CSV, which may be larger.")
+        raise UnusableFile(text)
     file.seek(0)
 
 

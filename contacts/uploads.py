@@ -20,8 +20,11 @@ from django.core.files.uploadedfile import UploadedFile
 from django.db import DatabaseError, InterfaceError, transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
+from django.utils.translation import get_language, gettext_lazy, override
+from django.utils.translation import gettext as _
 from django_q.tasks import async_task
 
+from campaigns.counting import say_count
 from campaigns.lifecycle import CampaignIsCancelled, admit_contacts
 from contacts.importing import ImportStopped, cancel_import, carry_on, fail_import, refuse_duplicate, rows_of
 from contacts.models import ContactImport, ImportPiece, ImportStatus
@@ -42,6 +45,9 @@ KEPT_UNSTARTED = timedelta(days=7)
 
 TASK = "contacts.tasks.run_import"
 
+_FAILED = gettext_lazy("Something went wrong on our side; the log has the reason. What was imported stays.")
+_COMMAND_DIED = gettext_lazy("The command that imported it has ended before the file had. What was imported stays.")
+
 
 def columns_of(record: ContactImport) -> Sequence[str]:
     """Those that a file of its kind may have."""
@@ -59,19 +65,24 @@ class UploadFacts:
 def inspect_upload(upload: UploadedFile) -> UploadFacts:
     """What it is, after reading all of it once. Raises UnusableFile."""
     if upload.size > settings.IMPORT_MAX_BYTES:
-        limit = f"{settings.IMPORT_MAX_BYTES / 1e6:,.0f} MB"
-        raise UnusableFile(f"The file has {upload.size / 1e6:,.0f} MB, and {limit} are the most; divide it.")
+        text = _("The file has %(size)s MB, and %(most)s MB are the most; divide it.")
+        size, most = _say_megabytes(upload.size), _say_megabytes(settings.IMPORT_MAX_BYTES)
+        raise UnusableFile(text % {"size": size, "most": most})
     with open_sheet(upload) as sheet:
         sample = list(islice(sheet, PREVIEW_ROWS))
-        rows = len(sample) + sum(1 for _ in sheet)
+        rows = len(sample) + sum(1 for row in sheet)
     if not rows:
-        raise UnusableFile("There is no row below the names of the columns.")
+        raise UnusableFile(_("There is no row below the names of the columns."))
     return UploadFacts(format=sheet.format, header=sheet.header, sample=sample, rows=rows)
+
+
+def _say_megabytes(size: int) -> str:
+    return say_count(round(size / 1e6))
 
 
 def store_upload(record: ContactImport, upload: UploadedFile, facts: UploadFacts) -> None:
     """Keep a new import with its file, for somebody to look at what would become of it and to start it."""
-    record.file_name = upload.name or ""
+    record.file_name, record.language = upload.name or "", get_language() or ""
     record.format, record.header, record.rows_in_file = facts.format, facts.header, facts.rows
     record.sample = [[row.line, [*map(make_storable, row.cells)], row.fault] for row in facts.sample]
     record.columns = match_columns(facts.header, columns_of(record))
@@ -124,10 +135,10 @@ def work_on(pk: UUID) -> str:
     """Import for a while, and ask for the next job if that was not all; returns how far it is."""
     record = ContactImport.objects.select_related("campaign").get(pk=pk)
     if record.status != ImportStatus.RUNNING:
-        return record.get_status_display()
+        return record.status
     end = time.monotonic() + SLICE_SECONDS
     try:
-        with open_upload(record) as file, open_sheet(file) as sheet:
+        with override(record.language), open_upload(record) as file, open_sheet(file) as sheet:
             rows = rows_of(record, sheet, record.columns)
             record = carry_on(record, rows, is_over=lambda: time.monotonic() >= end)
     except (DatabaseError, InterfaceError):
@@ -138,10 +149,10 @@ def work_on(pk: UUID) -> str:
         record = fail_import(pk, str(error))
     except Exception:
         log.exception("import.failed", contact_import=str(pk))
-        record = fail_import(pk, "Something went wrong on our side; the log has the reason. What was imported stays.")
+        record = fail_import(pk, _FAILED)
     if record.status == ImportStatus.RUNNING:
         _enqueue(pk)
-    return f"{record.get_status_display()}, {record.rows:,} rows"
+    return f"{record.status}, {record.rows:,} rows"
 
 
 def resume_imports() -> int:
@@ -158,7 +169,7 @@ def resume_imports() -> int:
     # A file of the command line is where its process is: nobody else can go on.
     dead = running.filter(is_upload=False, updated_at__lt=timezone.now() - COMMAND_DEAD_AFTER)
     for pk in dead.values_list("pk", flat=True):
-        fail_import(pk, "The command that imported it has ended before the file had. What was imported stays.")
+        fail_import(pk, _COMMAND_DIED)
     lost = running.filter(is_upload=True, updated_at__lt=timezone.now() - LOST_AFTER)
     for pk in (keys := list(lost.values_list("pk", flat=True))):
         _enqueue(pk)

@@ -8,9 +8,11 @@ from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils.translation import override
 
 from calls.tests.factories import CallAttemptFactory
 from campaigns.tests.factories import CampaignFactory
+from contacts.admin import describe_exclusion
 from contacts.exclusion import add_to_do_not_call
 from contacts.models import Contact, ContactState, DoNotCallEntry
 from contacts.tests.factories import ContactFactory, DoNotCallEntryFactory
@@ -326,6 +328,38 @@ def test_a_number_is_taken_off_the_do_not_call_list_for_a_reason_and_its_contact
         contact.phone_number,
         "Taken off: A wrong number was entered.",
     )
+
+
+@pytest.mark.parametrize(
+    ("numbers", "contacts", "text"),
+    [
+        (1, 0, "1 numero è ora nella lista «non chiamare»; 0 contatti sono stati esclusi."),
+        (1234, 1, "1.234 numeri sono ora nella lista «non chiamare»; 1 contatto è stato escluso."),
+    ],
+)
+def test_who_was_excluded_is_counted_in_italian(numbers, contacts, text):
+    with override("it"):
+        assert describe_exclusion(numbers, contacts) == text
+
+
+@pytest.mark.parametrize(
+    ("site", "operator", "line", "told"),
+    [
+        ("en-gb", "it", "Taken off: {Ann}", "1 contatto può essere chiamato di nuovo."),
+        ("it", "en-gb", "Tolto dalla lista: {Ann}", "1 contact may be rung again."),
+    ],
+)
+def test_the_history_is_in_the_language_of_the_site_and_the_answer_in_that_of_the_operator(
+    admin_client, settings, site, operator, line, told
+):
+    settings.LANGUAGE_CODE = site
+    admin_client.cookies["django_language"] = operator
+    contact = ContactFactory()
+    entry = add_to_do_not_call(contact.phone_number)
+    data = {"action": "remove_selected", "_selected_action": [entry.pk], "confirmed": "yes", "reason": "{Ann}"}
+    page = admin_client.post(ENTRIES, data, follow=True).content.decode()
+    assert told in page
+    assert LogEntry.objects.get(action_flag=DELETION).get_change_message() == line
 
 
 @pytest.mark.parametrize("key", [uuid4(), "nonsense"])

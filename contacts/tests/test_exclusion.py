@@ -149,6 +149,13 @@ def test_a_number_is_kept_as_a_hash_that_does_not_tell_it(hashed):
     assert NUMBER[1:] not in f"{hashed}{hashed.number_hash}{hashed.reason}"
 
 
+def test_why_a_hash_is_kept_is_told_in_the_language_of_the_site(settings):
+    settings.DO_NOT_CALL_HASH_KEY = "k" * 32
+    settings.LANGUAGE_CODE = "it"
+    keep_as_hash([NUMBER])
+    assert DoNotCallEntry.objects.get().reason == "Conservato alla cancellazione della persona"
+
+
 def test_a_number_that_could_be_read_is_made_a_hash_once(settings):
     settings.DO_NOT_CALL_HASH_KEY = "a-key-for-tests-0123456789abcdefghij"
     add_to_do_not_call(NUMBER)

@@ -197,6 +197,57 @@ def test_refused_rows_are_mended_and_loaded_again(admin_client):
     assert Contact.objects.get(phone_number="+12025550124").has_prior_consent
 
 
+def test_the_cluster_tells_what_is_wrong_in_the_language_of_whoever_uploaded(admin_client):
+    admin_client.cookies["django_language"] = "it"
+    record = upload_messy(admin_client)
+    start(admin_client, record)
+    record = work(record)
+    assert (record.language, record.format) == ("it", "CSV, UTF-8, punti e virgola")
+    reasons = [refusal.reason for refusal in record.refusals.all()]
+    assert reasons[1:] == ["Non è né sì né no.", "La riga 2 ha lo stesso numero."]
+    admin_client.cookies["django_language"] = "en-gb"
+    page = admin_client.get(page_of(record)).content.decode()
+    assert "Download 3 rows" in page
+    assert "Non è né sì né no." in page
+
+
+def test_a_preview_is_in_the_language_of_whoever_looks(admin_client):
+    upload(admin_client, CampaignFactory(), 'Telefono,Consenso\n"a"b,\n+12025550124,boh\n')
+    record = ContactImport.objects.get()
+    assert "It is neither yes nor no." in admin_client.get(page_of(record)).content.decode()
+    admin_client.cookies["django_language"] = "it"
+    page = admin_client.get(page_of(record)).content.decode()
+    for text in (
+        "Importa 2 righe",
+        "Le prime 2 righe",
+        "2 di queste verrebbero rifiutate",
+        "Le virgolette di questa riga non sono in ordine",
+        "Non è né sì né no.",
+    ):
+        assert text in page
+
+
+def test_the_progress_of_an_import_is_drawn_in_every_language(admin_client):
+    record = ContactImport.objects.create(
+        campaign=CampaignFactory(), status=ImportStatus.RUNNING, rows=1234, imported=1234, rows_in_file=4000
+    )
+    ContactImport.objects.update(started_at=timezone.now() - timedelta(minutes=2))
+    admin_client.cookies["django_language"] = "it"
+    page = admin_client.get(f"{LIST}{record.pk}/progress/").content.decode()
+    assert "width: 30.9%" in page
+    assert 'aria-valuenow="30.9"' in page
+    assert "1.234" in page
+    assert "Mancano circa 4 minuti." in page
+
+
+def test_what_failed_is_told_in_the_language_of_whoever_uploaded(admin_client, monkeypatch):
+    admin_client.cookies["django_language"] = "it"
+    record = upload_messy(admin_client)
+    start(admin_client, record)
+    monkeypatch.setattr(uploads, "carry_on", lambda *_args, **_kwargs: 1 / 0)
+    assert work(record).failure.startswith("Si è verificato un errore interno")
+
+
 def test_what_a_spreadsheet_would_run_is_defused_in_the_refused_rows(admin_client):
     upload(admin_client, CampaignFactory(), 'phone_number,note\n12,"=HYPERLINK(""x"")"\n')
     record = ContactImport.objects.get()

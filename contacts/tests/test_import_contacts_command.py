@@ -3,6 +3,7 @@ from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils.translation import override
 
 from campaigns.models import CampaignStatus
 from campaigns.tests.factories import CampaignFactory
@@ -28,6 +29,13 @@ def run(campaign, path):
     output = StringIO()
     call_command("import_contacts", str(campaign), str(path), stdout=output)
     return output.getvalue()
+
+
+def test_it_speaks_english_wherever_the_site_is(write_file):
+    with override("it"):
+        lines = run(CampaignFactory().pk, write_file(b"phone_number\n+12025550123\n+39 12\n")).splitlines()
+    assert "It is too short for its country" in lines[0]
+    assert lines[1].startswith("1 imported")
 
 
 def test_a_campaign_is_found_by_its_id(write_file):

@@ -10,6 +10,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile, TemporaryUploadedFile
 from django.core.validators import validate_email
 from django.db import connection
+from django.utils.translation import override
 
 from campaigns import lifecycle
 from campaigns.lifecycle import CampaignIsCancelled
@@ -163,6 +164,38 @@ def test_yes_is_understood_in_its_usual_spellings(campaign, word):
 def test_no_is_understood_in_its_usual_spellings(campaign, word):
     import_row(campaign, "phone_number,has_prior_consent", f"+12025550123,{word}")
     assert not Contact.objects.get().has_prior_consent
+
+
+@pytest.mark.parametrize(
+    ("word", "language"),
+    [
+        ("it", "it"),
+        ("Italiano", "it"),
+        ("italian", "it"),
+        ("EN", "en"),
+        ("inglese", "en"),
+        ("English", "en"),
+        ("auto", "auto"),
+        ("automatica", "auto"),
+    ],
+)
+def test_a_language_is_understood_by_its_code_and_by_its_name(campaign, word, language):
+    import_row(campaign, "phone_number,preferred_language", f"+12025550123,{word}")
+    assert Contact.objects.get().preferred_language == language
+
+
+def test_what_is_wrong_is_told_in_the_language_of_whoever_imports(campaign):
+    rows = ["12,", "+12025550123,forse", "+12025550124,", "+12025550124,", '"a"b,', "1,2,3"]
+    with override("it"):
+        report = import_text(campaign, "\n".join(["telefono,consenso", *rows]))
+    assert report.language == "it"
+    assert {refused.line: refused.reason.partition(";")[0] for refused in report.refused} == {
+        2: "Manca il prefisso internazionale",
+        3: "Non è né sì né no.",
+        5: "La riga 4 ha lo stesso numero.",
+        6: "Le virgolette di questa riga non sono in ordine (',' expected after '\"').",
+        7: "Ha 3 valori, ma la prima riga nomina 2 colonne",
+    }
 
 
 @pytest.mark.parametrize(

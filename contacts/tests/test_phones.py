@@ -4,6 +4,7 @@ from zoneinfo import ZoneInfo
 
 import phonenumbers
 import pytest
+from django.utils.translation import override
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneNumberFormat, PhoneNumberType
 from phonenumbers.tzdata import TIMEZONE_DATA
 
@@ -71,6 +72,20 @@ def test_a_number_has_one_spelling(text, country, expected):
 def test_what_cannot_be_dialled_is_refused_with_its_reason(text, country, reason):
     with pytest.raises(InvalidPhoneNumber, match=reason):
         normalise_number(text, country)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "È vuoto; ogni"),
+        ("+39 12", "È troppo corto"),
+        ("call me", "Contiene lettere"),
+        ("+999 1234567", "non esiste"),
+    ],
+)
+def test_a_refusal_is_told_in_the_language_of_whoever_asks(text, reason):
+    with override("it"), pytest.raises(InvalidPhoneNumber, match=reason):
+        normalise_number(text)
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,10 @@ from io import BytesIO
 
 import openpyxl
 import pytest
+from django.utils.translation import override
 
 from contacts import sheets
+from contacts.import_forms import COLUMN_TITLES
 from contacts.rows import match_columns
 from contacts.sheets import SheetRow, UnusableFile, open_sheet
 
@@ -148,6 +150,10 @@ def test_a_workbook_that_would_fill_the_memory_is_refused_before_it_is_unpacked(
         (["phone_number", "email"], {"phone_number": 0, "email": 1}),
         (["E-Mail Address", "Mobile Phone"], {"phone_number": 1, "email": 0}),
         (["Telefono", "Fuso orario", "Non chiamare"], {"phone_number": 0, "time_zone": 1, "do_not_call": 2}),
+        (
+            ["Numero di cellulare", "ID esterno", "Posta elettronica"],
+            {"phone_number": 0, "external_contact_id": 1, "email": 2},
+        ),
         (["Mobile", "Phone number"], {"phone_number": 1}),
         (["Mobile", "Tel."], {"phone_number": 0}),
         (["who", "where"], {}),
@@ -155,3 +161,21 @@ def test_a_workbook_that_would_fill_the_memory_is_refused_before_it_is_unpacked(
 )
 def test_columns_are_found_by_our_names_and_by_others(header, columns):
     assert match_columns(header) == columns
+
+
+@pytest.mark.parametrize("language", ["en-gb", "it"])
+def test_columns_are_found_by_the_titles_that_pages_give_them(language):
+    titles = dict(COLUMN_TITLES)
+    if language == "en-gb":
+        del titles["external_contact_id"]  # a phrase: Name in your own system
+    with override(language):
+        header = [str(title) for title in titles.values()]
+    assert match_columns(header, [*titles]) == {column: index for index, column in enumerate(titles)}
+
+
+def test_what_a_file_is_taken_for_and_why_it_is_refused_is_told_in_the_language_of_whoever_asks():
+    with override("it"):
+        sheet, _ = read(b"phone_number;name\n+12025550123;x\n")
+        assert sheet.format == "CSV, UTF-8, punti e virgola"
+        with pytest.raises(UnusableFile, match="Questo è un PDF; salvare la tabella"):
+            read(b"%PDF-1.7\n...")

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
+from django.utils.translation import override
 
 from campaigns.lifecycle import CampaignIsCancelled
 from campaigns.lookup import UnknownCampaign, find_campaign
@@ -23,7 +24,11 @@ class Command(BaseCommand):
         parser.add_argument("campaign", help="Its id, or its name if no other campaign has the same.")
         parser.add_argument("file", type=Path, help="CSV or Excel workbook (xlsx) with a header.")
 
-    def handle(self, *, campaign: str, file: Path, **options: Any) -> None:
+    def handle(self, **options: Any) -> None:
+        with override("en-gb"):  # as all that commands say, and so is what is kept of refused rows
+            self._import_file(**options)
+
+    def _import_file(self, *, campaign: str, file: Path, **options: Any) -> None:
         try:
             target = find_campaign(campaign)
             with file.open("rb") as source:
