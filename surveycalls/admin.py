@@ -15,6 +15,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from campaigns.read_only import ReadOnly
 from surveycalls import audit_admin  # noqa: F401  (registers it)
+from surveycalls.roles import ROLES
 
 admin.site.index_title = _("Home")
 
@@ -32,6 +33,19 @@ class OperatorAdmin(UserAdmin, ModelAdmin):
         """Nobody gives what they do not have: roles are given, everything else by superusers alone."""
         fixed = () if request.user.is_superuser else ("is_superuser", "user_permissions", "last_login", "date_joined")
         return [*super().get_readonly_fields(request, obj), *fixed]
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Of the groups, roles: another one may hold permissions that whoever gives it does not have."""
+        field = super().formfield_for_manytomany(db_field, request, **kwargs)
+        if db_field.name == "groups" and not request.user.is_superuser:
+            field.queryset = field.queryset.filter(name__in=ROLES)
+        return field
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Groups that were not offered stay."""
+        kept = [] if request.user.is_superuser else list(form.instance.groups.exclude(name__in=ROLES))
+        super().save_related(request, form, formsets, change)
+        form.instance.groups.add(*kept)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Whoever could change a superuser, or its password, would be one."""

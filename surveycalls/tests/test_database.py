@@ -10,10 +10,11 @@ from contextlib import contextmanager
 import psycopg2
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.db import OperationalError, connection, transaction
 
 from surveycalls import database
 from surveycalls.database import CLIENT_OPTIONS, SESSION_OPTIONS, configure_database
-from surveycalls.tests.processes import PRODUCTION, ROOT, make_environment, run_python
+from surveycalls.tests.processes import ROOT, make_environment, run_python
 
 STOP_SECONDS = 20
 
@@ -269,15 +270,21 @@ def test_a_database_url_that_makes_no_sense_is_explained_without_its_password(co
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_transaction_that_rests_is_ended_by_the_server():
-    finished = run_python(
-        "import django; django.setup()\n"
-        "from django.conf import settings\n"
-        "print(settings.DATABASES['default']['OPTIONS']['options'])",
-        DJANGO_SETTINGS_MODULE="surveycalls.settings",
-        **PRODUCTION,
-    )
-    assert "idle_in_transaction_session_timeout" in finished.stdout
+    assert show_rest_limit() == "10s"
+    with pytest.raises(OperationalError), transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET idle_in_transaction_session_timeout = '200ms'")
+        time.sleep(0.6)
+        show_rest_limit()
+    connection.close()
+
+
+def show_rest_limit():
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW idle_in_transaction_session_timeout")
+        return cursor.fetchone()[0]
 
 
 def test_a_server_that_cannot_be_reached_is_one_line_that_names_the_variable():

@@ -172,6 +172,29 @@ def test_an_admin_gives_roles_and_makes_nobody_a_superuser(log_in):
     assert [group.name for group in user.groups.all()] == [MANAGER]
 
 
+def test_an_admin_gives_nobody_a_group_that_is_no_role_and_takes_none(log_in):
+    client = log_in(ADMIN)
+    own, other = Group.objects.create(name="own"), Group.objects.create(name="other")
+    user = User.objects.create_user("new", password="-")
+    user.groups.add(own)
+    page, role = f"/admin/auth/user/{user.pk}/change/", Group.objects.get(name=MANAGER)
+    form = {"username": "new", "is_active": "on", "is_staff": "on"}
+    assert client.post(page, form | {"groups": [other.pk]}).status_code == 200  # with an error beside the field
+    assert client.post(page, form | {"groups": [role.pk]}).status_code == 302
+    assert {group.name for group in user.groups.all()} == {"own", MANAGER}
+
+
+def test_a_superuser_gives_any_group(admin_client):
+    user, group = User.objects.create_user("new", password="-"), Group.objects.create(name="other")
+    form = {"username": "new", "is_active": "on", "groups": [group.pk]} | dict(
+        zip(("date_joined_0", "date_joined_1"), ("2026-03-04", "12:00"), strict=True)
+    )
+    assert admin_client.post(f"/admin/auth/user/{user.pk}/change/", form).status_code == 302
+    assert [one.name for one in user.groups.all()] == ["other"]
+    assert admin_client.post(f"/admin/auth/user/{user.pk}/change/", form | {"groups": []}).status_code == 302
+    assert not user.groups.exists()
+
+
 def test_an_admin_does_not_take_a_superusers_place(log_in, admin_user):
     client = log_in(ADMIN)
     for page in ("change", "password"):
