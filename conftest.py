@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from django.utils import translation
 from hypothesis import HealthCheck, settings
 
 # Without deadlines, because the database and the machine's other work slow examples down; nothing is kept in the tree.
@@ -24,3 +25,10 @@ def nothing_is_remembered():
     from calls.recollection import recollection
 
     recollection.forget()
+
+
+@pytest.fixture(autouse=True)
+def language_of_the_deployment():
+    """The language of the last request stays with its thread."""
+    yield
+    translation.deactivate()

@@ -11,8 +11,11 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
+from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext, pgettext, pgettext_lazy
+from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.dataclasses import UnfoldAction
@@ -26,6 +29,7 @@ from calls.exporting import ATTEMPT_COLUMNS, list_attempts
 from calls.forecast_admin import CampaignForecast
 from calls.live_pages import LiveCampaign
 from calls.models import CallAttempt, ProviderConfig
+from calls.providers.messages import translate_message
 from calls.shifts import wake_everybody
 from calls.states import AttemptStatus
 from calls.timeline import tell_attempt, tell_contact, tell_next
@@ -63,7 +67,7 @@ class StatusFilter(admin.ChoicesFieldListFilter):
 @admin.register(CallAttempt)
 class CallAttemptAdmin(LongList, ReadOnly, CampaignExport, ModelAdmin):
     export_name = "calls"
-    export_message = "Calls exported."
+    export_message = _("Calls exported.")
     export_columns = ATTEMPT_COLUMNS
     list_display = [
         "phone_number",
@@ -87,14 +91,14 @@ class CallAttemptAdmin(LongList, ReadOnly, CampaignExport, ModelAdmin):
     list_select_related = ["campaign", "contact"]
     change_form_outer_before_template = "calls/timeline.html"
     search_fields = ["phone_number", "call_id", "provider_call_id", "error_code"]
-    search_help_text = "The whole number in any spelling, call id, the provider's call id, or error code"
+    search_help_text = _("The whole number in any spelling, call id, the provider's call id, or error code")
     fieldsets = [
         (
             None,
             {"fields": [("contact", "campaign"), ("phone_number", "attempt_number"), ("show_status", "show_outcome")]},
         ),
         (
-            "In time",
+            _("In time"),
             {
                 "fields": [
                     ("claimed_at", "start_at"),
@@ -106,13 +110,13 @@ class CallAttemptAdmin(LongList, ReadOnly, CampaignExport, ModelAdmin):
             },
         ),
         (
-            "At the provider",
+            _("At the provider"),
             {
                 "fields": [
                     "call_id",
                     "provider_call_id",
                     ("provider_raw_status", "error_code"),
-                    "error_message",
+                    "show_error_message",
                     "metadata",
                 ]
             },
@@ -142,33 +146,37 @@ class CallAttemptAdmin(LongList, ReadOnly, CampaignExport, ModelAdmin):
         context |= {"zones": zones, "moments": tell_attempt(obj)}
         return super().render_change_form(request, context, *args, obj=obj, **kwargs)
 
-    @display(description="Status", ordering="status")
+    @display(description=_("Status"), ordering="status")
     def show_status(self, attempt: CallAttempt) -> str:
         return display_for_label((attempt.status, attempt.get_status_display()), "-", STATUS_COLOURS)
 
-    @display(description="Outcome", ordering="outcome")
+    @display(description=_("Outcome"), ordering="outcome")
     def show_outcome(self, attempt: CallAttempt) -> str:
         if attempt.given_back:
-            return display_for_label(("given back", "Never rang"), "-", {"given back": None})
+            return display_for_label(("given back", gettext("Never rang")), "-", {"given back": None})
         return display_for_label(
             attempt.outcome and (attempt.outcome, attempt.get_outcome_display()), "-", OUTCOME_COLOURS
         )
 
-    @display(description="Started", ordering="id")
+    @display(description=pgettext_lazy("call", "Started"), ordering="id")
     def show_start(self, attempt: CallAttempt) -> str:
         return date_format(timezone.localtime(attempt.started_at or attempt.claimed_at), "DATETIME_FORMAT")
 
-    @display(description="Talked")
+    @display(description=_("Talked"))
     def show_duration(self, attempt: CallAttempt) -> str:
         if attempt.answered_at is None or attempt.ended_at is None:
             return "-"
         minutes, seconds = divmod(round((attempt.ended_at - attempt.answered_at).total_seconds()), 60)
         return f"{minutes}:{seconds:02}"
 
-    @display(description="Contact")
+    @display(description=_("Contact"))
     def show_contact(self, attempt: CallAttempt) -> SafeString:
         url = reverse("admin:contacts_contact_change", args=[attempt.contact_id])
         return format_html('<a href="{}" class="text-link">{}</a>', url, attempt.contact)
+
+    @display(description=_("error message"))
+    def show_error_message(self, attempt: CallAttempt) -> str:
+        return translate_message(attempt.error_message) or "-"
 
 
 admin.site.unregister(Contact)
@@ -199,7 +207,9 @@ class CampaignWithCallsAdmin(LiveCampaign, CampaignForecast, CampaignAdmin):
 
 class ProviderConfigForm(forms.ModelForm):
     outbound_number = PhoneNumberField(
-        required=False, help_text="Shown to those who are rung. With + and the country code."
+        required=False,
+        label=_("Outbound number"),
+        help_text=_("Shown to those who are rung. With + and the country code."),
     )
 
     class Meta:
@@ -209,9 +219,9 @@ class ProviderConfigForm(forms.ModelForm):
             *("calls_per_number_per_day", "calls_per_number_per_week"),
         ]
         labels = {
-            "max_concurrent_calls": "Lines",
-            "calls_per_number_per_day": "Calls to one number a day",
-            "calls_per_number_per_week": "Calls to one number a week",
+            "max_concurrent_calls": _("Lines"),
+            "calls_per_number_per_day": _("Calls to one number a day"),
+            "calls_per_number_per_week": _("Calls to one number a week"),
         }
 
 
@@ -221,26 +231,30 @@ class ProviderConfigAdmin(ModelAdmin):
     actions_detail = ["switch_on", "switch_off"]
     fieldsets = [
         (
-            "Lines",
+            _("Lines"),
             {
-                "description": "More calls than the account allows are queued by the provider, and may ring too late.",
+                "description": _(
+                    "More calls than the account allows are queued by the provider, and may ring too late."
+                ),
                 "fields": [("adapter", "outbound_number"), ("max_concurrent_calls", "calls_per_second")],
             },
         ),
         (
-            "How often one number is rung",
+            _("How often one number is rung"),
             {
-                "description": "Over all campaigns. Whoever has been put off already stays so when these are changed.",
+                "description": _(
+                    "Over all campaigns. Whoever has been put off already stays so when these are changed."
+                ),
                 "fields": [("calls_per_number_per_day", "calls_per_number_per_week")],
             },
         ),
         (
-            "How it goes",
+            _("How it goes"),
             {
                 "fields": [
                     ("show_dialling", "consecutive_failures"),
                     ("paused_until", "next_call_at"),
-                    ("last_error_at", "last_error"),
+                    ("last_error_at", "show_last_error"),
                 ]
             },
         ),
@@ -251,7 +265,7 @@ class ProviderConfigAdmin(ModelAdmin):
         "paused_until",
         "next_call_at",
         "last_error_at",
-        "last_error",
+        "show_last_error",
     ]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -277,8 +291,8 @@ class ProviderConfigAdmin(ModelAdmin):
         self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **kwargs: Any
     ) -> HttpResponse:
         if obj is not None and obj.halted_reason:
-            reason = f"Dialling has stopped. {obj.halted_reason} Put it right, then switch dialling on again."
-            self.message_user(request, reason, messages.ERROR)
+            text = gettext("Dialling has stopped. %(reason)s Put it right, then switch dialling on again.")
+            self.message_user(request, text % {"reason": translate_message(obj.halted_reason)}, messages.ERROR)
         return super().render_change_form(request, context, *args, obj=obj, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: ProviderConfig, form: ProviderConfigForm, change: bool) -> None:
@@ -288,44 +302,49 @@ class ProviderConfigAdmin(ModelAdmin):
         obj.save(update_fields=[*form.changed_data, "updated_at"])
         wake_everybody()
 
-    @display(description="Dialling")
+    @display(description=_("Dialling"))
     def show_dialling(self, provider: ProviderConfig) -> str:
-        return display_for_label(
-            ("on", "On") if provider.dialing_enabled else ("off", "Off"), "-", {"on": "success", "off": "danger"}
-        )
+        on, off = ("on", pgettext("dialling", "On")), ("off", pgettext("dialling", "Off"))
+        return display_for_label(on if provider.dialing_enabled else off, "-", {"on": "success", "off": "danger"})
+
+    @display(description=_("last error"))
+    def show_last_error(self, provider: ProviderConfig) -> str:
+        return translate_message(provider.last_error) or "-"
 
     # Each opens a dialog, because a plain link would switch by a GET, which any other site's page can send.
 
     @action(
-        description="Switch dialling on",
+        description=_("Switch dialling on"),
         icon="play_arrow",
         variant=ActionVariant.PRIMARY,
         permissions=["change"],
         dialog={
-            "title": "Switch dialling on?",
-            "description": "Running campaigns ring at once. Earlier failures are forgotten, and a pause ends.",
-            "form_submit_text": "Switch on",
+            "title": _("Switch dialling on?"),
+            "description": _("Running campaigns ring at once. Earlier failures are forgotten, and a pause ends."),
+            "form_submit_text": _("Switch on"),
         },
     )
     def switch_on(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
-        return self._switch(request, object_id, ProviderConfig.enable_dialling, "Dialling is on.")
+        return self._switch(request, object_id, ProviderConfig.enable_dialling, _("Dialling is on."))
 
     @action(
-        description="Switch dialling off",
+        description=_("Switch dialling off"),
         icon="block",
         variant=ActionVariant.DANGER,
         permissions=["change"],
         dialog={
-            "title": "Switch dialling off?",
-            "description": "No campaign starts a call until it is switched on. Calls in progress go on to their end.",
-            "form_submit_text": "Switch off",
+            "title": _("Switch dialling off?"),
+            "description": _(
+                "No campaign starts a call until it is switched on. Calls in progress go on to their end."
+            ),
+            "form_submit_text": _("Switch off"),
         },
     )
     def switch_off(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
-        return self._switch(request, object_id, ProviderConfig.disable_dialling, "Dialling is off.")
+        return self._switch(request, object_id, ProviderConfig.disable_dialling, _("Dialling is off."))
 
     def _switch(
-        self, request: HttpRequest, object_id: str, switch: Callable[[ProviderConfig], None], message: str
+        self, request: HttpRequest, object_id: str, switch: Callable[[ProviderConfig], None], message: Promise
     ) -> HttpResponse:
         provider = self.get_object(request, object_id)
         if provider is None:
@@ -343,8 +362,8 @@ def show_dialling(request: HttpRequest) -> list[str] | None:
     if provider is None:
         return None
     if not provider.dialing_enabled:
-        return ["Dialling is off", "danger"]
+        return [gettext("Dialling is off"), "danger"]
     if provider.paused_until and provider.paused_until > timezone.now():
         until = date_format(timezone.localtime(provider.paused_until), "H:i")
-        return [f"Provider fails: waiting until {until}", "warning"]
-    return ["Dialling is on", "success"]
+        return [gettext("Provider fails: waiting until %(time)s") % {"time": until}, "warning"]
+    return [gettext("Dialling is on"), "success"]

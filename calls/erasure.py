@@ -11,8 +11,12 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import connection, transaction
 from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.dispatch import Signal
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from calls.models import CallAttempt, ProviderConfig
+from campaigns.counting import say_count
+from campaigns.history import in_language_of_the_record
 from contacts.exclusion import entries_of, keep_as_hash, numbers_on_do_not_call
 from contacts.models import Contact, ContactImport, ContactState, DoNotCallEntry, ImportStatus
 
@@ -20,8 +24,6 @@ log = structlog.get_logger(__name__)
 
 # Sent with message=..., which names nobody, in the transaction in which somebody was erased.
 people_erased = Signal()
-
-ERASED = "Erased person"
 
 # A row in which a cell has the digits of a number, however it is written, is an e-mail address, or is an external id
 # and in the column of those. Rather a row too many: it is only a report of what could not be imported.
@@ -38,7 +40,7 @@ _COUNT_REFUSED_ROWS = f"""
 """
 _ERASE_REFUSED_ROWS = f"""
     UPDATE contacts_importrefusal AS refusal
-    SET "column" = '', value = '', reason = 'The person was erased.', cells = '[]'
+    SET "column" = '', value = '', reason = %(reason)s, cells = '[]'
     FROM contacts_contactimport AS import WHERE {_IS_ABOUT}
 """
 
@@ -98,7 +100,7 @@ def erase_person(person: Person, *, keeps_off: bool, reason: str, now: datetime)
         _refuse_during_imports()
         found = look_for(person)
         if not found.contacts and not person.phone_number:
-            raise ErasureImpossible("No contact has this external id.")
+            raise ErasureImpossible(_("No contact has this external id."))
         contacts = list(find_contacts(person))
         if keeps_off:
             keep_as_hash(found.numbers)
@@ -107,7 +109,9 @@ def erase_person(person: Person, *, keeps_off: bool, reason: str, now: datetime)
         _run_on_refused_rows(_ERASE_REFUSED_ROWS, person, contacts)
         anonymise(contacts, now=now)
         _clear_history(Q(object_repr__in=[*found.numbers, *_list_external_ids(person, contacts)]))
-        people_erased.send(sender=Contact, message=describe_erasure(found, keeps_off=keeps_off, reason=reason))
+        with in_language_of_the_record():
+            message = describe_erasure(found, keeps_off=keeps_off, reason=reason)
+        people_erased.send(sender=Contact, message=message)
     log.info(
         "person.erased",
         numbers=found.numbers,  # the log masks them
@@ -122,16 +126,20 @@ def erase_person(person: Person, *, keeps_off: bool, reason: str, now: datetime)
 def count_findings(found: Findings) -> tuple[str, str, str]:
     """Contacts, calls and refused rows, each with its number."""
     return (
-        f"{found.contacts:,} {'contact' if found.contacts == 1 else 'contacts'}",
-        f"{found.calls:,} {'call' if found.calls == 1 else 'calls'}",
-        f"{found.refused_rows:,} refused {'row' if found.refused_rows == 1 else 'rows'}",
+        ngettext("%(count)s contact", "%(count)s contacts", found.contacts) % {"count": say_count(found.contacts)},
+        ngettext("%(count)s call", "%(count)s calls", found.calls) % {"count": say_count(found.calls)},
+        ngettext("%(count)s refused row", "%(count)s refused rows", found.refused_rows)
+        % {"count": say_count(found.refused_rows)},
     )
 
 
 def describe_erasure(found: Findings, *, keeps_off: bool, reason: str) -> str:
     """Without a word of who it was."""
-    kept = "The number stays on the do-not-call list." if keeps_off else "The number is not on the do-not-call list."
-    return f"{', '.join(count_findings(found))}. {kept} Reason: {reason}"
+    if keeps_off:
+        text = _("%(counts)s. The number stays on the do-not-call list. Reason: %(reason)s")
+    else:
+        text = _("%(counts)s. The number is not on the do-not-call list. Reason: %(reason)s")
+    return text % {"counts": ", ".join(count_findings(found)), "reason": reason}
 
 
 def anonymise(contacts: Collection[Contact], *, now: datetime) -> int:
@@ -147,7 +155,9 @@ def anonymise(contacts: Collection[Contact], *, now: datetime) -> int:
     list(CallAttempt.objects.filter(contact_id__in=ids).order_by("pk").select_for_update().values_list("pk"))
     locked = list(Contact.objects.filter(pk__in=ids).order_by("pk").select_for_update(no_key=True))
     if any(contact.state == ContactState.IN_PROGRESS for contact in locked):
-        raise ErasureImpossible("A call to this person is going on. Erase when it has ended; nothing was erased yet.")
+        raise ErasureImpossible(
+            _("A call to this person is going on. Erase when it has ended; nothing was erased yet.")
+        )
     numbers = [contact.phone_number for contact in locked if contact.phone_number]
     calls = CallAttempt.objects.filter(contact_id__in=ids)
     count = calls.update(phone_number=None, provider_call_id="", error_message="", metadata={})
@@ -169,10 +179,11 @@ def _refuse_during_imports() -> None:
     """Their files are kept as they were uploaded, and nobody can be taken out of a file."""
     going_on = ContactImport.objects.filter(status__in=[ImportStatus.PREPARED, ImportStatus.RUNNING])
     if names := [str(record) for record in going_on[:5]]:
-        raise ErasureImpossible(
+        text = _(
             "An import is not over, and its file may have this person in it. Wait for its end or throw it away, then "
-            f"erase: {', '.join(names)}."
+            "erase: %(imports)s."
         )
+        raise ErasureImpossible(text % {"imports": ", ".join(names)})
 
 
 def _list_numbers(person: Person, contacts: Collection[Contact]) -> list[str]:
@@ -185,10 +196,13 @@ def _list_external_ids(person: Person, contacts: Collection[Contact]) -> list[st
 
 def _run_on_refused_rows(sql: str, person: Person, contacts: Collection[Contact]) -> int:
     numbers = map(phonenumbers.parse, _list_numbers(person, contacts))
+    with in_language_of_the_record():
+        reason = _("The person was erased.")
     values = {
         "digits": [f"%{phonenumbers.national_significant_number(number)}%" for number in numbers],
         "emails": [contact.email.lower() for contact in contacts if contact.email],
         "external_ids": _list_external_ids(person, contacts),
+        "reason": reason,
     }
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
@@ -198,7 +212,8 @@ def _run_on_refused_rows(sql: str, person: Person, contacts: Collection[Contact]
 def _clear_history(of_whom: Q) -> None:
     """What the admin's own history calls contacts and numbers by."""
     people = ContentType.objects.get_for_models(Contact, DoNotCallEntry).values()
-    LogEntry.objects.filter(of_whom, content_type__in=people).update(object_repr=ERASED)
+    with in_language_of_the_record():
+        LogEntry.objects.filter(of_whom, content_type__in=people).update(object_repr=_("Erased person"))
 
 
 def _clear_provider_errors(numbers: Collection[str]) -> None:

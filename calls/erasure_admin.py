@@ -11,6 +11,8 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from unfold.dataclasses import UnfoldAction
 from unfold.decorators import action
 from unfold.enums import ActionVariant
@@ -29,25 +31,26 @@ class ErasureForm(forms.Form):
         required=False,
         max_length=50,
         widget=UnfoldAdminTextInputWidget,
-        help_text="In any spelling; with + and the country code, or with the country beside it.",
+        label=_("Phone number"),
+        help_text=_("In any spelling; with + and the country code, or with the country beside it."),
     )
     country = CountryField(
-        label="Country of the number",
+        label=_("Country of the number"),
         widget=UnfoldAdminSelectWidget,
-        help_text="Only for a number that is written without one.",
+        help_text=_("Only for a number that is written without one."),
     )
     external_contact_id = forms.CharField(
         required=False,
         max_length=100,
         widget=UnfoldAdminTextInputWidget,
-        label="Or: external contact id",
-        help_text="The name in your own system. All who have it are erased, and all contacts with their numbers.",
+        label=_("Or: external contact id"),
+        help_text=_("The name in your own system. All who have it are erased, and all contacts with their numbers."),
     )
     keeps_off = forms.BooleanField(
         required=False,
-        label="Never ring this number again",
+        label=_("Never ring this number again"),
         widget=UnfoldBooleanSwitchWidget,
-        help_text=(
+        help_text=_(
             "The number stays on the do-not-call list, or is put on it, as a hash that nobody can read. Otherwise it "
             "is taken off, and is rung when somebody imports it again."
         ),
@@ -55,7 +58,8 @@ class ErasureForm(forms.Form):
     reason = forms.CharField(
         max_length=200,
         widget=UnfoldAdminTextInputWidget,
-        help_text="It is kept in the audit for good, so do not write who the person is.",
+        label=_("Reason"),
+        help_text=_("It is kept in the audit for good, so do not write who the person is."),
     )
 
     def clean_keeps_off(self) -> bool:
@@ -70,13 +74,13 @@ class ErasureForm(forms.Form):
     def clean_reason(self) -> str:
         reason = self.cleaned_data["reason"]
         if _LOOKS_LIKE_A_NUMBER.search(reason):
-            raise ValidationError("Leave numbers and addresses out: the reason is kept.", code="personal")
+            raise ValidationError(gettext("Leave numbers and addresses out: the reason is kept."), code="personal")
         return reason
 
     def clean(self) -> None:
         number, name = self.cleaned_data.get("phone_number"), self.cleaned_data.get("external_contact_id")
         if bool(number) == bool(name):
-            raise ValidationError("Give a phone number or an external contact id, and not both.", code="whom")
+            raise ValidationError(gettext("Give a phone number or an external contact id, and not both."), code="whom")
         if number:
             try:
                 number = normalise_number(number, self.cleaned_data.get("country", ""))
@@ -98,12 +102,12 @@ class ErasurePages:
         contact = self.get_object(request, str(object_id))
         return super().get_actions_detail(request, object_id) if contact and not contact.erased_at else []
 
-    @action(description="Erase this person", icon="person_off", variant=ActionVariant.DANGER, permissions=["erase"])
+    @action(description=_("Erase this person"), icon="person_off", variant=ActionVariant.DANGER, permissions=["erase"])
     def erase_this(self, request: HttpRequest, object_id: str) -> HttpResponse:
         # By its id: addresses of pages are written into logs and histories, and may not have a number in them.
         return HttpResponseRedirect(f"{reverse('admin:contacts_contact_erase')}?{urlencode({'contact': object_id})}")
 
-    @action(description="Erase a person", icon="person_off", permissions=["erase"])
+    @action(description=_("Erase a person"), icon="person_off", permissions=["erase"])
     def erase(self, request: HttpRequest) -> HttpResponse:
         if request.method == "POST":
             form = ErasureForm(request.POST)
@@ -116,11 +120,11 @@ class ErasurePages:
                 return self._erase(request, person, form)
             found = look_for(person)
             if not found.contacts and not person.phone_number:
-                form.add_error("external_contact_id", "No contact has this external id.")
+                form.add_error("external_contact_id", gettext("No contact has this external id."))
                 found = None
         context = {
             **self.admin_site.each_context(request),
-            "title": "Erase a person",
+            "title": gettext("Erase a person"),
             "opts": self.opts,
             "form": form,
             "found": found and describe_findings(found, keeps_off=form.cleaned_data["keeps_off"]),
@@ -142,27 +146,33 @@ class ErasurePages:
         except ErasureImpossible as error:
             self.message_user(request, str(error), messages.ERROR)
             return HttpResponseRedirect(reverse("admin:contacts_contact_erase"))
-        self.message_user(request, f"Erased: {say_findings(found)}.", messages.SUCCESS)
+        self.message_user(
+            request, gettext("Erased: %(findings)s.") % {"findings": say_findings(found)}, messages.SUCCESS
+        )
         return HttpResponseRedirect(reverse("admin:contacts_contact_changelist"))
 
 
 def say_findings(found: Findings) -> str:
     contacts, calls, rows = count_findings(found)
-    return f"{contacts}, {calls} and {rows} of imports"
+    text = gettext("%(contacts)s, %(calls)s and %(rows)s of imports")
+    return text % {"contacts": contacts, "calls": calls, "rows": rows}
 
 
 def describe_findings(found: Findings, *, keeps_off: bool) -> dict[str, Any]:
-    if keeps_off:
-        then = "stays on it" if found.is_on_do_not_call else "is put on it"
-        listed = f"The number {then}, as a hash that nobody can read."
-    elif found.is_on_do_not_call:
-        listed = "The number is taken off it, and is rung when somebody imports it again."
-    else:
-        listed = "The number is not on it, and is rung when somebody imports it again."
     return {
         "numbers": found.numbers,
         "campaigns": found.campaigns,
         "count": say_findings(found),
-        "listed": listed,
+        "listed": _say_what_becomes_of_the_entry(found, keeps_off),
         "is_nothing": not (found.contacts or found.refused_rows),
     }
+
+
+def _say_what_becomes_of_the_entry(found: Findings, keeps_off: bool) -> str:
+    if keeps_off and found.is_on_do_not_call:
+        return gettext("The number stays on it, as a hash that nobody can read.")
+    if keeps_off:
+        return gettext("The number is put on it, as a hash that nobody can read.")
+    if found.is_on_do_not_call:
+        return gettext("The number is taken off it, and is rung when somebody imports it again.")
+    return gettext("The number is not on it, and is rung when somebody imports it again.")

@@ -8,6 +8,8 @@ from django.contrib.postgres.indexes import BrinIndex
 from django.core.validators import MinValueValidator
 from django.db import models, transaction
 from django.db.models import Q, Value
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
 from calls.caps import Caps
@@ -18,51 +20,74 @@ from contacts.models import CallOutcome, Contact
 
 
 class Adapter(models.TextChoices):
-    TWILIO = "twilio", "Twilio or compatible"
+    TWILIO = "twilio", _("Twilio or compatible")
 
 
 class ProviderConfig(models.Model):
     """The one provider account. Its row is the lock under which lines are counted and calls claimed."""
 
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    adapter = models.CharField(max_length=20, choices=Adapter, default=Adapter.TWILIO)
+    id = models.UUIDField(_("id"), primary_key=True, default=uuid7, editable=False)
+    adapter = models.CharField(_("adapter"), max_length=20, choices=Adapter, default=Adapter.TWILIO)
     outbound_number = models.CharField(
-        max_length=16, blank=True, validators=[validate_e164], help_text="Shown to those who are rung."
+        _("outbound number"),
+        max_length=16,
+        blank=True,
+        validators=[validate_e164],
+        help_text=_("Shown to those who are rung."),
     )
     max_concurrent_calls = models.PositiveIntegerField(
-        default=10, validators=[MinValueValidator(1)], help_text="Lines: calls at once, over all campaigns."
+        _("max concurrent calls"),
+        default=10,
+        validators=[MinValueValidator(1)],
+        help_text=_("Lines: calls at once, over all campaigns."),
     )
     calls_per_second = models.FloatField(
-        default=1, validators=[MinValueValidator(0.01)], help_text="How many calls may start in a second."
+        _("calls per second"),
+        default=1,
+        validators=[MinValueValidator(0.01)],
+        help_text=_("How many calls may start in a second."),
     )
     calls_per_number_per_day = models.PositiveIntegerField(
-        null=True, blank=True, validators=[MinValueValidator(1)], help_text="At most, in any 24 hours. Empty: no limit."
+        _("calls per number per day"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text=_("At most, in any 24 hours. Empty: no limit."),
     )
     calls_per_number_per_week = models.PositiveIntegerField(
-        null=True, blank=True, validators=[MinValueValidator(1)], help_text="At most, in any 7 days. Empty: no limit."
+        _("calls per number per week"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text=_("At most, in any 7 days. Empty: no limit."),
     )
     dialing_enabled = models.BooleanField(
+        _("dialing enabled"),
         default=True,
-        help_text="Off: nobody is rung. Goes off by itself when the provider refuses our settings.",
+        help_text=_("Off: nobody is rung. Goes off by itself when the provider refuses our settings."),
     )
 
-    halted_reason = models.TextField(blank=True, editable=False)
-    next_call_at = models.DateTimeField(null=True, editable=False)
+    halted_reason = models.TextField(_("halted reason"), blank=True, editable=False)
+    next_call_at = models.DateTimeField(_("next call at"), null=True, editable=False)
     # Of those that wrote attempts: a scheduler that finds it unchanged knows that nobody else has claimed.
-    claims = models.PositiveBigIntegerField(default=0, editable=False)
-    shift_requested_at = models.DateTimeField(null=True, editable=False)
-    scheduler_seen_at = models.DateTimeField(null=True, editable=False)
+    claims = models.PositiveBigIntegerField(_("claims"), default=0, editable=False)
+    shift_requested_at = models.DateTimeField(_("shift requested at"), null=True, editable=False)
+    scheduler_seen_at = models.DateTimeField(_("scheduler seen at"), null=True, editable=False)
     scheduler_expected_by = models.DateTimeField(
-        null=True, editable=False, help_text="Without a sign of life by then, no scheduler is alive."
+        _("scheduler expected by"),
+        null=True,
+        editable=False,
+        help_text=_("Without a sign of life by then, no scheduler is alive."),
     )
-    consecutive_failures = models.PositiveIntegerField(default=0, editable=False)
-    paused_until = models.DateTimeField(null=True, editable=False)
-    last_error = models.TextField(blank=True, editable=False)
-    last_error_at = models.DateTimeField(null=True, editable=False)
-    updated_at = models.DateTimeField(auto_now=True)
+    consecutive_failures = models.PositiveIntegerField(_("consecutive failures"), default=0, editable=False)
+    paused_until = models.DateTimeField(_("paused until"), null=True, editable=False)
+    last_error = models.TextField(_("last error"), blank=True, editable=False)
+    last_error_at = models.DateTimeField(_("last error at"), null=True, editable=False)
+    updated_at = models.DateTimeField(_("updated at"), auto_now=True)
 
     class Meta:
-        verbose_name = "provider"
+        verbose_name = _("provider")
+        verbose_name_plural = _("providers")
         constraints = [
             models.UniqueConstraint(Value(1), name="provider_config_is_the_only_one"),
             models.CheckConstraint(
@@ -77,7 +102,8 @@ class ProviderConfig(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_adapter_display()} ({self.outbound_number or 'no number yet'})"
+        number = self.outbound_number or gettext("no number yet")
+        return f"{self.get_adapter_display()} ({number})"
 
     @property
     def caps(self) -> Caps:
@@ -108,39 +134,51 @@ def make_call_id() -> str:
 class CallAttempt(models.Model):
     """One try to ring a contact; committed before the provider hears of it."""
 
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    contact = models.ForeignKey(Contact, on_delete=models.PROTECT, related_name="attempts")
-    campaign = models.ForeignKey(Campaign, on_delete=models.PROTECT, related_name="attempts", db_index=False)
-    phone_number = models.CharField(max_length=16, null=True, help_text="Empty once the person is erased.")
-    attempt_number = models.PositiveSmallIntegerField()
-    call_id = models.CharField(max_length=32, default=make_call_id)
-    status = models.CharField(max_length=20, choices=AttemptStatus, default=AttemptStatus.CLAIMED)
-    outcome = models.CharField(max_length=20, choices=CallOutcome, blank=True)
+    id = models.UUIDField(_("id"), primary_key=True, default=uuid7, editable=False)
+    contact = models.ForeignKey(Contact, verbose_name=_("contact"), on_delete=models.PROTECT, related_name="attempts")
+    campaign = models.ForeignKey(
+        Campaign, verbose_name=_("campaign"), on_delete=models.PROTECT, related_name="attempts", db_index=False
+    )
+    phone_number = models.CharField(
+        _("phone number"), max_length=16, null=True, help_text=_("Empty once the person is erased.")
+    )
+    attempt_number = models.PositiveSmallIntegerField(_("attempt number"))
+    call_id = models.CharField(_("call id"), max_length=32, default=make_call_id)
+    status = models.CharField(_("status"), max_length=20, choices=AttemptStatus, default=AttemptStatus.CLAIMED)
+    outcome = models.CharField(_("outcome"), max_length=20, choices=CallOutcome, blank=True)
     given_back = models.BooleanField(
-        default=False, help_text="Certainly never rang; does not count as one of the contact's attempts."
+        _("given back"),
+        default=False,
+        help_text=_("Certainly never rang; does not count as one of the contact's attempts."),
     )
 
-    claimed_at = models.DateTimeField()
-    start_at = models.DateTimeField(help_text="The instant that pacing gave this call.")
-    send_before = models.DateTimeField(help_text="After this the call is given back instead of being placed.")
-    started_at = models.DateTimeField(null=True, help_text="When the provider was asked to ring.")
-    answered_at = models.DateTimeField(null=True)
-    played_at = models.DateTimeField(null=True, help_text="When the script had been played to its end.")
-    ended_at = models.DateTimeField(null=True)
-    check_at = models.DateTimeField(help_text="Nothing heard by then: ask the provider.")
+    claimed_at = models.DateTimeField(_("claimed at"))
+    start_at = models.DateTimeField(_("start at"), help_text=_("The instant that pacing gave this call."))
+    send_before = models.DateTimeField(
+        _("send before"), help_text=_("After this the call is given back instead of being placed.")
+    )
+    started_at = models.DateTimeField(_("started at"), null=True, help_text=_("When the provider was asked to ring."))
+    answered_at = models.DateTimeField(_("answered at"), null=True)
+    played_at = models.DateTimeField(
+        _("played at"), null=True, help_text=_("When the script had been played to its end.")
+    )
+    ended_at = models.DateTimeField(_("ended at"), null=True)
+    check_at = models.DateTimeField(_("check at"), help_text=_("Nothing heard by then: ask the provider."))
 
-    provider_call_id = models.CharField(max_length=64, blank=True)
-    provider_raw_status = models.CharField(max_length=40, blank=True)
-    error_code = models.CharField(max_length=40, blank=True)
-    error_message = models.TextField(blank=True)
-    metadata = models.JSONField(default=dict, blank=True)
+    provider_call_id = models.CharField(_("provider call id"), max_length=64, blank=True)
+    provider_raw_status = models.CharField(_("provider raw status"), max_length=40, blank=True)
+    error_code = models.CharField(_("error code"), max_length=40, blank=True)
+    error_message = models.TextField(_("error message"), blank=True)
+    metadata = models.JSONField(_("metadata"), default=dict, blank=True)
     # Of each status that it was moved to on its way: when, and the provider's own word for it. What has a column of its
     # own is not here.
-    heard = models.JSONField(default=dict, db_default={}, blank=True, editable=False)
+    heard = models.JSONField(_("heard"), default=dict, db_default={}, blank=True, editable=False)
 
     objects = CallAttemptRepository()
 
     class Meta:
+        verbose_name = _("call attempt")
+        verbose_name_plural = _("call attempts")
         ordering = ["-id"]
         # No index is about what a report on the way changes, its status and when to check least of all: then none has
         # to be written. So the open attempts are those without an end, here and in what is asked.
@@ -189,7 +227,8 @@ class CallAttempt(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.phone_number or 'Erased person'} #{self.attempt_number}"
+        whom = self.phone_number or gettext("Erased person")
+        return f"{whom} #{self.attempt_number}"
 
 
 class Tally(models.Model):
@@ -198,10 +237,10 @@ class Tally(models.Model):
     Quarters, because every zone's hours and days begin with one.
     """
 
-    began = models.DateTimeField(help_text="The beginning of the quarter of an hour.")
-    outcome = models.CharField(max_length=20, help_text="given_back: certainly never rang.")
-    attempts = models.PositiveIntegerField()
-    answered = models.PositiveIntegerField()
+    began = models.DateTimeField(_("began"), help_text=_("The beginning of the quarter of an hour."))
+    outcome = models.CharField(_("outcome"), max_length=20, help_text=_("given_back: certainly never rang."))
+    attempts = models.PositiveIntegerField(_("attempts"))
+    answered = models.PositiveIntegerField(_("answered"))
 
     class Meta:
         abstract = True
@@ -211,15 +250,21 @@ class SiteTally(Tally):
     """Of all campaigns together: to add up those of a thousand campaigns would take too long."""
 
     class Meta:
+        verbose_name = _("site tally")
+        verbose_name_plural = _("site tallys")
         constraints = [models.UniqueConstraint(name="site_tally_is_unique", fields=["began", "outcome"])]
 
 
 class CampaignTally(Tally):
-    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="tallies", db_index=False)
-    local_hour = models.PositiveSmallIntegerField(help_text="Of the contact's own clock.")
-    attempt_number = models.PositiveSmallIntegerField()
+    campaign = models.ForeignKey(
+        Campaign, verbose_name=_("campaign"), on_delete=models.CASCADE, related_name="tallies", db_index=False
+    )
+    local_hour = models.PositiveSmallIntegerField(_("local hour"), help_text=_("Of the contact's own clock."))
+    attempt_number = models.PositiveSmallIntegerField(_("attempt number"))
 
     class Meta:
+        verbose_name = _("campaign tally")
+        verbose_name_plural = _("campaign tallys")
         constraints = [
             models.UniqueConstraint(
                 name="campaign_tally_is_unique",
@@ -231,7 +276,9 @@ class CampaignTally(Tally):
 class TallyMark(models.Model):
     """The one row that says which attempts the tallies have: all up to this id. Whoever counts holds its lock."""
 
-    counted_to = models.UUIDField(default=UUID(int=0))
+    counted_to = models.UUIDField(_("counted to"), default=UUID(int=0))
 
     class Meta:
+        verbose_name = _("tally mark")
+        verbose_name_plural = _("tally marks")
         constraints = [models.UniqueConstraint(Value(1), name="tally_mark_is_the_only_one")]

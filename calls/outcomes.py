@@ -13,6 +13,7 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext_noop
 
 from calls.hooks import announce_ended
 from calls.metrics import counting
@@ -201,7 +202,7 @@ def record_placed(placed: Sequence[tuple[CallAttempt, PlacedCall]], *, now: date
             return sum(record_placed([one], now=now) for one in placed)
     ((attempt, call),) = placed
     log.error("call.id_used_twice", call_id=attempt.call_id, provider_call_id=call.provider_call_id)
-    return record_unknown(attempt, message="The provider gave an id that another call has.", now=now)
+    return record_unknown(attempt, message=gettext_noop("The provider gave an id that another call has."), now=now)
 
 
 def record_unknown(attempt: CallAttempt, *, message: str, now: datetime) -> bool:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 import structlog
 from django.conf import settings
 from django.db import transaction
+from django.utils.translation import gettext_noop
 
 from calls import breaker, outcomes
 from calls.clock import Clock
@@ -75,7 +76,7 @@ def _look_again(attempts: list[CallAttempt], instant: datetime) -> None:
 def _settle(attempt: CallAttempt, provider: TelephonyProvider, clock: Clock) -> None:
     if attempt.status == AttemptStatus.CLAIMED:
         # Its deadline has passed, and who would send it must move it on from "claimed" first.
-        reason = ("send_deadline", "Its scheduler ended before sending it.")
+        reason = ("send_deadline", gettext_noop("Its scheduler ended before sending it."))
         _give_back_from([AttemptStatus.CLAIMED], attempt, *reason, now=clock())
         return
     try:
@@ -96,7 +97,10 @@ def _settle_by_answer(attempt: CallAttempt, provider: TelephonyProvider, clock: 
             provider.hang_up(event.provider_call_id)
         event = _ask(attempt, provider) or event
     if was_queued and event.progress == CallProgress.CANCELED:
-        reason = ("queued_too_long", "The provider kept it in its queue, so it was cancelled before it rang.")
+        reason = (
+            "queued_too_long",
+            gettext_noop("The provider kept it in its queue, so it was cancelled before it rang."),
+        )
         delay = breaker.delay_after(1)
         _give_back_from(statuses_before(AttemptStatus.RINGING), attempt, *reason, now=clock(), delay=delay)
     outcomes.apply_event(replace(event, call_id=attempt.call_id), now=clock())
@@ -164,5 +168,5 @@ def _give_up(attempt: CallAttempt, now: datetime) -> None:
             CallOutcome.COMPLETED if attempt.played_at else CallOutcome.FAILED,
             now=now,
             error_code=attempt.error_code or "lost",
-            error_message="The provider never said what became of this call.",
+            error_message=gettext_noop("The provider never said what became of this call."),
         )

@@ -11,9 +11,12 @@ import structlog
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.conf import settings
 from django.db import transaction
+from django.utils.translation import gettext as _
 from django_q.tasks import async_task
 
 from calls.erasure import anonymise, people_erased
+from campaigns.counting import say_count
+from campaigns.history import in_language_of_the_record
 from campaigns.models import Campaign, CampaignStatus
 from contacts.models import Contact, ContactState, ImportRefusal
 
@@ -34,22 +37,27 @@ class Expired(NamedTuple):
     is_all: bool
 
     def __str__(self) -> str:
-        return (
-            f"{self.contacts:,} contacts, {self.calls:,} calls, {self.refused_rows:,} refused rows and "
-            f"{self.sign_ins:,} records of sign-ins"
-        )
+        text = _("%(contacts)s contacts, %(calls)s calls, %(rows)s refused rows and %(sign_ins)s records of sign-ins")
+        return text % {
+            "contacts": say_count(self.contacts),
+            "calls": say_count(self.calls),
+            "rows": say_count(self.refused_rows),
+            "sign_ins": say_count(self.sign_ins),
+        }
 
 
 def erase_for_a_while(*, now: datetime) -> str:
     """What the daily job does: erase what has expired, and ask for the next job if that was not all."""
     days = settings.RETENTION_DAYS
     if days is None:
-        return "Everything is kept: RETENTION_DAYS is not set."
+        with in_language_of_the_record():
+            return _("Everything is kept: RETENTION_DAYS is not set.")
     end = time.monotonic() + SLICE_SECONDS
     expired = erase_expired(now - timedelta(days=days), now=now, is_over=lambda: time.monotonic() >= end)
     if not expired.is_all:
         async_task(TASK, group="retention")
-    return f"{expired} erased"
+    with in_language_of_the_record():
+        return _("%(records)s erased") % {"records": expired}
 
 
 def erase_expired(before: datetime, *, now: datetime, is_over: Callable[[], bool] = lambda: False) -> Expired:
@@ -78,7 +86,9 @@ def erase_expired(before: datetime, *, now: datetime, is_over: Callable[[], bool
     expired = Expired(contacts, calls, rows, sign_ins, is_all)
     if any(expired[:4]):
         log.info("retention.erased", contacts=contacts, calls=calls, refused_rows=rows, sign_ins=sign_ins)
-        people_erased.send(sender=Contact, message=f"By the period of retention: {expired}.")
+        with in_language_of_the_record():
+            message = _("By the period of retention: %(records)s.") % {"records": expired}
+        people_erased.send(sender=Contact, message=message)
     return expired
 
 

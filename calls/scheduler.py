@@ -17,6 +17,7 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.utils.translation import gettext_noop
 
 from calls import breaker, heartbeat, hooks, outcomes, pacing
 from calls.callback_urls import answer_url, events_url
@@ -56,14 +57,19 @@ LOCKED_RETRY = timedelta(milliseconds=200)
 DATABASE_RETRY_SECONDS = 1.0
 
 # Why a call was given back that the provider was never asked for: error_code and error_message of its attempt.
-STOPPED = ("stopped", "The scheduler was stopped before it placed the call.")
-LATE = ("send_deadline", "The call would have been placed too late.")
-MISSED = ("start_missed", "The call would have been placed too long after the instant that it was given.")
-CLOCK_SET_BACK = ("clock_set_back", "The database's clock was set back after the call was claimed.")
+STOPPED = ("stopped", gettext_noop("The scheduler was stopped before it placed the call."))
+LATE = ("send_deadline", gettext_noop("The call would have been placed too late."))
+MISSED = (
+    "start_missed",
+    gettext_noop("The call would have been placed too long after the instant that it was given."),
+)
+CLOCK_SET_BACK = ("clock_set_back", gettext_noop("The database's clock was set back after the call was claimed."))
 WITHDRAWN = (
     "withdrawn",
-    "Just before it was to be placed the campaign stopped calling, the number was put on the do-not-call list, "
-    "or the database failed.",
+    gettext_noop(
+        "Just before it was to be placed the campaign stopped calling, the number was put on the do-not-call list, "
+        "or the database failed."
+    ),
 )
 
 

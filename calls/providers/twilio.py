@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import requests
+from django.utils.translation import gettext_noop
 from requests.adapters import HTTPAdapter
 from twilio.request_validator import RequestValidator
 from urllib3.connection import HTTPConnection
@@ -32,6 +33,7 @@ from calls.providers.base import (
     ProviderMisconfigured,
     ProviderUnavailable,
 )
+from calls.providers.messages import ANSWERED, NO_CALLER, NO_MESSAGE, REFUSED
 
 # Only these say something about the number that was to be rung. Any other refusal may be true of every
 # call, so it stops dialling instead of using up the contacts.
@@ -51,8 +53,8 @@ PROGRESS_BY_STATUS = {
 
 CODE_OF_ENDED_CALL = "21220"  # what is to be ended is over
 
-_CALLER_ADVICE = "Check the number shown: the provider's in the admin, or the campaign's own."
-_CREDENTIALS_ADVICE = (
+_CALLER_ADVICE = gettext_noop("Check the number shown: the provider's in the admin, or the campaign's own.")
+_CREDENTIALS_ADVICE = gettext_noop(
     "Check TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and the API key if there is one, and restart all processes."
 )
 # What operators can do about a refusal that stops dialling.
@@ -62,10 +64,11 @@ ADVICE_BY_CODE = {
     "21210": _CALLER_ADVICE,
     "21212": _CALLER_ADVICE,
     "21213": _CALLER_ADVICE,
-    "21205": "Check PUBLIC_BASE_URL.",
-    "21215": "Allow calls to that country in the provider's console.",
-    "21219": "A trial account rings verified numbers only: verify it, or upgrade the account.",
+    "21205": gettext_noop("Check PUBLIC_BASE_URL."),
+    "21215": gettext_noop("Allow calls to that country in the provider's console."),
+    "21219": gettext_noop("A trial account rings verified numbers only: verify it, or upgrade the account."),
 }
+_OTHER_ADVICE = gettext_noop("The provider's documentation says what the code means.")
 LONGEST_MESSAGE = 300
 
 # What else is kept, by our name: as callbacks call it, and as the call resource does.
@@ -154,7 +157,7 @@ class TwilioProvider:
             call = response.json()
             return PlacedCall(provider_call_id=_read_sid(call["sid"]), raw_status=_read_word(call.get("status")))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise PlacementUnknown("The provider's answer cannot be read.") from error
+            raise PlacementUnknown(gettext_noop("The provider's answer cannot be read.")) from error
 
     def parse_webhook_event(self, url: str, parameters: Mapping[str, str], headers: Mapping[str, str]) -> CallEvent:
         signature = headers.get("X-Twilio-Signature", "")
@@ -188,7 +191,7 @@ class TwilioProvider:
             unknown = [call for call in calls if call["sid"] not in known]
             candidates = [call for call in unknown if _read_time(call["date_created"]) >= since]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ProviderUnavailable("The provider's list of calls cannot be read.") from error
+            raise ProviderUnavailable(gettext_noop("The provider's list of calls cannot be read.")) from error
         return _read_call(candidates[-1]) if candidates else None
 
     def hang_up(self, provider_call_id: str) -> None:
@@ -209,14 +212,16 @@ class TwilioProvider:
     def _send(self, request: requests.PreparedRequest) -> requests.Response:
         if not self._is_configured:
             raise ProviderMisconfigured(
-                "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN are not set. Set both and restart all processes."
+                gettext_noop(
+                    "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN are not set. Set both and restart all processes."
+                )
             )
         try:
             return self._session.send(request, timeout=self._timeout, allow_redirects=False)
         except requests.RequestException as error:
             if _was_never_sent(error):
-                raise ProviderUnavailable("The provider cannot be reached.") from error
-            raise PlacementUnknown("The connection to the provider broke before it answered.") from error
+                raise ProviderUnavailable(gettext_noop("The provider cannot be reached.")) from error
+            raise PlacementUnknown(gettext_noop("The connection to the provider broke before it answered.")) from error
 
 
 def _hold_back(body: bytes, leave: Callable[[], None]) -> Iterator[bytes]:
@@ -246,14 +251,14 @@ def _raise_for_refusal(response: requests.Response, request: CallRequest) -> Non
     """Raise what the answer to a request for a call means, unless it is a success."""
     status, code = response.status_code, _read_code(response)
     if status == 429:
-        raise ProviderUnavailable("The provider takes no more requests at the moment.", code or "429")
+        raise ProviderUnavailable(gettext_noop("The provider takes no more requests at the moment."), code or "429")
     if status >= 500:
         raise PlacementUnknown(_describe(response), code or str(status))
     if code in CODES_OF_BAD_NUMBERS:
         raise CallRejected(_describe_refusal(response, request, code), code)
     if status >= 300:
         code = code or str(status)
-        advice = ADVICE_BY_CODE.get(code, "The provider's documentation says what the code means.")
+        advice = ADVICE_BY_CODE.get(code, _OTHER_ADVICE)
         raise ProviderMisconfigured(f"{_describe_refusal(response, request, code)} {advice}", code)
 
 
@@ -271,12 +276,12 @@ def _read_code(response: requests.Response) -> str:
 
 
 def _describe(response: requests.Response) -> str:
-    return f"The provider answered {response.status_code}: {_read_message(response)}."
+    return ANSWERED % {"status": response.status_code, "message": _read_message(response)}
 
 
 def _describe_refusal(response: requests.Response, request: CallRequest, code: str) -> str:
-    caller = request.from_ or "no number"
-    return f"The provider refused a call to {request.to} from {caller}: {_read_message(response)} (code {code})."
+    caller, message = request.from_ or NO_CALLER, _read_message(response)
+    return REFUSED % {"to": request.to, "caller": caller, "message": message, "code": code}
 
 
 def _read_message(response: requests.Response) -> str:
@@ -285,7 +290,7 @@ def _read_message(response: requests.Response) -> str:
         message = str(response.json()["message"] or "")
     except (ValueError, KeyError, TypeError):
         message = ""
-    return _NOT_STORABLE.sub("?", message)[:LONGEST_MESSAGE].rstrip(" .") or "no explanation"
+    return _NOT_STORABLE.sub("?", message)[:LONGEST_MESSAGE].rstrip(" .") or NO_MESSAGE
 
 
 def _read_json(response: requests.Response) -> dict[str, Any]:
@@ -294,14 +299,14 @@ def _read_json(response: requests.Response) -> dict[str, Any]:
     try:
         return dict(response.json())
     except (ValueError, TypeError) as error:
-        raise ProviderUnavailable("The provider's answer cannot be read.") from error
+        raise ProviderUnavailable(gettext_noop("The provider's answer cannot be read.")) from error
 
 
 def _read_call(call: Mapping[str, Any]) -> CallEvent:
     try:
         return _read_event(call, call_id="", sid="sid", status="status", error="error_code")
     except ValueError as error:
-        raise ProviderUnavailable("The provider's answer cannot be read.") from error
+        raise ProviderUnavailable(gettext_noop("The provider's answer cannot be read.")) from error
 
 
 def _read_event(source: Mapping[str, Any], call_id: str, *, sid: str, status: str, error: str) -> CallEvent:

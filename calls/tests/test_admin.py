@@ -7,10 +7,12 @@ from django.db import connection
 from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from django.utils.translation import override
 
 from calls import wakeups
 from calls.admin import show_dialling
 from calls.models import CallAttempt, ProviderConfig
+from calls.scheduler import LATE
 from calls.tests.factories import CallAttemptFactory, ProviderConfigFactory
 
 ATTEMPTS = "/admin/calls/callattempt/"
@@ -274,3 +276,36 @@ def test_every_page_says_whether_anybody_can_be_rung(admin_user, state, label, c
 def test_strangers_learn_nothing_of_the_provider(client):
     ProviderConfigFactory(dialing_enabled=False)
     assert "Dialling is off" not in client.get("/admin/login/").content.decode()
+
+
+# In Italian
+
+
+def test_a_halt_is_told_in_italian_and_switching_on_is_written_in_the_language_of_the_deployment(admin_client):
+    admin_client.cookies["django_language"] = "it"
+    refusal = "The provider refused a call to +12 from no number: No (code 21205). Check PUBLIC_BASE_URL."
+    provider = ProviderConfigFactory(dialing_enabled=False, halted_reason=refusal, last_error=refusal)
+    page = get(admin_client, page_of(provider))
+    told = (
+        "Il provider ha rifiutato una chiamata a +12 da nessun numero: No (codice 21205). Controllare PUBLIC_BASE_URL."
+    )
+    assert f"Le chiamate si sono fermate. {told} Correggere il problema" in page
+    assert page.count(told) == 2
+    assert "Le chiamate sono attivate." in press(admin_client, provider, "switch_on")
+    assert LogEntry.objects.get().get_change_message() == "Dialling is on."
+
+
+def test_why_a_call_was_given_back_is_shown_in_italian(admin_client):
+    admin_client.cookies["django_language"] = "it"
+    attempt = CallAttemptFactory(outcome="failed", given_back=True, error_message=LATE[1])
+    assert "La chiamata sarebbe partita troppo tardi." in get(admin_client, page_of(attempt))
+    page = get(admin_client, ATTEMPTS)
+    assert "Non ha squillato" in page and "Conclusa" in page
+
+
+def test_the_label_of_every_page_in_italian(admin_user):
+    ProviderConfigFactory(paused_until=timezone.now() + timedelta(days=1))
+    request = RequestFactory().get("/admin/")
+    request.user = admin_user
+    with override("it"):
+        assert show_dialling(request)[0].startswith("Il provider non risponde: attesa fino alle ")

@@ -7,6 +7,7 @@ import pytest
 from django.apps import apps
 from django.contrib.admin.models import CHANGE, DELETION, LogEntry
 from django.db import IntegrityError, connection, transaction
+from django.utils.translation import override
 from structlog.testing import capture_logs
 
 from calls import erasure
@@ -297,6 +298,42 @@ def test_news_of_an_erasure_name_nobody():
     assert message == (
         "1 contact, 1 call, 0 refused rows. The number stays on the do-not-call list. Reason: Asked by letter."
     )
+
+
+@pytest.mark.parametrize(
+    ("of_deployment", "message", "name"),
+    [
+        (
+            "en-gb",
+            "1 contact, 1 call, 1 refused row. The number is not on the do-not-call list. Reason: Asked by letter.",
+            "Erased person",
+        ),
+        (
+            "it",
+            "1 contatto, 1 chiamata, 1 riga rifiutata. Il numero non è nella lista «non chiamare». Motivo: Asked by "
+            "letter.",
+            "Persona cancellata",
+        ),
+    ],
+)
+def test_what_stays_of_it_is_written_in_the_language_of_the_deployment(
+    settings, admin_user, of_deployment, message, name
+):
+    settings.LANGUAGE_CODE = of_deployment
+    news = []
+    erasure.people_erased.connect(receiver := lambda message, **_: news.append(message))
+    try:
+        contact = make_called()
+        make_refusal(column="Phone", value=NUMBER, cells=[NUMBER, "x"])
+        LogEntry.objects.log_actions(admin_user.pk, [contact], CHANGE)
+        with override("en-gb" if of_deployment == "it" else "it"):
+            erase(keeps_off=False)
+    finally:
+        erasure.people_erased.disconnect(receiver)
+    assert news == [message]
+    assert LogEntry.objects.get().object_repr == name
+    expected = "I dati della persona sono stati cancellati." if of_deployment == "it" else "The person was erased."
+    assert ImportRefusal.objects.get().reason == expected
 
 
 # On real second connections

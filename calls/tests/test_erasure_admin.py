@@ -66,6 +66,16 @@ def test_a_number_is_understood_in_any_spelling(admin_client, fields):
     assert "1 contact, 1 call" in post(admin_client, **fields)
 
 
+def test_what_there_is_in_italian(admin_client):
+    admin_client.cookies["django_language"] = "it"
+    make_called()
+    ContactFactory(phone_number=NUMBER)
+    page = post(admin_client)
+    assert "2 contatti, 1 chiamata e 0 righe rifiutate delle importazioni." in page
+    assert "Il numero vi viene aggiunto, come hash" in page
+    assert "Dati cancellati: 2 contatti, 1 chiamata e 0 righe" in post(admin_client, "erase")
+
+
 def test_a_person_is_found_by_an_external_id(admin_client):
     make_called()
     page = post(admin_client, phone_number="", external_contact_id="P-1701")

@@ -1,7 +1,9 @@
 from datetime import time, timedelta
+from html import unescape
 
 import pytest
 from django.urls import reverse
+from django.utils.translation import override
 
 from calls.forecast import CALLS_THAT_TELL, Pace, forecast, see_pace
 from calls.forecast_admin import summarise
@@ -159,3 +161,34 @@ def test_the_campaigns_page_leads_there_unless_it_is_cancelled(admin_client):
     )
     step = admin_client.get(reverse("admin:campaigns_campaign_rehearse", args=[draft.pk]))
     assert step.url == reverse("admin:campaigns_campaign_forecast", args=[draft.pk])
+
+
+def test_one_and_many_in_italian(provider, settings):
+    settings.TIME_ZONE = "UTC"
+    campaign = CampaignFactory(max_attempts=1)
+    with override("it"):
+        assert summarise(forecast(campaign, now=NOON), campaign) == "Così com'è, non si può chiamare nessuno."
+        ContactFactory(campaign=campaign)
+        text = summarise(forecast(campaign, now=NOON), campaign)
+        assert text.startswith("Si può chiamare 1 contatto, subito; le chiamate finiscono ")
+        ContactFactory.create_batch(2, campaign=campaign)
+        campaign.starts_at, campaign.ends_at = NOON + HOUR, NOON + 2 * HOUR
+        text = summarise(forecast(campaign, now=NOON), campaign)
+        assert text.startswith("Si possono chiamare 3 contatti, il primo ")
+        assert text.endswith("dopo 1 min.")
+
+
+@pytest.mark.parametrize(
+    ("others", "told"),
+    [
+        (0, "Dispone di 9 linee e 2 chiamate al secondo, perché nessun'altra campagna è in corso."),
+        (1, "Dispone di 4,5 linee e 1 chiamata al secondo: le divide in parti uguali con un'altra campagna in corso."),
+        (2, "Dispone di 3 linee e 0,667 chiamate al secondo: le divide in parti uguali con altre 2 campagne in corso."),
+    ],
+)
+def test_what_it_is_reckoned_with_in_italian(admin_client, provider, others, told):
+    admin_client.cookies["django_language"] = "it"
+    campaign = CampaignFactory(status="draft")
+    CampaignFactory.create_batch(others)
+    page = admin_client.get(reverse("admin:campaigns_campaign_forecast", args=[campaign.pk])).content.decode()
+    assert told in unescape(page)

@@ -4,6 +4,7 @@ import pytest
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.db.models import F
+from django.utils.translation import override
 from django_q.models import OrmQ, Schedule
 from structlog.testing import capture_logs
 
@@ -147,6 +148,14 @@ def test_the_daily_job_erases_what_is_older_than_the_period(settings):
     assert erase_for_a_while(now=NOW).startswith("1 contacts, 0 calls")
     assert (is_erased(old), is_erased(new)) == (True, False)
     assert not OrmQ.objects.exists()
+
+
+def test_it_tells_in_the_language_of_the_deployment(settings):
+    settings.RETENTION_DAYS, settings.LANGUAGE_CODE = 30, "it"
+    make_contact()
+    with override("en-gb"):
+        told = erase_for_a_while(now=NOW)
+    assert told == "Dati cancellati: contatti: 1, chiamate: 0, righe rifiutate: 0, accessi registrati: 0"
 
 
 def test_a_job_that_was_not_done_in_time_asks_for_another(settings, monkeypatch):
