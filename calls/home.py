@@ -10,6 +10,7 @@ from django.db.models import Count as CountRows
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.formats import date_format
+from django.utils.translation import pgettext_lazy
 
 from calls.charts import Chart, stack
 from calls.clock import Clock
@@ -30,7 +31,13 @@ OTHERS_SHOWN = 5
 HOURS_SHOWN = 24
 EVERY_THIRD = 3
 
-OUTCOME_TITLES: dict[str, str] = {outcome: outcome.label.capitalize() for outcome in CallOutcome}
+OUTCOME_TITLES: dict[str, str] = {
+    CallOutcome.COMPLETED: pgettext_lazy("outcome of calls", "Completed"),
+    CallOutcome.REFUSED: pgettext_lazy("outcome of calls", "Refused"),
+    CallOutcome.NO_ANSWER: pgettext_lazy("outcome of calls", "No answer"),
+    CallOutcome.BUSY: pgettext_lazy("outcome of calls", "Busy"),
+    CallOutcome.FAILED: pgettext_lazy("outcome of calls", "Failed"),
+}
 
 
 def describe_home(*, clock: Clock) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import get_language
+from django.utils.translation import gettext as _
 
 from calls.campaign_figures import describe_calls
 from calls.clock import DatabaseClock
@@ -78,9 +79,9 @@ def write_campaign(campaign: Campaign) -> str:
 def _refuse(request: HttpRequest) -> HttpResponse | None:
     """A script asks: it can do nothing with the page for signing in."""
     if not admin.site.has_permission(request):
-        return HttpResponse("Sign in first.", status=401)
+        return HttpResponse(_("Sign in first."), status=401)
     if not request.user.has_perms(SEEN_BY):
-        return HttpResponse("You may not see this.", status=403)
+        return HttpResponse(_("You may not see this."), status=403)
     return None
 
 

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from calls.heartbeat import is_alive
 from calls.models import ProviderConfig
@@ -15,11 +16,11 @@ def find_obstacles(campaign: Campaign, now: datetime, **_kwargs: Any) -> list[st
     provider = ProviderConfig.objects.get()
     obstacles = []
     if not (campaign.caller_id or provider.outbound_number):
-        obstacles.append("There is no number to show to those who are rung: enter one for the provider.")
+        obstacles.append(_("There is no number to show to those who are rung: enter one for the provider."))
     if not provider.dialing_enabled:
-        obstacles.append("Dialling is switched off, and nobody is rung: see the provider's page.")
+        obstacles.append(_("Dialling is switched off, and nobody is rung: see the provider's page."))
     if not (settings.TWILIO_ACCOUNT_SID and settings.TWILIO_AUTH_TOKEN):
-        obstacles.append("The provider's credentials are missing: set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN.")
+        obstacles.append(_("The provider's credentials are missing: set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN."))
     if not is_alive(provider, now):
-        obstacles.append("No scheduler is at work: start manage.py run_scheduler or qcluster.")
+        obstacles.append(_("No scheduler is at work: start manage.py run_scheduler or qcluster."))
     return obstacles

@@ -6,16 +6,21 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db.models import Min, QuerySet
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext, npgettext
 
 from calls.claiming import Claim, Reason, look
 from calls.clock import Clock
 from calls.heartbeat import is_alive
 from calls.lanes import Lane, Openings
 from calls.models import ProviderConfig
+from calls.providers.messages import translate_message
 from calls.roster import Roster
 from calls.scheduler import CallSchedulerConfig
 from calls.wording import say_clock, say_span, say_time, say_time_there
-from campaigns.counting import count_some, is_exact, say_contacts
+from campaigns import counting
+from campaigns.counting import count_some, is_exact, say_count
 from campaigns.models import Campaign, CampaignStatus
 from contacts.models import Contact
 
@@ -61,54 +66,70 @@ def _explain_obstacle(claim: Claim, reason: Reason | None) -> str:
 def _explain_status(campaign: Campaign) -> str:
     match campaign.status:
         case CampaignStatus.DRAFT:
-            return "It is a draft, and rings nobody before it is activated."
+            return _("It is a draft, and rings nobody before it is activated.")
         case CampaignStatus.SCHEDULED:
-            return f"It begins {say_time(campaign.starts_at)}."
+            return _("It begins %(when)s.") % {"when": say_time(campaign.starts_at)}
         case CampaignStatus.PAUSED:
-            return f"{_describe_step(campaign, 'Paused')}; it rings nobody until it is resumed."
+            by_whom = _("Paused %(when)s by %(who)s; it rings nobody until it is resumed.")
+            by_nobody = _("Paused %(when)s; it rings nobody until it is resumed.")
         case CampaignStatus.COMPLETED:
-            return f"{_describe_step(campaign, 'Completed')}; nobody is called any more."
+            by_whom = _("Completed %(when)s by %(who)s; nobody is called any more.")
+            by_nobody = _("Completed %(when)s; nobody is called any more.")
         case _:
-            return f"{_describe_step(campaign, 'Cancelled')}, for ever."
-
-
-def _describe_step(campaign: Campaign, step: str) -> str:
-    """When its status was changed, and by whom if it was somebody."""
+            by_whom = _("Cancelled %(when)s by %(who)s, for ever.")
+            by_nobody = _("Cancelled %(when)s, for ever.")
     when = say_time(campaign.status_changed_at or campaign.updated_at)
-    return f"{step} {when} by {campaign.status_changed_by}" if campaign.status_changed_by else f"{step} {when}"
+    who = campaign.status_changed_by
+    return by_whom % {"when": when, "who": who} if who else by_nobody % {"when": when}
 
 
 def _explain_schedulers(provider: ProviderConfig, now: datetime) -> str:
     if is_alive(provider, now):
         return ""
-    advice = "start manage.py run_scheduler or qcluster"
     if provider.scheduler_seen_at is None:
-        return f"No scheduler has ever reported: {advice}."
-    return f"No scheduler has reported for {say_span(now - provider.scheduler_seen_at)}: {advice}."
+        return _("No scheduler has ever reported: start manage.py run_scheduler or qcluster.")
+    silence = say_span(now - provider.scheduler_seen_at)
+    return _("No scheduler has reported for %(silence)s: start manage.py run_scheduler or qcluster.") % {
+        "silence": silence
+    }
 
 
 def _explain_blocked(claim: Claim) -> str:
     provider = claim.provider
     match claim.blocked:
         case Reason.SWITCHED_OFF if provider.halted_reason:
-            since = f" since {say_clock(provider.last_error_at)}" if provider.last_error_at else ""
-            return f"Dialling is off{since}: {provider.halted_reason}"
+            return _explain_halt(provider)
         case Reason.SWITCHED_OFF:
-            return "Dialling is switched off on the provider's page."
+            return _("Dialling is switched off on the provider's page.")
         case Reason.BREAKER_OPEN:
-            return (
-                f"The provider has failed {provider.consecutive_failures} times in a row, and is tried again "
-                f"{say_time(claim.look_again_at)}. It said last: {provider.last_error}"
-            )
+            return _explain_failures(provider, claim.look_again_at)
         case Reason.LINES_BUSY:
-            return _say_busy(claim.open_calls, "")
+            sentence = ngettext("The only line is in use.", "All %(count)s lines are in use.", claim.open_calls)
+            return sentence % {"count": say_count(claim.open_calls)}
         case Reason.RATE_USED_UP:
-            return f"Calls start as fast as is allowed, {provider.calls_per_second:g} a second."
+            rate = number_format(f"{provider.calls_per_second:g}")
+            return _("Calls start as fast as is allowed, %(rate)s a second.") % {"rate": rate}
     return ""
 
 
-def _say_busy(lines: int, whose: str) -> str:
-    return f"The only line{whose} is in use." if lines == 1 else f"All {lines} lines{whose} are in use."
+def _explain_halt(provider: ProviderConfig) -> str:
+    reason = {"reason": translate_message(provider.halted_reason)}
+    if provider.last_error_at is None:
+        return _("Dialling is off: %(reason)s") % reason
+    return _("Dialling is off since %(when)s: %(reason)s") % {"when": say_clock(provider.last_error_at), **reason}
+
+
+def _explain_failures(provider: ProviderConfig, tried_again_at: datetime) -> str:
+    sentence = ngettext(
+        "The provider has failed %(count)s time in a row, and is tried again %(when)s. It said last: %(error)s",
+        "The provider has failed %(count)s times in a row, and is tried again %(when)s. It said last: %(error)s",
+        provider.consecutive_failures,
+    )
+    return sentence % {
+        "count": say_count(provider.consecutive_failures),
+        "when": say_time(tried_again_at),
+        "error": translate_message(provider.last_error),
+    }
 
 
 def _explain_reason(campaign: Campaign, reason: Reason | None, claim: Claim, roster: Roster, openings: Openings) -> str:
@@ -116,24 +137,37 @@ def _explain_reason(campaign: Campaign, reason: Reason | None, claim: Claim, ros
     lanes = roster.lanes_of(campaign.pk) if campaign.pk in roster.campaigns else []
     match reason:
         case Reason.OUTSIDE_DATES if campaign.starts_at and campaign.starts_at > claim.now:
-            return f"It begins {say_time(campaign.starts_at)}."
+            return _("It begins %(when)s.") % {"when": say_time(campaign.starts_at)}
         case Reason.OUTSIDE_DATES:
-            return f"It ended {say_time(campaign.ends_at)}."
+            return _("It ended %(when)s.") % {"when": say_time(campaign.ends_at)}
         case Reason.CAMPAIGN_LINES_BUSY:
-            return _say_busy(campaign.max_concurrent_calls, " of this campaign")
+            return _explain_own_lines(campaign.max_concurrent_calls)
         case Reason.NOBODY_WAITING:
-            calls = Contact.objects.filter(campaign=campaign).in_progress().count()
-            last = f"Nobody else waits; calls that go on: {calls:,}." if calls else ""
-            return last or "Nobody is left to call."
+            return _explain_nobody(Contact.objects.filter(campaign=campaign).in_progress().count())
         case Reason.NEVER_OPEN:
-            return "The calling hours of everybody who waits never open: widen them, or give the contacts a time zone."
+            return _(
+                "The calling hours of everybody who waits never open: widen them, or give the contacts a time zone."
+            )
         case Reason.ZONES_CLOSED:
             return _explain_closed(campaign, waiting, lanes, openings)
         case Reason.NOBODY_DUE:
             return _explain_later(waiting, lanes)
         case Reason.BEING_EDITED:
-            return "Those whose turn it is are being edited or imported at this moment."
-    return "People are due and lines are free: they are rung now."
+            return _("Those whose turn it is are being edited or imported at this moment.")
+    return _("People are due and lines are free: they are rung now.")
+
+
+def _explain_own_lines(lines: int) -> str:
+    sentence = ngettext(
+        "The only line of this campaign is in use.", "All %(count)s lines of this campaign are in use.", lines
+    )
+    return sentence % {"count": say_count(lines)}
+
+
+def _explain_nobody(calls: int) -> str:
+    if not calls:
+        return _("Nobody is left to call.")
+    return _("Nobody else waits; calls that go on: %(count)s.") % {"count": say_count(calls)}
 
 
 def _explain_later(waiting: QuerySet[Contact], lanes: list[Lane]) -> str:
@@ -141,22 +175,67 @@ def _explain_later(waiting: QuerySet[Contact], lanes: list[Lane]) -> str:
     waiting = waiting.filter(calling_zone__in=[lane.calling_zone for lane in lanes if lane.is_open])
     first = waiting.aggregate(first=Min("next_attempt_at"))["first"]
     are_all = all(lane.is_open for lane in lanes)
-    others = "" if are_all else " The others wait in time zones that are closed now."
-    return f"{_count(waiting, are_all=are_all)} for the next try, the first {say_time(first)}.{others}"
+    sentence = _say_later(count_some(waiting), say_time(first), are_all=are_all)
+    others = "" if are_all else _("The others wait in time zones that are closed now.")
+    return f"{sentence} {others}".rstrip()
+
+
+def _say_later(count: int, when: str, *, are_all: bool) -> str:
+    if not is_exact(count):
+        sentence = _("More than %(count)s contacts wait for the next try, the first %(when)s.")
+    elif are_all:
+        sentence = npgettext(
+            "all who wait",
+            "%(count)s contact waits for the next try, the first %(when)s.",
+            "All %(count)s contacts wait for the next try, the first %(when)s.",
+            count,
+        )
+    else:
+        sentence = ngettext(
+            "%(count)s contact waits for the next try, the first %(when)s.",
+            "%(count)s contacts wait for the next try, the first %(when)s.",
+            count,
+        )
+    return sentence % {"count": _say_at_most(count), "when": when}
 
 
 def _explain_closed(campaign: Campaign, waiting: QuerySet[Contact], lanes: list[Lane], openings: Openings) -> str:
     ways = [(openings.next_opening(campaign, lane.calling_zone), lane.calling_zone) for lane in lanes]
     opening, lane = min(way for way in ways if way[0])
     zone = campaign.zones_of(lane)[0]
-    there = opening.astimezone(ZoneInfo(zone))
-    when = f"opens {say_time_there(there, openings.now)} there, in {say_span(opening - openings.now)}"
-    if len(lanes) == 1:
-        return f"{_count(waiting)} in {zone}, which {when}."
-    return f"{_count(waiting)} in {len(lanes)} time zones that are closed now; the first, {zone}, {when}."
+    count = count_some(waiting)
+    return _choose_closed(count, len(lanes)) % {
+        "count": _say_at_most(count),
+        "zones": say_count(len(lanes)),
+        "zone": zone,
+        "when": say_time_there(opening.astimezone(ZoneInfo(zone)), openings.now),
+        "span": say_span(opening - openings.now),
+    }
 
 
-def _count(contacts: QuerySet[Contact], *, are_all: bool = True) -> str:
-    count = count_some(contacts)
-    every = "All " if are_all and count > 1 and is_exact(count) else ""
-    return f"{every}{say_contacts(count)} {'waits' if count == 1 else 'wait'}"
+def _choose_closed(count: int, zones: int) -> str:
+    if zones == 1:
+        if not is_exact(count):
+            return _("More than %(count)s contacts wait in %(zone)s, which opens %(when)s there, in %(span)s.")
+        return ngettext(
+            "%(count)s contact waits in %(zone)s, which opens %(when)s there, in %(span)s.",
+            "All %(count)s contacts wait in %(zone)s, which opens %(when)s there, in %(span)s.",
+            count,
+        )
+    if not is_exact(count):
+        return _(
+            "More than %(count)s contacts wait in %(zones)s time zones that are closed now; the first, %(zone)s, opens "
+            "%(when)s there, in %(span)s."
+        )
+    return ngettext(
+        "%(count)s contact waits in %(zones)s time zones that are closed now; the first, %(zone)s, opens %(when)s "
+        "there, in %(span)s.",
+        "All %(count)s contacts wait in %(zones)s time zones that are closed now; the first, %(zone)s, opens %(when)s "
+        "there, in %(span)s.",
+        count,
+    )
+
+
+def _say_at_most(count: int) -> str:
+    """Of a number that count_some() gave."""
+    return say_count(min(count, counting.MOST_COUNTED))

@@ -2,15 +2,18 @@
 
 from datetime import timedelta
 from pathlib import Path
+from re import findall
 
 import pytest
 from django.contrib.auth.models import Group, User
 from django.contrib.sessions.models import Session
 from django.contrib.staticfiles import finders
 from django.utils import timezone
+from django.utils.translation import override
 
 from calls import live_pages
 from calls.models import ProviderConfig
+from calls.templatetags.figures import grouped, rate
 from calls.tests.tallied import make_attempt
 from campaigns.models import Campaign
 from campaigns.tests.factories import CampaignFactory
@@ -205,3 +208,34 @@ def test_the_figures_bring_no_script_of_their_own(admin_client, campaign):
     for url in (FIGURES, figures_of(campaign)):
         page = get(admin_client, url)
         assert "<script" not in page and " on" + "click" not in page
+
+
+@pytest.fixture
+def get_italian(admin_client):
+    def get_it(url):
+        admin_client.cookies["django_language"] = "it"
+        # A request leaves its language behind.
+        with override("it"):
+            return get(admin_client, url)
+
+    return get_it
+
+
+def test_who_reads_another_language_gets_figures_of_its_own(admin_client, get_italian, monkeypatch, campaign):
+    monkeypatch.setattr("calls.recollection.REST", 100_000)
+    assert "Running campaigns" in get(admin_client, FIGURES)
+    page = get_italian(FIGURES)
+    assert "Campagne in corso" in page and "Running campaigns" not in page
+    assert "1 chiamata in corso" in page and "chiamate concluse oggi: 1; con risposta: 0" in page
+
+
+def test_numbers_in_styles_and_attributes_have_no_comma_in_any_language(get_italian, campaign):
+    for url in (FIGURES, figures_of(campaign)):
+        numbers = findall(r'(?:style|aria-value\w+)="[^"]*"', get_italian(url))
+        assert numbers and not [one for one in numbers if "," in one]
+
+
+def test_large_numbers_and_rates_are_written_as_the_language_does():
+    assert (grouped(1_234_567), rate(0.84), rate(12)) == ("1,234,567", "0.8", "12")
+    with override("it"):
+        assert (grouped(1_234_567), rate(0.84), rate(12)) == ("1.234.567", "0,8", "12")

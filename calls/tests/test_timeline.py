@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from django.utils.translation import override
 
 from calls import outcomes
 from calls.erasure import Person, erase_person
@@ -283,3 +284,24 @@ def test_both_pages_tell_the_story(admin_client):
     assert (
         "What comes next" in admin_client.get(f"/admin/contacts/contact/{attempt.contact_id}/change/").content.decode()
     )
+
+
+def test_in_italian_a_call_and_what_comes_next_are_told():
+    attempt = make_call()
+    tell(attempt, CallProgress.FAILED, 3, "failed", error_code="13227", details={"sip_response_code": "404"})
+    attempt.refresh_from_db()
+    due = {"state": "not_reached", "attempts_count": 1, "next_attempt_at": NOON + timedelta(hours=2)}
+    with override("it"):
+        assert read(tell_attempt(attempt))[-1] == (
+            "La chiamata non è riuscita. Il provider telefonico dice «failed». "
+            "La rete telefonica dice: il numero non esiste. Errore 13227."
+        )
+        assert next_of(**due) == (
+            "Nuovo tentativo, al più presto: 4 mar 2026, 14:00 ora dell'operatore, 4 mar 2026, 15:00 ora locale."
+        )
+        assert next_of(state="not_reached", campaign=make_campaign(max_attempts=1), next_attempt_at=None) == (
+            "Non viene più chiamato. L'unico tentativo previsto dalla campagna è stato fatto."
+        )
+        assert next_of(campaign=make_campaign(status="paused")) == (
+            "È il momento della prima chiamata. La campagna è in pausa e non chiama nessuno finché non viene ripresa."
+        )

@@ -5,13 +5,16 @@ from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils.translation import override
 
 from calls import claiming, why
 from calls.claiming import Reason, claim_calls
 from calls.clock import DatabaseClock
 from calls.models import CallAttempt, ProviderConfig
+from calls.providers.messages import translate_message
 from calls.tests.conftest import NOON
 from calls.tests.factories import CallAttemptFactory
+from calls.wording import say_time, say_time_there
 from campaigns import counting
 from campaigns.lifecycle import pause
 from campaigns.models import Campaign, CampaignStatus
@@ -260,3 +263,76 @@ def test_one_line_is_not_told_as_many(ask):
     ProviderConfig.objects.update(max_concurrent_calls=1)
     ring(1)
     assert ask(campaign) == "The only line is in use."
+
+
+# In Italian
+
+
+@pytest.fixture
+def italian():
+    with override("it"):
+        yield
+
+
+def test_in_italian_a_status_says_when_and_by_whom(italian, ask, admin_user):
+    campaign = pause(make_campaign(), now=NOON - timedelta(minutes=58), by=admin_user)
+    assert ask(campaign) == "Messa in pausa alle 11:02 da admin; non chiama nessuno finché non viene ripresa."
+    begins = NOON + timedelta(days=3, hours=3)
+    assert ask(make_campaign(starts_at=begins)) == "Inizia il 7 mar 2026, 15:00:00."
+
+
+def test_in_italian_those_who_wait_are_counted_in_whole_sentences(italian, ask, monkeypatch):
+    campaign = make_campaign(1, due=timedelta(hours=1))
+    assert ask(campaign) == "1 contatto attende il prossimo tentativo, alle 13:00."
+    ContactFactory(campaign=campaign, calling_zone="UTC", next_attempt_at=NOON + timedelta(hours=2))
+    assert ask(campaign) == "Tutti i 2 contatti attendono il prossimo tentativo, il primo alle 13:00."
+    monkeypatch.setattr(counting, "MOST_COUNTED", 1)
+    assert ask(campaign) == "Più di 1 contatti attendono il prossimo tentativo, il primo alle 13:00."
+
+
+def test_in_italian_some_wait_for_the_next_try_and_others_for_their_hours(italian, ask):
+    campaign = make_campaign(3, due=timedelta(hours=2), **hours("09:00", "17:00"))
+    ContactFactory(campaign=campaign, calling_zone="America/Los_Angeles", next_attempt_at=NOON - timedelta(hours=9))
+    assert ask(campaign) == (
+        "3 contatti attendono il prossimo tentativo, il primo alle 14:00. "
+        "Gli altri sono in attesa in fusi orari ora chiusi."
+    )
+
+
+def test_in_italian_zones_that_are_closed(italian, ask):
+    campaign = make_campaign(1, zone="Asia/Tokyo", **hours("09:00", "12:00"))
+    assert ask(campaign) == (
+        "1 contatto è in attesa in Asia/Tokyo, dove si apre giovedì alle 09:00 ora locale, tra 12 h."
+    )
+    ContactFactory(campaign=campaign, calling_zone="America/New_York", next_attempt_at=NOON)
+    assert ask(campaign) == (
+        "Tutti i 2 contatti sono in attesa in 2 fusi orari ora chiusi; il primo, America/New_York, si apre "
+        "alle 09:00 ora locale, tra 2 h."
+    )
+
+
+def test_in_italian_lines_are_one_or_many(italian, ask):
+    campaign = make_campaign(max_concurrent_calls=1)
+    ring(1, contact__campaign=campaign)
+    assert ask(campaign) == "L'unica linea di questa campagna è occupata."
+    ring(LINES - 1)
+    assert ask(make_campaign()) == "Tutte le 10 linee sono occupate."
+
+
+def test_in_italian_a_rate_has_a_comma(italian, ask):
+    campaign = make_campaign()
+    ProviderConfig.objects.update(next_call_at=NOON + timedelta(seconds=3), calls_per_second=0.4)
+    assert ask(campaign) == "Le chiamate partono alla velocità massima consentita: 0,4 al secondo."
+
+
+def test_in_italian_the_article_of_a_day_and_the_units_of_a_span(italian):
+    assert say_time(NOON + timedelta(days=4)) == "l'8 mar 2026, 12:00:00"
+    assert say_time_there(NOON + timedelta(days=7), NOON) == "l'11 mar 2026 alle 12:00"
+    assert say_time_there(NOON + timedelta(days=9), NOON) == "il 13 mar 2026 alle 12:00"
+    assert why.say_span(timedelta(days=2, hours=2)) == "2 g 2 h"
+
+
+def test_what_is_stored_is_translated_if_it_is_known(italian):
+    assert translate_message("The call failed.") == "La chiamata non è riuscita."
+    assert translate_message("Authenticate") == "Authenticate"
+    assert translate_message("") == ""
