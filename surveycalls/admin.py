@@ -28,6 +28,11 @@ class OperatorAdmin(UserAdmin, ModelAdmin):
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
+    # With what it takes to sign in here and to see anything.
+    add_fieldsets = [(None, {"fields": ["username", "password1", "password2", "is_staff", "groups"]})]
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        return {"is_staff": True, **super().get_changeform_initial_data(request)}
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Sequence[str]:
         """Nobody gives what they do not have: roles are given, everything else by superusers alone."""

@@ -172,6 +172,20 @@ def test_an_admin_gives_roles_and_makes_nobody_a_superuser(log_in):
     assert [group.name for group in user.groups.all()] == [MANAGER]
 
 
+def test_a_new_user_gets_a_role_and_may_sign_in(log_in):
+    client = log_in(ADMIN)
+    page = client.get("/admin/auth/user/add/")
+    assert page.context["adminform"].form["is_staff"].value() is True
+    password = "a-long-way-to-the-library"
+    form = {"username": "new", "password1": password, "password2": password, "is_staff": "on"}
+    form |= {"groups": [Group.objects.get(name=VIEWER).pk]}
+    assert client.post("/admin/auth/user/add/", form).status_code == 302
+    user = User.objects.get(username="new")
+    assert (user.is_staff, [group.name for group in user.groups.all()]) == (True, [VIEWER])
+    client.logout()
+    assert client.post("/admin/login/?next=/admin/", {"username": "new", "password": password}).status_code == 302
+
+
 def test_an_admin_gives_nobody_a_group_that_is_no_role_and_takes_none(log_in):
     client = log_in(ADMIN)
     own, other = Group.objects.create(name="own"), Group.objects.create(name="other")
