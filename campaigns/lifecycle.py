@@ -273,12 +273,11 @@ def _describe_zoneless(campaign: Campaign) -> list[str]:
 
 
 def _describe_never_open(campaign: Campaign, now: datetime) -> list[str]:
-    waiting = campaign.contacts.waiting()
-    zones = [zone for zone in waiting.calling_zones() if campaign.zones_of(zone)]
+    zones = [zone for zone in _find_zones(campaign) if campaign.zones_of(zone)]
     never = [zone for zone in zones if campaign.next_opening_for(zone, now) is None]
     if not never:
         return []
-    count = count_some(waiting.filter(calling_zone__in=never))
+    count = count_some(campaign.contacts.waiting().filter(calling_zone__in=never))
     problem = ngettext(
         "%(contacts)s can never be rung in these hours: their numbers may lie in time zones that are never open "
         "together; give them a time zone or widen the hours.",
@@ -289,12 +288,16 @@ def _describe_never_open(campaign: Campaign, now: datetime) -> list[str]:
     return [problem % {"contacts": say_contacts(count)}]
 
 
+def _find_zones(campaign: Campaign) -> list[str]:
+    """The calling zones in which somebody waits."""
+    return [zone for _pk, zone in campaign.contacts.find_waiting_zones([campaign.pk])]
+
+
 def _is_anybody_callable(campaign: Campaign, now: datetime) -> bool:
-    """Whether anybody is in a call, or waits in a zone that opens some time. Stops at the first zone that does."""
+    """Whether anybody is in a call, or waits in a zone that opens some time."""
     if campaign.contacts.in_progress().exists():
         return True
-    zones = campaign.contacts.waiting().calling_zones()
-    if any(campaign.next_opening_for(zone, now) for zone in zones):
+    if any(campaign.next_opening_for(zone, now) for zone in _find_zones(campaign)):
         return True
     # Whoever was claimed between the two questions is in neither answer.
     return campaign.contacts.in_progress().exists()
