@@ -66,7 +66,7 @@ class Openings:
         key = hours, zones = campaign.hours, tuple(campaign.zones_of(calling_zone))
         if key not in self._next:
             self._next[key] = next_opening(hours, zones, self.now)
-        return self._next[key]
+        return campaign.unless_ended(self._next[key])
 
 
 def find_lanes(campaigns: Sequence[Campaign], openings: Openings) -> list[Lane]:

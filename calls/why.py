@@ -144,6 +144,12 @@ def _explain_reason(campaign: Campaign, reason: Reason | None, claim: Claim, ros
             return _explain_own_lines(campaign.max_concurrent_calls)
         case Reason.NOBODY_WAITING:
             return _explain_nobody(Contact.objects.filter(campaign=campaign).in_progress().count())
+        case Reason.NEVER_OPEN if any(campaign.next_opening_for(lane.calling_zone, claim.now) for lane in lanes):
+            sentence = _(
+                "It ends %(when)s, before the calling hours of anybody who waits open: set a later end, or widen the "
+                "hours."
+            )
+            return sentence % {"when": say_time(campaign.ends_at)}
         case Reason.NEVER_OPEN:
             return _(
                 "The calling hours of everybody who waits never open: widen them, or give the contacts a time zone."

@@ -188,6 +188,13 @@ def test_hours_that_never_open(ask):
     assert ask(campaign).startswith("The calling hours of everybody who waits never open")
 
 
+def test_it_ends_before_it_opens(ask):
+    campaign = make_campaign(ends_at=NOON + timedelta(hours=2), **hours("18:00", "19:00"))
+    assert ask(campaign) == (
+        "It ends at 14:00, before the calling hours of anybody who waits open: set a later end, or widen the hours."
+    )
+
+
 def test_nobody_is_left(ask):
     campaign = make_campaign(0)
     assert ask(campaign) == "Nobody is left to call."

@@ -271,6 +271,34 @@ def test_a_pause_can_end_while_somebody_is_in_a_call_and_the_others_can_never_be
     assert lifecycle.resume(campaign, now=NOW).status == CampaignStatus.RUNNING
 
 
+EVENING = {"allowed_call_start": time(18), "allowed_call_end": time(19)}
+
+
+@pytest.mark.parametrize("dates", [{}, {"starts_at": NOW + timedelta(minutes=30)}])
+def test_it_does_not_start_when_it_ends_before_it_ever_opens(dates):
+    campaign = make_campaign(ends_at=LATER, **EVENING, **dates)
+    assert lifecycle.find_setting_problems(campaign, NOW) == {
+        "ends_at": "1 contact cannot be rung before the campaign ends on 4 Mar 2026, 13:00:00: set a later end, or "
+        "widen the hours."
+    }
+    assert len(problems_of(campaign)) == 1
+
+
+def test_some_who_are_not_rung_before_the_end_are_a_warning_and_told_apart_from_those_who_never_are():
+    campaign = make_campaign(ends_at=LATER, **WORKING_HOURS)
+    make_never_callable(campaign)
+    ContactFactory.create_batch(2, campaign=campaign, calling_zone="America/Los_Angeles")
+    assert lifecycle.find_problems(campaign, NOW) == []
+    never, late = lifecycle.find_warnings(campaign, NOW)
+    assert never.startswith("1 contact can never be rung in these hours")
+    assert late.startswith("2 contacts cannot be rung before the campaign ends on")
+
+
+def test_a_campaign_is_done_when_nobody_who_waits_is_rung_before_its_end():
+    campaign = make_campaign("running", ends_at=LATER, **EVENING)
+    assert lifecycle.complete_if_done(campaign.pk, NOW) is True
+
+
 def test_without_a_weekday_the_weekday_alone_is_the_problem():
     campaign = CampaignFactory(status="draft", weekdays=[])
     make_never_callable(campaign)
