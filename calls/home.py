@@ -169,6 +169,7 @@ def describe_campaigns(open_calls: Counter[UUID], *, clock: Clock, now: datetime
     return {
         "running": [describe(campaign) for campaign in running],
         "more_running": more_running,
+        "needs_scheduler": bool(running or scheduled),
         "waiting": [describe(campaign) for campaign in (*paused, *scheduled)],
         "more_waiting": more_scheduled or more_paused,
     }

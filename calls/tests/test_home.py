@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from django.utils import timezone
 
 from calls.home import (
@@ -208,6 +209,16 @@ def test_health_tells_of_the_provider_and_of_the_schedulers(look, values, dialli
     ProviderConfig.objects.update(**values)
     health = look()["health"]
     assert (health["dialling"], health["scheduler"]) == (dialling, scheduler)
+
+
+@pytest.mark.parametrize(
+    ("status", "is_told"),
+    [(status, status in (CampaignStatus.RUNNING, CampaignStatus.SCHEDULED)) for status in CampaignStatus],
+)
+def test_that_no_scheduler_is_alive_is_told_while_a_campaign_needs_one(admin_client, status, is_told):
+    CampaignFactory(status=status, starts_at=NOON + HOUR)
+    ProviderConfig.objects.update(scheduler_expected_by=NOON - SECOND)
+    assert ('data-key="scheduler"' in admin_client.get(reverse("live_home")).content.decode()) is is_told
 
 
 def test_the_questions_are_as_few_for_many_contacts_and_calls(look):

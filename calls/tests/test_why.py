@@ -93,6 +93,14 @@ def test_no_scheduler(ask):
     assert ask(campaign) == "No scheduler has ever reported: start manage.py run_scheduler or qcluster."
 
 
+@pytest.mark.parametrize("starts_at", [None, NOON, NOON - timedelta(hours=3)])
+def test_its_start_has_come_and_whoever_sets_it_running_is_alive_or_not(ask, starts_at):
+    campaign = make_campaign(status=CampaignStatus.SCHEDULED, starts_at=starts_at)
+    assert ask(campaign) == "Its start has come: it begins as soon as the scheduler looks again."
+    ProviderConfig.objects.update(scheduler_seen_at=NOON - timedelta(hours=5), scheduler_expected_by=NOON)
+    assert ask(campaign) == "No scheduler has reported for 5 h: start manage.py run_scheduler or qcluster."
+
+
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
