@@ -23,6 +23,7 @@ from calls.models import ProviderConfig
 from calls.tallies import Count, count_over
 from calls.tests.conftest import NOON
 from calls.tests.tallied import make_attempt
+from campaigns.lifecycle import pause
 from campaigns.models import CampaignStatus
 from campaigns.tests.factories import CampaignFactory
 from contacts.models import CallOutcome
@@ -183,6 +184,26 @@ def test_paused_and_scheduled_campaigns_are_named_shortly_and_all_others_not(loo
     assert [one["campaign"] for one in home["waiting"]] == waiting
     assert home["waiting"][1]["sentence"] == "It begins at 13:00."
     assert [one["campaign"] for one in home["running"]] == [by_status[CampaignStatus.RUNNING]]
+
+
+def test_of_a_paused_campaign_who_paused_it_and_when_and_how_far_it_is(admin_client, admin_user):
+    campaign = CampaignFactory()
+    ContactFactory(campaign=campaign, state="completed", next_attempt_at=None)
+    ring(1, campaign=campaign)
+    pause(campaign, now=NOON - HOUR, by=admin_user)
+    page = admin_client.get(reverse("live_home")).content.decode()
+    assert "Paused at 11:00 by admin; it rings nobody until it is resumed. 50% done; 1 call still going on." in page
+
+
+def test_one_question_tells_who_paused_how_many(look, admin_user):
+    def count_queries():
+        pause(CampaignFactory(), now=NOON, by=admin_user)
+        with CaptureQueriesContext(connection) as queries:
+            look()
+        return len(queries)
+
+    count_queries()  # the first look counts the calls of the past
+    assert count_queries() == count_queries()
 
 
 def test_of_many_campaigns_the_newest_are_shown(look):
