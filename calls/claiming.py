@@ -38,7 +38,7 @@ class Reason(StrEnum):
     CAMPAIGN_LINES_BUSY = "all lines of the campaign are in use"
     NOBODY_WAITING = "nobody is left to call"
     ZONES_CLOSED = "it is outside the calling hours of everybody who waits"
-    NEVER_OPEN = "the calling hours of everybody who waits never open"
+    NEVER_OPEN = "the calling hours of everybody who waits never open, or not before its end"
     NOBODY_DUE = "everybody who waits is to be called later"
     OTHERS_FIRST = "the free lines went to other campaigns or are about to"
     BEING_EDITED = "those whose turn it is are being edited or imported"

@@ -84,7 +84,7 @@ def forecast(campaign: Campaign, *, now: datetime) -> Forecast:
             calling_zone=zone,
             zones=tuple(campaign.zones_of(zone)),
             contacts=contacts,
-            opens_at=campaign.next_opening_for(zone, begin),
+            opens_at=campaign.next_turn_for(zone, begin),
         )
         for zone, contacts in sorted(waiting.items(), key=lambda item: (-item[1], item[0]))
     ]
@@ -93,7 +93,7 @@ def forecast(campaign: Campaign, *, now: datetime) -> Forecast:
     pace = see_pace(campaign)
     people: Counter[tuple[str, ...]] = Counter()
     for zone in zones:
-        people[zone.zones] += zone.contacts
+        people[zone.zones] += zone.contacts if zone.opens_at else 0
     last = begin + LONGEST
     course = rehearse(
         Plan(

@@ -113,7 +113,7 @@ def _find_first_claims(campaign_ids: Iterable[UUID]) -> dict[UUID, datetime]:
 
 def find_end(campaign: Campaign, left: int, per_second: float, now: datetime) -> datetime | None:
     """When so many people will be settled, ringing only while the hours are open for some of them."""
-    zones = [campaign.zones_of(zone) for zone in campaign.contacts.waiting().calling_zones()]
+    zones = [campaign.zones_of(zone) for _pk, zone in Contact.objects.find_waiting_zones([campaign.pk])]
     needed = timedelta(seconds=left / per_second)
     hours, instant = campaign.hours, now
     while needed > timedelta(0):

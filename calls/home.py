@@ -156,7 +156,7 @@ def describe_campaigns(open_calls: Counter[UUID], *, clock: Clock, now: datetime
     scheduled, more_scheduled = _list_campaigns(CampaignStatus.SCHEDULED, OTHERS_SHOWN)
     paused, more_paused = _list_campaigns(CampaignStatus.PAUSED, OTHERS_SHOWN)
     headway = find_headway([*running, *paused], now=now)
-    sentences = explain_each([*running, *scheduled], clock=clock)
+    sentences = explain_each([*running, *paused, *scheduled], clock=clock)
 
     def describe(campaign: Campaign) -> dict[str, Any]:
         return {
@@ -169,6 +169,7 @@ def describe_campaigns(open_calls: Counter[UUID], *, clock: Clock, now: datetime
     return {
         "running": [describe(campaign) for campaign in running],
         "more_running": more_running,
+        "needs_scheduler": bool(running or scheduled),
         "waiting": [describe(campaign) for campaign in (*paused, *scheduled)],
         "more_waiting": more_scheduled or more_paused,
     }
@@ -176,5 +177,5 @@ def describe_campaigns(open_calls: Counter[UUID], *, clock: Clock, now: datetime
 
 def _list_campaigns(status: str, shown: int) -> tuple[Sequence[Campaign], bool]:
     """The newest ones, and whether there are more."""
-    found = list(Campaign.objects.filter(status=status)[: shown + 1])
+    found = list(Campaign.objects.filter(status=status).select_related("status_changed_by")[: shown + 1])
     return found[:shown], len(found) > shown

@@ -16,6 +16,7 @@ from calls.pacing import LAST_CALL
 from calls.statements import write_array
 from campaigns.models import Campaign
 from campaigns.windows import CallingHours, is_open, next_opening
+from contacts.models import Contact
 
 # Where a lane begins: before every contact.
 _BEGINNING = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
@@ -65,35 +66,16 @@ class Openings:
         key = hours, zones = campaign.hours, tuple(campaign.zones_of(calling_zone))
         if key not in self._next:
             self._next[key] = next_opening(hours, zones, self.now)
-        return self._next[key]
+        return campaign.unless_ended(self._next[key])
 
 
 def find_lanes(campaigns: Sequence[Campaign], openings: Openings) -> list[Lane]:
-    """Every lane of the campaigns in which somebody waits.
-
-    Goes from one calling zone to the next through the index contact_lane, one probe each, so that it costs the
-    same whether ten or a million contacts wait in a zone. From the last zone to the first: so each is met at its
-    end. At its beginning lie the index entries of all who were claimed, until a vacuum can remove them.
-    """
+    """Every lane of the campaigns in which somebody waits."""
     by_id = {campaign.pk: campaign for campaign in campaigns}
-    next_zone = """
-        SELECT max(contact.calling_zone) FROM contacts_contact contact
-        WHERE contact.campaign_id = {campaign} AND contact.next_attempt_at IS NOT NULL {before}
-    """
-    first = next_zone.format(campaign="wanted.campaign_id", before="")
-    following = next_zone.format(campaign="lane.campaign_id", before="AND contact.calling_zone < lane.zone")
-    sql = f"""
-        WITH RECURSIVE lane(campaign_id, zone) AS (
-            SELECT wanted.campaign_id, ({first}) FROM unnest(%s::uuid[]) AS wanted(campaign_id)
-            UNION ALL
-            SELECT lane.campaign_id, ({following}) FROM lane WHERE lane.zone IS NOT NULL
-        )
-        SELECT campaign_id, zone FROM lane WHERE zone IS NOT NULL
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [list(by_id)])
-        rows = cursor.fetchall()
-    return [Lane(campaign=by_id[pk], calling_zone=zone, is_open=openings.is_open(by_id[pk], zone)) for pk, zone in rows]
+    lanes = Contact.objects.find_waiting_zones(by_id)
+    return [
+        Lane(campaign=by_id[pk], calling_zone=zone, is_open=openings.is_open(by_id[pk], zone)) for pk, zone in lanes
+    ]
 
 
 def send_deadline() -> timedelta:

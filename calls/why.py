@@ -32,12 +32,18 @@ def explain(campaign: Campaign, *, clock: Clock) -> str:
 
 def explain_each(campaigns: Sequence[Campaign], *, clock: Clock) -> dict[UUID, str]:
     """The same of many, with one look at the lines for all of them."""
-    running = [campaign for campaign in campaigns if campaign.status == CampaignStatus.RUNNING]
-    sentences = {one.pk: _explain_status(one) for one in campaigns if one.status != CampaignStatus.RUNNING}
+    running = [one for one in campaigns if one.status == CampaignStatus.RUNNING or _is_to_begin(one, clock)]
+    sentences = {one.pk: _explain_status(one) for one in campaigns if one not in running}
     if running:
         seen = _look(clock)
         sentences |= {campaign.pk: _explain_running(campaign, *seen) for campaign in running}
     return sentences
+
+
+def _is_to_begin(campaign: Campaign, clock: Clock) -> bool:
+    """Whether it would be running if a scheduler had looked."""
+    is_scheduled = campaign.status == CampaignStatus.SCHEDULED
+    return is_scheduled and (campaign.starts_at is None or campaign.starts_at <= clock())
 
 
 def _look(clock: Clock) -> tuple[Claim, Roster, Openings]:
@@ -46,6 +52,9 @@ def _look(clock: Clock) -> tuple[Claim, Roster, Openings]:
 
 
 def _explain_running(campaign: Campaign, claim: Claim, roster: Roster, openings: Openings) -> str:
+    if campaign.status == CampaignStatus.SCHEDULED:
+        is_next = _("Its start has come: it begins as soon as the scheduler looks again.")
+        return _explain_schedulers(claim.provider, claim.now) or is_next
     reason = claim.reasons.get(campaign.pk)
     # What only this campaign can mend comes before what all wait for.
     is_own_fault = reason in (Reason.NEVER_OPEN, Reason.NOBODY_WAITING, Reason.OUTSIDE_DATES)
@@ -144,6 +153,12 @@ def _explain_reason(campaign: Campaign, reason: Reason | None, claim: Claim, ros
             return _explain_own_lines(campaign.max_concurrent_calls)
         case Reason.NOBODY_WAITING:
             return _explain_nobody(Contact.objects.filter(campaign=campaign).in_progress().count())
+        case Reason.NEVER_OPEN if any(campaign.next_opening_for(lane.calling_zone, claim.now) for lane in lanes):
+            sentence = _(
+                "It ends %(when)s, before the calling hours of anybody who waits open: set a later end, or widen the "
+                "hours."
+            )
+            return sentence % {"when": say_time(campaign.ends_at)}
         case Reason.NEVER_OPEN:
             return _(
                 "The calling hours of everybody who waits never open: widen them, or give the contacts a time zone."

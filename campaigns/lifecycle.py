@@ -215,7 +215,7 @@ def find_warnings(campaign: Campaign, now: datetime) -> list[str]:
     """What does not keep the campaign from running, and keeps some or all of its people from being rung."""
     warnings = _describe_zoneless(campaign)
     if _has_hours(campaign, now):
-        warnings += _describe_never_open(campaign, now)
+        warnings += _describe_never_rung(campaign, now).values()
     for _receiver, obstacles in obstacles_wanted.send(sender=Campaign, campaign=campaign, now=now):
         warnings += obstacles
     return warnings
@@ -250,8 +250,7 @@ def find_setting_problems(campaign: Campaign, now: datetime) -> dict[str, str]:
             "end, or leave both hours empty."
         )
     elif not _is_anybody_callable(campaign, now):
-        for problem in _describe_never_open(campaign, now):
-            problems["allowed_call_start"] = problem
+        problems |= _describe_never_rung(campaign, now)
     return problems
 
 
@@ -272,29 +271,47 @@ def _describe_zoneless(campaign: Campaign) -> list[str]:
     return [problem % {"contacts": say_contacts(zoneless)}]
 
 
-def _describe_never_open(campaign: Campaign, now: datetime) -> list[str]:
-    waiting = campaign.contacts.waiting()
-    zones = [zone for zone in waiting.calling_zones() if campaign.zones_of(zone)]
+def _describe_never_rung(campaign: Campaign, now: datetime) -> dict[str, str]:
+    """Of those who wait in vain how many and why, by the name of the field in which it is best put right.
+
+    That the end has passed already is not told again.
+    """
+    zones = [zone for zone in _find_zones(campaign) if campaign.zones_of(zone)]
     never = [zone for zone in zones if campaign.next_opening_for(zone, now) is None]
-    if not never:
-        return []
-    count = count_some(waiting.filter(calling_zone__in=never))
-    problem = ngettext(
-        "%(contacts)s can never be rung in these hours: their numbers may lie in time zones that are never open "
-        "together; give them a time zone or widen the hours.",
-        "%(contacts)s can never be rung in these hours: their numbers may lie in time zones that are never open "
-        "together; give them a time zone or widen the hours.",
-        count,
-    )
-    return [problem % {"contacts": say_contacts(count)}]
+    late = [zone for zone in zones if zone not in never and campaign.next_turn_for(zone, now) is None]
+    problems = {}
+    if never:
+        count = count_some(campaign.contacts.waiting().filter(calling_zone__in=never))
+        problem = ngettext(
+            "%(contacts)s can never be rung in these hours: their numbers may lie in time zones that are never open "
+            "together; give them a time zone or widen the hours.",
+            "%(contacts)s can never be rung in these hours: their numbers may lie in time zones that are never open "
+            "together; give them a time zone or widen the hours.",
+            count,
+        )
+        problems["allowed_call_start"] = problem % {"contacts": say_contacts(count)}
+    if late and campaign.ends_at > now:
+        count = count_some(campaign.contacts.waiting().filter(calling_zone__in=late))
+        problem = ngettext(
+            "%(contacts)s cannot be rung before the campaign ends on %(when)s: set a later end, or widen the hours.",
+            "%(contacts)s cannot be rung before the campaign ends on %(when)s: set a later end, or widen the hours.",
+            count,
+        )
+        ends = date_format(localtime(campaign.ends_at), "DATETIME_FORMAT")
+        problems["ends_at"] = problem % {"contacts": say_contacts(count), "when": ends}
+    return problems
+
+
+def _find_zones(campaign: Campaign) -> list[str]:
+    """The calling zones in which somebody waits."""
+    return [zone for _pk, zone in campaign.contacts.find_waiting_zones([campaign.pk])]
 
 
 def _is_anybody_callable(campaign: Campaign, now: datetime) -> bool:
-    """Whether anybody is in a call, or waits in a zone that opens some time. Stops at the first zone that does."""
+    """Whether anybody is in a call, or waits in a zone that opens some time before the end."""
     if campaign.contacts.in_progress().exists():
         return True
-    zones = campaign.contacts.waiting().calling_zones()
-    if any(campaign.next_opening_for(zone, now) for zone in zones):
+    if any(campaign.next_turn_for(zone, now) for zone in _find_zones(campaign)):
         return True
     # Whoever was claimed between the two questions is in neither answer.
     return campaign.contacts.in_progress().exists()

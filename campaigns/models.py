@@ -311,4 +311,12 @@ class Campaign(models.Model):
         return (calling_zone or self.time_zone).split()
 
     def next_opening_for(self, calling_zone: str, now: datetime) -> datetime | None:
+        """By the hours alone, whenever it starts and ends."""
         return next_opening(self.hours, self.zones_of(calling_zone), now)
+
+    def next_turn_for(self, calling_zone: str, now: datetime) -> datetime | None:
+        """The first instant from now on, between its start and its end, at which its hours are open."""
+        return self.unless_ended(self.next_opening_for(calling_zone, max(now, self.starts_at or now)))
+
+    def unless_ended(self, instant: datetime | None) -> datetime | None:
+        return None if instant and self.ends_at and instant >= self.ends_at else instant

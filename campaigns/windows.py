@@ -5,7 +5,7 @@ that is asked about, all of the same zone.
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from typing import Self
@@ -48,10 +48,13 @@ class CallingHours:
             return ()
         return self.days[day.weekday()]
 
-    @property
-    def search_days(self) -> int:
-        """In so many days from any on there is an opening, or never: at worst all closed days are of one weekday."""
-        return SEARCH_DAYS + 7 * (len(self.blocked) + (HOLIDAY_WEEKS if self.holidays_of else 0))
+    def without_closed_days(self) -> Self:
+        return replace(self, blocked=frozenset(), holidays_of="") if self.blocked or self.holidays_of else self
+
+    def days_to_search(self, today: date) -> int:
+        """In so many days from today on there is an opening, or never: at worst all closed days are of one weekday."""
+        blocked = sum(day >= today for day in self.blocked)
+        return SEARCH_DAYS + 7 * (blocked + (HOLIDAY_WEEKS if self.holidays_of else 0))
 
 
 def is_open(hours: CallingHours, zones: Sequence[str], now: datetime) -> bool:
@@ -65,13 +68,23 @@ def next_opening(hours: CallingHours, zones: Sequence[str], now: datetime) -> da
     None when there is none: no zone, no weekday, or zones whose hours never meet.
     """
     instant = now.astimezone(UTC)
-    last = instant + timedelta(days=hours.search_days)
+    weekly = hours.without_closed_days()
+    # Closed days add no opening. To look behind each of them for one that no week has would take a hundred times as
+    # long, and claims ask under the provider's lock.
+    if weekly is not hours and _find_opening(weekly, zones, instant) is None:
+        return None
+    return _find_opening(hours, zones, instant)
+
+
+def _find_opening(hours: CallingHours, zones: Sequence[str], instant: datetime) -> datetime | None:
+    days = hours.days_to_search(instant.date() - timedelta(days=1))  # where it is still yesterday
+    last = instant + timedelta(days=days)
     while zones and instant < last:
         closed = next((zone for zone in zones if not _is_open_in(hours, load_zone(zone), instant)), None)
         if closed is None:
             return instant
         # Nothing before the opening of a zone that is closed can be an opening of all.
-        opening = _next_opening_in(hours, load_zone(closed), instant)
+        opening = _next_opening_in(hours, load_zone(closed), instant, days)
         if opening is None:
             return None
         instant = opening
@@ -96,10 +109,10 @@ def _is_open_in(hours: CallingHours, zone: ZoneInfo, now: datetime) -> bool:
     return any(start <= clock and (end is None or clock < end) for start, end in hours.spans_on(local.date()))
 
 
-def _next_opening_in(hours: CallingHours, zone: ZoneInfo, now: datetime) -> datetime | None:
-    """The first instant (UTC) after ``now`` at which a zone that is closed now is open."""
+def _next_opening_in(hours: CallingHours, zone: ZoneInfo, now: datetime, days: int) -> datetime | None:
+    """The first instant (UTC) after ``now``, in so many days, at which a zone that is closed now is open."""
     today = now.astimezone(zone).date()
-    for offset in range(hours.search_days):
+    for offset in range(days):
         for instant in sorted(_possible_openings(hours, zone, today + timedelta(days=offset))):
             if instant > now and _is_open_in(hours, zone, instant):
                 return instant

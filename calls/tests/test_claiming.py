@@ -411,6 +411,13 @@ def explain(sql):
         return "\n".join(row[0] for row in cursor.fetchall())
 
 
+def test_an_opening_after_the_end_is_none(claim):
+    campaign = office_hours(ends_at=NOON + timedelta(hours=2))
+    ContactFactory(campaign=campaign, calling_zone="America/New_York")  # opens at the end
+    result = claim()
+    assert (result.reasons, result.look_again_at) == ({campaign.pk: Reason.NEVER_OPEN}, None)
+
+
 def test_hours_that_never_open_for_anybody_are_told_apart_from_hours_that_are_closed_now(claim):
     never = ContactFactory(
         campaign=office_hours(time_zone=""), calling_zone="Pacific/Auckland America/New_York Asia/Kolkata"

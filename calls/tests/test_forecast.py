@@ -59,6 +59,15 @@ def test_it_begins_no_sooner_than_the_campaign(provider):
     assert NOON + 3 * HOUR < found.ends_at < NOON + 4 * HOUR
 
 
+def test_whoever_is_not_rung_before_the_end_is_not_counted_on(provider):
+    campaign = CampaignFactory(allowed_call_start=time(9), allowed_call_end=time(18), ends_at=NOON + 2 * HOUR)
+    ContactFactory(campaign=campaign, calling_zone="Europe/Rome")
+    ContactFactory(campaign=campaign, calling_zone="America/New_York")
+    found = forecast(campaign, now=NOON)
+    assert (found.callable, found.never, found.starts_at) == (1, 1, NOON)
+    assert found.ends_at < campaign.ends_at
+
+
 @pytest.mark.parametrize(
     ("limit", "others", "lines", "per_second"), [(None, 0, 9, 2), (4, 0, 4, 2), (None, 2, 3, 2 / 3), (4, 2, 3, 2 / 3)]
 )

@@ -14,6 +14,7 @@ from calls.tests.conftest import NOON
 from calls.tests.tallied import make_attempt
 from campaigns.models import CampaignStatus
 from campaigns.tests.factories import CampaignFactory
+from campaigns.windows import known_zones
 from contacts.tests.factories import ContactFactory
 
 pytestmark = pytest.mark.django_db
@@ -149,7 +150,7 @@ def test_no_end_is_later_than_the_campaigns_own():
     assert find_end(campaign, 1000, 1 / 60, NOON) == NOON + HOUR
 
 
-def test_the_questions_are_as_few_for_many_contacts_and_calls():
+def test_the_questions_are_as_few_for_many_contacts_zones_and_calls():
     def count_queries(campaign):
         with CaptureQueriesContext(connection) as queries:
             find_headway([campaign], now=NOON + 30 * MINUTE)
@@ -158,6 +159,7 @@ def test_the_questions_are_as_few_for_many_contacts_and_calls():
     few, many = CampaignFactory(), CampaignFactory()
     for campaign, people in ((few, 10), (many, 40)):
         settle(campaign, people, every=MINUTE / 2)
-        ContactFactory.create_batch(people, campaign=campaign)
+        for zone in sorted(known_zones())[:people]:
+            ContactFactory(campaign=campaign, calling_zone=zone)
     count_over(now=NOON + HOUR)
     assert count_queries(few) == count_queries(many) <= 8

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from django.utils import timezone
 
 from calls.home import (
@@ -22,6 +23,7 @@ from calls.models import ProviderConfig
 from calls.tallies import Count, count_over
 from calls.tests.conftest import NOON
 from calls.tests.tallied import make_attempt
+from campaigns.lifecycle import pause
 from campaigns.models import CampaignStatus
 from campaigns.tests.factories import CampaignFactory
 from contacts.models import CallOutcome
@@ -184,6 +186,26 @@ def test_paused_and_scheduled_campaigns_are_named_shortly_and_all_others_not(loo
     assert [one["campaign"] for one in home["running"]] == [by_status[CampaignStatus.RUNNING]]
 
 
+def test_of_a_paused_campaign_who_paused_it_and_when_and_how_far_it_is(admin_client, admin_user):
+    campaign = CampaignFactory()
+    ContactFactory(campaign=campaign, state="completed", next_attempt_at=None)
+    ring(1, campaign=campaign)
+    pause(campaign, now=NOON - HOUR, by=admin_user)
+    page = admin_client.get(reverse("live_home")).content.decode()
+    assert "Paused at 11:00 by admin; it rings nobody until it is resumed. 50% done; 1 call still going on." in page
+
+
+def test_one_question_tells_who_paused_how_many(look, admin_user):
+    def count_queries():
+        pause(CampaignFactory(), now=NOON, by=admin_user)
+        with CaptureQueriesContext(connection) as queries:
+            look()
+        return len(queries)
+
+    count_queries()  # the first look counts the calls of the past
+    assert count_queries() == count_queries()
+
+
 def test_of_many_campaigns_the_newest_are_shown(look):
     running = CampaignFactory.create_batch(RUNNING_SHOWN + 1)
     CampaignFactory.create_batch(OTHERS_SHOWN + 1, status=CampaignStatus.PAUSED)
@@ -208,6 +230,16 @@ def test_health_tells_of_the_provider_and_of_the_schedulers(look, values, dialli
     ProviderConfig.objects.update(**values)
     health = look()["health"]
     assert (health["dialling"], health["scheduler"]) == (dialling, scheduler)
+
+
+@pytest.mark.parametrize(
+    ("status", "is_told"),
+    [(status, status in (CampaignStatus.RUNNING, CampaignStatus.SCHEDULED)) for status in CampaignStatus],
+)
+def test_that_no_scheduler_is_alive_is_told_while_a_campaign_needs_one(admin_client, status, is_told):
+    CampaignFactory(status=status, starts_at=NOON + HOUR)
+    ProviderConfig.objects.update(scheduler_expected_by=NOON - SECOND)
+    assert ('data-key="scheduler"' in admin_client.get(reverse("live_home")).content.decode()) is is_told
 
 
 def test_the_questions_are_as_few_for_many_contacts_and_calls(look):

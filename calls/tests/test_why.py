@@ -93,6 +93,14 @@ def test_no_scheduler(ask):
     assert ask(campaign) == "No scheduler has ever reported: start manage.py run_scheduler or qcluster."
 
 
+@pytest.mark.parametrize("starts_at", [None, NOON, NOON - timedelta(hours=3)])
+def test_its_start_has_come_and_whoever_sets_it_running_is_alive_or_not(ask, starts_at):
+    campaign = make_campaign(status=CampaignStatus.SCHEDULED, starts_at=starts_at)
+    assert ask(campaign) == "Its start has come: it begins as soon as the scheduler looks again."
+    ProviderConfig.objects.update(scheduler_seen_at=NOON - timedelta(hours=5), scheduler_expected_by=NOON)
+    assert ask(campaign) == "No scheduler has reported for 5 h: start manage.py run_scheduler or qcluster."
+
+
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
@@ -186,6 +194,13 @@ def test_one_retry_and_very_many(ask, monkeypatch):
 def test_hours_that_never_open(ask):
     campaign = make_campaign(zone="America/Los_Angeles Asia/Tokyo", **hours("12:00", "13:00"))
     assert ask(campaign).startswith("The calling hours of everybody who waits never open")
+
+
+def test_it_ends_before_it_opens(ask):
+    campaign = make_campaign(ends_at=NOON + timedelta(hours=2), **hours("18:00", "19:00"))
+    assert ask(campaign) == (
+        "It ends at 14:00, before the calling hours of anybody who waits open: set a later end, or widen the hours."
+    )
 
 
 def test_nobody_is_left(ask):

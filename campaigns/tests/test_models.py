@@ -107,6 +107,16 @@ def test_a_campaigns_hours_are_asked_in_the_contacts_zone():
     assert campaign.next_opening_for("America/New_York", NOW) == NOW + 2 * HOUR
 
 
+def test_a_campaigns_turn_comes_in_its_hours_from_its_start_on_and_never_at_its_end_or_later():
+    campaign = CampaignFactory.build(allowed_call_start=time(9), allowed_call_end=time(18))
+    assert campaign.next_turn_for("America/New_York", NOW) == NOW + 2 * HOUR
+    campaign.starts_at = NOW + 3 * HOUR
+    assert campaign.next_turn_for("America/New_York", NOW) == NOW + 3 * HOUR
+    campaign.starts_at, campaign.ends_at = None, NOW + 2 * HOUR
+    assert campaign.next_turn_for("America/New_York", NOW) is None
+    assert campaign.next_turn_for("Europe/Rome", NOW) == NOW
+
+
 def test_a_weekday_has_its_own_hours_where_they_are_given_and_none_where_it_is_not_ticked():
     campaign = Campaign(
         allowed_call_start=time(9),

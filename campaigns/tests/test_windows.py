@@ -3,7 +3,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from campaigns.windows import CallingHours, is_open, next_opening
+from campaigns import windows
+from campaigns.windows import SEARCH_DAYS, CallingHours, is_open, next_opening
 
 OFFICE = CallingHours.weekly(start=time(9), end=time(18))
 WORKDAYS = CallingHours.weekly(start=time(9), end=time(18), weekdays=frozenset({1, 2, 3, 4, 5}))
@@ -255,3 +256,24 @@ def test_an_opening_is_found_behind_any_number_of_blocked_days_and_holidays():
     # In Japan five Mondays of that autumn and winter are holidays, of which two follow each other.
     mondays = CallingHours(days=CallingHours.weekly(weekdays={1}).days, holidays_of="JP", blocked=frozenset())
     assert next_opening(mondays, ["Asia/Tokyo"], at("2026-09-15T00:00")) == at("2026-09-27T15:00")
+
+
+def test_closed_days_take_no_time_where_there_is_never_an_opening(monkeypatch):
+    looks = []
+    is_open_in = windows._is_open_in
+    monkeypatch.setattr(windows, "_is_open_in", lambda *args: looks.append(args) or is_open_in(*args))
+
+    def count_looks(**closed):
+        looks.clear()
+        hours = CallingHours(days=OFFICE.days, **closed)
+        assert next_opening(hours, ["Asia/Anadyr", "Europe/Kaliningrad"], at("2026-03-04T12:00")) is None
+        return len(looks)
+
+    ahead = frozenset(date(2026, 3, 4) + timedelta(days=days) for days in range(366))
+    assert count_looks(blocked=ahead, holidays_of="DE-BY") == count_looks()
+
+
+def test_days_that_were_blocked_in_the_past_are_not_searched_for():
+    hours = CallingHours(blocked=frozenset(date(2026, 3, day) for day in range(1, 31)))
+    assert hours.days_to_search(date(2026, 3, 30)) == SEARCH_DAYS + 7
+    assert hours.days_to_search(date(2026, 4, 1)) == SEARCH_DAYS

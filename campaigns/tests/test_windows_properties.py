@@ -88,7 +88,7 @@ def instants_around(change):
 def check(hours, zones, instant):
     """That now is open or not, and the next opening, are what the oracle says."""
     now = to_datetime(instant)
-    expected = find_first_opening(hours, zones, instant, (hours.search_days + 1) * DAY)
+    expected = find_first_opening(hours, zones, instant, (hours.days_to_search(now.date()) + 1) * DAY)
     found = next_opening(hours, zones, now)
     case = f"{hours} in {zones} at {now}"
     assert is_open(hours, zones, now) is (expected == instant), case
