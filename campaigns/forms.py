@@ -45,10 +45,11 @@ LONGEST_VALUE = 40
 
 @cache
 def name_zones() -> list[tuple[str, str]]:
-    return [
-        ("", _("None")),
-        *((zone, zone) for zone in sorted(known_zones())),
-    ]
+    return [(zone, zone) for zone in sorted(known_zones())]
+
+
+def name_zones_or_none() -> list[tuple[str, str]]:
+    return [("", _("None")), *name_zones()]
 
 
 @cache
@@ -184,7 +185,7 @@ class CampaignForm(forms.ModelForm):
     )
     time_zone = forms.ChoiceField(
         label=_("Time zone"),
-        choices=name_zones,
+        choices=name_zones_or_none,
         required=False,
         widget=UnfoldAdminSelect2Widget,
         help_text=_help("time_zone"),

@@ -2,11 +2,12 @@ import threading
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 
 from calls import outcomes
 from calls.providers.base import CallEvent, CallProgress
 from calls.tests.factories import CallAttemptFactory
+from calls.tests.threads import in_thread
 from campaigns import lifecycle
 from campaigns.models import Campaign
 from campaigns.tests.factories import CampaignFactory
@@ -176,18 +177,6 @@ def allow_another_attempt(campaign):
     lifecycle.campaign_edited(campaign, changed_fields=["max_attempts"], now=NOW)
 
 
-def start_thread(work):
-    def run():
-        try:
-            work()
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread
-
-
 def test_a_call_that_ends_while_the_rules_are_being_edited_gets_its_retry_by_the_new_ones(contact_in_call):
     attempt = CallAttemptFactory(contact=contact_in_call, ringing=True)
     busy = CallEvent(
@@ -198,9 +187,7 @@ def test_a_call_that_ends_while_the_rules_are_being_edited_gets_its_retry_by_the
     )
     with transaction.atomic():
         allow_another_attempt(contact_in_call.campaign)
-        ending = start_thread(lambda: outcomes.apply_event(busy, now=NOW))
-        ending.join(timeout=10)
-        assert not ending.is_alive()
+        assert in_thread(lambda: outcomes.apply_event(busy, now=NOW))() != "still at it"
         assert next_attempt_of(contact_in_call) is None
     assert next_attempt_of(contact_in_call) == NOW + HOUR
 
@@ -218,11 +205,11 @@ def test_a_call_whose_end_is_committed_after_the_edit_gets_its_retry_by_the_new_
             contact.state, contact.last_attempt_at = ContactState.NOT_REACHED, NOW
             contact.save()
 
-    ending = start_thread(end_slowly)
+    ended = in_thread(end_slowly)
     assert read_old_rules.wait(10)
     with transaction.atomic():
         allow_another_attempt(contact_in_call.campaign)
-    ending.join(timeout=10)
+    ended()
     assert next_attempt_of(contact_in_call) == NOW + HOUR
 
 
