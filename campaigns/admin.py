@@ -191,6 +191,7 @@ def show_count(count: int, url: str) -> SafeString | str:
 @admin.register(Campaign)
 class CampaignAdmin(ModelAdmin):
     form = CampaignForm
+    change_form_before_template = "campaigns/seen.html"
     list_display = [
         "name",
         "show_status",

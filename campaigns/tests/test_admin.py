@@ -478,6 +478,55 @@ def test_an_operator_who_reads_italian_writes_and_reads_it_and_the_history_is_in
     assert LogEntry.objects.filter(change_message="Stato: in corso.").exists()
 
 
+def open_tab(client, campaign):
+    """What a page sends that has been open since now."""
+    campaign.refresh_from_db()
+    form = client.get(page_of(campaign)).context["adminform"].form
+    return form_of(campaign, seen=form["seen"].value())
+
+
+def test_an_edit_does_not_take_back_what_somebody_else_has_saved_since_the_page_was_opened(admin_client):
+    campaign = CampaignFactory(max_attempts=3)
+    first, second = open_tab(admin_client, campaign), open_tab(admin_client, campaign)
+    assert 'name="seen"' in admin_client.get(page_of(campaign)).content.decode()
+    assert admin_client.post(page_of(campaign), second | {"max_attempts": 1}).status_code == 302
+    typed = first | {"description": "What only the first tab has."}
+    refused = admin_client.post(page_of(campaign), typed)
+    form = refused.context["adminform"].form
+    problem = "Somebody else has changed this meanwhile, to: 1. To keep what stands here instead, save again."
+    assert form.errors == {"max_attempts": [problem]}
+    assert "What only the first tab has." in refused.content.decode()
+    campaign.refresh_from_db()
+    assert (campaign.max_attempts, campaign.description) == (1, "")
+    assert admin_client.post(page_of(campaign), typed | {"seen": form["seen"].value()}).status_code == 302
+    campaign.refresh_from_db()
+    assert (campaign.max_attempts, campaign.description) == (3, "What only the first tab has.")
+
+
+def test_what_was_changed_after_the_refusal_is_told_again(admin_client):
+    campaign = CampaignFactory(intro_script="One.", description="")
+    typed = open_tab(admin_client, campaign) | {"name": "Spring"}
+    Campaign.objects.update(intro_script="Two.", description="A text that is too long to be told beside its field.")
+    form = admin_client.post(page_of(campaign), typed).context["adminform"].form
+    assert form.errors.keys() == {"intro_script", "description"}
+    assert form.errors["description"] == [
+        "Somebody else has changed this meanwhile. To keep what stands here instead, save again."
+    ]
+    Campaign.objects.update(intro_script="Three.")
+    form = admin_client.post(page_of(campaign), typed | {"seen": form["seen"].value()}).context["adminform"].form
+    assert form.errors.keys() == {"intro_script"}
+
+
+def test_what_both_have_changed_to_the_same_and_steps_of_the_campaign_are_in_nobodys_way(admin_client):
+    campaign = CampaignFactory(max_attempts=3)
+    tab = open_tab(admin_client, campaign)
+    Campaign.objects.update(max_attempts=2)
+    press(admin_client, campaign, "pause")
+    assert admin_client.post(page_of(campaign), tab | {"max_attempts": 2, "name": "Spring"}).status_code == 302
+    campaign.refresh_from_db()
+    assert (campaign.name, campaign.max_attempts, campaign.status) == ("Spring", 2, "paused")
+
+
 def test_an_edit_of_what_is_said_tells_nothing_of_those_who_wait(admin_client):
     campaign = CampaignFactory(name="Spring")
     page = admin_client.post(page_of(campaign), form_of(campaign, name="Summer"), follow=True).content.decode()
