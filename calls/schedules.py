@@ -12,6 +12,7 @@ SCHEDULES = {
     "Settle silent calls": {"func": "calls.tasks.reconcile", **EVERY_MINUTE},
     "Count the calls that are over": {"func": "calls.tasks.keep_tallies", **EVERY_MINUTE},
     "Go on with imports": {"func": "contacts.tasks.resume_imports", **EVERY_MINUTE},
+    "Apply new rules of campaigns": {"func": "contacts.tasks.rearm_contacts", **EVERY_MINUTE},
     "Erase what is kept long enough": {"func": "calls.tasks.erase_expired", **EVERY_DAY},
 }
 

@@ -9,15 +9,18 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from calls.tests.factories import CallAttemptFactory
-from campaigns.admin import CONTACT_COLOURS, CONTACT_STATES
+from campaigns.admin import CONTACT_COLOURS, CONTACT_STATES, describe_moved
 from campaigns.forms import CampaignForm
+from campaigns.lifecycle import Moved
 from campaigns.models import Campaign, CampaignStatus
 from campaigns.progress import ATTEMPTS, count_progress
 from campaigns.tests.factories import CampaignFactory
+from contacts import rearming
 from contacts.models import ContactState
 from contacts.tests.factories import ContactFactory
 
 LIST = "/admin/campaigns/campaign/"
+NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 
 pytestmark = pytest.mark.django_db
 
@@ -476,6 +479,26 @@ def test_an_operator_who_reads_italian_writes_and_reads_it_and_the_history_is_in
     settings.LANGUAGE_CODE = "it"
     press(italian_client, campaign, "resume")
     assert LogEntry.objects.filter(change_message="Stato: in corso.").exists()
+
+
+def test_an_edit_of_a_campaign_too_large_to_be_gone_through_at_once_says_that_it_takes_time(admin_client, monkeypatch):
+    monkeypatch.setattr(rearming, "CHUNK_SIZE", 1)
+    campaign = CampaignFactory()
+    ContactFactory.create_batch(2, campaign=campaign, state="not_reached", attempts_count=1, last_attempt_at=NOON)
+    page = admin_client.post(page_of(campaign), form_of(campaign, retry_interval_minutes=90), follow=True)
+    assert "It takes some minutes until all who wait are tried" in page.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("moved", "told"),
+    [
+        (1, "1 contact is"),
+        (10_000, "10,000 contacts are"),
+        (12_000, "More than 10,000 contacts are"),
+    ],
+)
+def test_whoever_is_moved_is_counted_as_far_as_it_is_quick(moved, told):
+    assert describe_moved(Moved(moved)) == [f"{told} tried at another time than before."]
 
 
 def open_tab(client, campaign):
