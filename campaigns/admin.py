@@ -341,7 +341,7 @@ class CampaignAdmin(ModelAdmin):
             return obj.save()
         # Only what was edited: a scheduler may have set another status since the row was read.
         obj.save(update_fields=[*form.changed_data, "updated_at"])
-        moved = lifecycle.campaign_edited(obj, changed_fields=form.changed_data, now=timezone.now())
+        moved = lifecycle.campaign_edited(obj, changed_fields=form.changed_data, now=timezone.now(), before=form.stored)
         if form.changed_data:
             self.message_user(request, describe_edit(form, moved), messages.INFO)
         if obj.status == CampaignStatus.COMPLETED and obj.contacts.waiting().exists():

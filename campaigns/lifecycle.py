@@ -24,8 +24,8 @@ from campaigns.windows import next_opening
 # Sent after the commit with campaign=...: somebody may have to be rung now, or in another way than before.
 campaign_changed = Signal()
 
-# Sent inside the transaction with campaign=... and now=...: what decides when its contacts are due has been edited;
-# whoever has contacts answers with how many of them that moves (Moved).
+# Sent inside the transaction with campaign=..., now=... and before=... (or None): what decides when its contacts are
+# rung has been edited; whoever has contacts answers with how many of them that moves (Moved).
 calling_rules_changed = Signal()
 
 # Sent with campaign=... and now=...; whoever rings for campaigns answers with a list of what stands in the way at the
@@ -186,14 +186,19 @@ def admit_contacts(campaign: Campaign) -> Campaign:
     return locked
 
 
-def campaign_edited(campaign: Campaign, *, changed_fields: Collection[str], now: datetime) -> Moved:
-    """What must follow when an operator has edited and saved a campaign; call it in the same transaction."""
+def campaign_edited(
+    campaign: Campaign, *, changed_fields: Collection[str], now: datetime, before: Campaign | None = None
+) -> Moved:
+    """What must follow when an operator has edited and saved a campaign; call it in the same transaction.
+
+    Without the campaign as it was ``before``, nobody is among those who are moved whom only its hours move.
+    """
     moved = Moved()
     with transaction.atomic():
         if CALLING_RULES.intersection(changed_fields):
             # Read again: another operator may have saved other rules since this one's page was opened.
             locked = Campaign.objects.select_for_update(no_key=True).get(pk=campaign.pk)
-            answers = calling_rules_changed.send(sender=Campaign, campaign=locked, now=now)
+            answers = calling_rules_changed.send(sender=Campaign, campaign=locked, now=now, before=before)
             counts = [count for _receiver, count in answers]
             moved = Moved(sum(count.contacts for count in counts), all(count.is_all for count in counts))
         if changed_fields:

@@ -10,6 +10,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django_q.tasks import async_task
 
+from campaigns.counting import count_some
 from campaigns.lifecycle import Moved
 from campaigns.models import Campaign
 from campaigns.retries import find_next_try
@@ -40,8 +41,8 @@ def next_attempt_after(campaign: Campaign, contact: Contact, ended_at: datetime)
     return campaign.next_opening_for(contact.calling_zone, instant) or instant
 
 
-def rearm_contacts(campaign: Campaign, *, now: datetime) -> Moved:
-    """Apply the campaign's present rules to its contacts; returns who has another next attempt now.
+def rearm_contacts(campaign: Campaign, *, now: datetime, before: Campaign | None = None) -> Moved:
+    """Apply the campaign's present rules to its contacts; returns who is rung at another time than ``before``.
 
     To be called in the transaction in which its number of attempts, hours, days, retry intervals or zone were
     changed and saved. In it are done no more than a chunk, since claims pass over whoever is locked; after its commit
@@ -50,10 +51,11 @@ def rearm_contacts(campaign: Campaign, *, now: datetime) -> Moved:
     """
     Rearming.objects.update_or_create(campaign=campaign, defaults={"done_to": BEGINNING})
     transaction.on_commit(lambda: _go_on([campaign.pk], now, SECONDS_AFTER_AN_EDIT), robust=True)
+    shifted = _count_shifted(campaign, before, now) if before else 0
     rearmable = _find_rearmable(campaign)
     first = list(rearmable.values_list("pk", flat=True)[: CHUNK_SIZE + 1])
     moved = _rearm_chunk(campaign, rearmable.filter(pk__in=first[:CHUNK_SIZE]), now)
-    return Moved(contacts=moved, is_all=len(first) <= CHUNK_SIZE)
+    return Moved(contacts=moved + shifted, is_all=len(first) <= CHUNK_SIZE)
 
 
 def rearm_for_a_while() -> str:
@@ -101,6 +103,18 @@ def _find_rearmable(campaign: Campaign) -> QuerySet[Contact]:
     # Who is due without a call behind it waits for no interval; only the number of attempts concerns it.
     pending = Q(state=ContactState.PENDING) & (Q(next_attempt_at=None) | Q(attempts_count__gte=campaign.max_attempts))
     return campaign.contacts.filter(tried | pending, do_not_call=False, number_rejected=False, erased_at=None)
+
+
+def _count_shifted(campaign: Campaign, before: Campaign, now: datetime) -> int:
+    """How many are due as before, and are rung when their zones open: at another time now."""
+    waiting = campaign.contacts.waiting()
+    shifted = [
+        zone
+        for zone in waiting.calling_zones()
+        if campaign.next_opening_for(zone, now) != before.next_opening_for(zone, now)
+    ]
+    due = Q(state=ContactState.PENDING, attempts_count__lt=campaign.max_attempts)
+    return count_some(waiting.filter(due, calling_zone__in=shifted)) if shifted else 0
 
 
 def next_attempt_of(campaign: Campaign, contact: Contact, now: datetime) -> datetime | None:

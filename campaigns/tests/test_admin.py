@@ -2,6 +2,7 @@ from collections import Counter
 from datetime import UTC, date, datetime, time
 
 import pytest
+import time_machine
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
 from django.db import connection
@@ -433,6 +434,7 @@ def test_a_name_of_the_greatest_length_can_be_duplicated(admin_client):
     assert Campaign.objects.filter(name=f"Copy of {'x' * 192}").exists()
 
 
+@time_machine.travel(NOON, tick=False)
 def test_an_edit_tells_what_was_changed_and_for_how_many_who_wait(admin_client):
     campaign = CampaignFactory(max_attempts=1)
     ContactFactory(campaign=campaign, state=ContactState.NOT_REACHED, attempts_count=1, next_attempt_at=None)
@@ -454,6 +456,7 @@ def test_an_edit_tells_what_was_changed_and_for_how_many_who_wait(admin_client):
     assert "Tries at most (1 → 3)" in history and "much longer" not in history
 
 
+@time_machine.travel(NOON, tick=False)
 def test_an_operator_who_reads_italian_writes_and_reads_it_and_the_history_is_in_the_language_of_the_deployment(
     italian_client, settings
 ):
@@ -479,6 +482,21 @@ def test_an_operator_who_reads_italian_writes_and_reads_it_and_the_history_is_in
     settings.LANGUAGE_CODE = "it"
     press(italian_client, campaign, "resume")
     assert LogEntry.objects.filter(change_message="Stato: in corso.").exists()
+
+
+@time_machine.travel(NOON, tick=False)
+@pytest.mark.parametrize(
+    ("start", "end", "told"),
+    [
+        ("18:00", "18:30", "3 contacts are tried at another time than before."),
+        ("11:00", "18:00", "Nobody who waits is tried at another time for it."),
+    ],
+)
+def test_an_edit_of_the_hours_tells_of_those_who_were_due(admin_client, start, end, told):
+    campaign = CampaignFactory()
+    ContactFactory.create_batch(3, campaign=campaign)
+    data = form_of(campaign, allowed_call_start=start, allowed_call_end=end)
+    assert told in admin_client.post(page_of(campaign), data, follow=True).content.decode()
 
 
 def test_an_edit_of_a_campaign_too_large_to_be_gone_through_at_once_says_that_it_takes_time(admin_client, monkeypatch):

@@ -221,6 +221,27 @@ def test_two_jobs_do_not_wait_for_each_other(monkeypatch):
     assert count_waiting_by_old_rules(campaign) >= 1
 
 
+@pytest.mark.django_db
+def test_who_is_due_is_counted_when_the_zone_opens_at_another_time():
+    before = CampaignFactory(allowed_call_start=time(9), allowed_call_end=time(18))
+    for zone in ("Europe/Rome", "Europe/Rome", "Asia/Tokyo", ""):
+        ContactFactory(campaign=before, calling_zone=zone)
+    campaign = Campaign.objects.get()
+    campaign.allowed_call_start = time(13)  # it is 13 in Rome, 12 in UTC; in Tokyo it is night
+    assert rearm_contacts(campaign, now=NOW, before=before) == Moved(contacts=2)
+    campaign.allowed_call_start, campaign.allowed_call_end = time(9), time(17)
+    assert rearm_contacts(campaign, now=NOW, before=before) == Moved(contacts=0)
+
+
+@pytest.mark.django_db
+def test_who_is_moved_by_its_attempts_and_its_hours_is_counted_once():
+    before = CampaignFactory(max_attempts=2, allowed_call_start=time(9), allowed_call_end=time(18))
+    tried_contact(before, state=ContactState.PENDING, attempts_count=1)
+    campaign = Campaign.objects.get()
+    campaign.max_attempts, campaign.allowed_call_start = 1, time(13)
+    assert rearm_contacts(campaign, now=NOW, before=before) == Moved(contacts=1)
+
+
 @pytest.fixture
 def contact_in_call(transactional_db):
     """In its first call, of a campaign that allows one."""
