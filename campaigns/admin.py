@@ -28,7 +28,7 @@ from unfold.views import ChangeList
 
 from campaigns import lifecycle
 from campaigns.confirmation import ask_first, is_confirmed, leave_dialog
-from campaigns.counting import say_count
+from campaigns.counting import MOST_COUNTED, is_exact, say_count
 from campaigns.forms import CampaignForm
 from campaigns.history import STEP, in_language_of_the_record, write_line
 from campaigns.models import Campaign, CampaignStatus
@@ -191,6 +191,7 @@ def show_count(count: int, url: str) -> SafeString | str:
 @admin.register(Campaign)
 class CampaignAdmin(ModelAdmin):
     form = CampaignForm
+    change_form_before_template = "campaigns/seen.html"
     list_display = [
         "name",
         "show_status",
@@ -340,7 +341,7 @@ class CampaignAdmin(ModelAdmin):
             return obj.save()
         # Only what was edited: a scheduler may have set another status since the row was read.
         obj.save(update_fields=[*form.changed_data, "updated_at"])
-        moved = lifecycle.campaign_edited(obj, changed_fields=form.changed_data, now=timezone.now())
+        moved = lifecycle.campaign_edited(obj, changed_fields=form.changed_data, now=timezone.now(), before=form.stored)
         if form.changed_data:
             self.message_user(request, describe_edit(form, moved), messages.INFO)
         if obj.status == CampaignStatus.COMPLETED and obj.contacts.waiting().exists():
@@ -421,19 +422,28 @@ class CampaignAdmin(ModelAdmin):
                 self.message_user(request, text, messages.WARNING)
 
 
-def describe_edit(form: CampaignForm, moved: int) -> str:
+def describe_edit(form: CampaignForm, moved: lifecycle.Moved) -> str:
     """What was changed, and what that means for those who wait."""
-    changes = gettext("Changed: %(fields)s.") % {"fields": ", ".join(form.describe_changes())}
-    if not lifecycle.CALLING_RULES.intersection(form.changed_data):
-        return changes
-    if not moved:
-        return " ".join([changes, gettext("Nobody who waits is tried at another time for it.")])
+    sentences = [gettext("Changed: %(fields)s.") % {"fields": ", ".join(form.describe_changes())}]
+    if lifecycle.CALLING_RULES.intersection(form.changed_data):
+        sentences += describe_moved(moved)
+    return " ".join(sentences)
+
+
+def describe_moved(moved: lifecycle.Moved) -> list[str]:
+    if not moved.is_all:
+        return [gettext("It takes some minutes until all who wait are tried at the times of the new rules.")]
+    if not moved.contacts:
+        return [gettext("Nobody who waits is tried at another time for it.")]
+    if not is_exact(moved.contacts):
+        most = gettext("More than %(count)s contacts are tried at another time than before.")
+        return [most % {"count": say_count(MOST_COUNTED)}]
     people = ngettext(
         "%(count)s contact is tried at another time than before.",
         "%(count)s contacts are tried at another time than before.",
-        moved,
+        moved.contacts,
     )
-    return " ".join([changes, people % {"count": say_count(moved)}])
+    return [people % {"count": say_count(moved.contacts)}]
 
 
 def list_sentences(sentences: Iterable[str]) -> SafeString:

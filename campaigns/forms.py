@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, time
 from functools import cache
+from hashlib import blake2b
 from typing import Any
 
 import phonenumbers
@@ -45,10 +46,11 @@ LONGEST_VALUE = 40
 
 @cache
 def name_zones() -> list[tuple[str, str]]:
-    return [
-        ("", _("None")),
-        *((zone, zone) for zone in sorted(known_zones())),
-    ]
+    return [(zone, zone) for zone in sorted(known_zones())]
+
+
+def name_zones_or_none() -> list[tuple[str, str]]:
+    return [("", _("None")), *name_zones()]
 
 
 @cache
@@ -146,12 +148,39 @@ class RetryField(forms.CharField):
             raise ValidationError(str(exc)) from exc
 
 
+class SeenField(forms.CharField):
+    """What the page showed, sent back with it: a fingerprint of each field's value."""
+
+    widget = forms.HiddenInput
+
+    def __init__(self) -> None:
+        super().__init__(required=False)
+
+    def to_python(self, value: str | None) -> dict[str, str]:
+        return dict(pair.partition(":")[::2] for pair in (value or "").split())
+
+    def prepare_value(self, value: Mapping[str, str] | str | None) -> str | None:
+        return " ".join(map(":".join, value.items())) if isinstance(value, Mapping) else value
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return False
+
+
+def _take_fingerprint(value: Any) -> str:
+    return blake2b(repr(value).encode(), digest_size=6).hexdigest()
+
+
 def _help(name: str) -> str:
     return Campaign._meta.get_field(name).help_text
 
 
 class CampaignForm(forms.ModelForm):
-    """Refuses what would make a campaign that is active ring nobody; to be used in the transaction that saves it."""
+    """Refuses what would make a campaign that is active ring nobody, and what would take back somebody else's edit.
+
+    To be used in the transaction that saves it. ``stored`` is then the campaign as it was before, locked.
+    """
+
+    stored: Campaign | None = None
 
     weekdays = forms.TypedMultipleChoiceField(
         label=_("Weekdays"),
@@ -184,7 +213,7 @@ class CampaignForm(forms.ModelForm):
     )
     time_zone = forms.ChoiceField(
         label=_("Time zone"),
-        choices=name_zones,
+        choices=name_zones_or_none,
         required=False,
         widget=UnfoldAdminSelect2Widget,
         help_text=_help("time_zone"),
@@ -195,6 +224,8 @@ class CampaignForm(forms.ModelForm):
 
     starts_at = LocalTimeField(label=_("First call at"))
     ends_at = LocalTimeField(label=_("No calls from"), help_text=_("Calls that go on then go on to their end."))
+
+    seen = SeenField()
 
     class Meta:
         model = Campaign
@@ -216,6 +247,7 @@ class CampaignForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.initial["seen"] = {name: _take_fingerprint(getattr(self.instance, name)) for name in self._model_fields()}
         is_to_start = self.instance.status in lifecycle.NOT_STARTED and not self.instance._state.adding
         if is_to_start and not self.is_bound:
             self._show_problems(lifecycle.find_setting_problems(self.instance, timezone.now()))
@@ -257,7 +289,36 @@ class CampaignForm(forms.ModelForm):
     def _post_clean(self) -> None:
         # Not in clean(): only now does the instance have what was written in the form.
         super()._post_clean()
-        if self.errors or self.instance._state.adding:
+        if self.instance._state.adding:
+            return
+        self.stored = Campaign.objects.select_for_update(no_key=True).get(pk=self.instance.pk)
+        self._refuse_to_take_back()
+        if self.errors:
             return
         for field, reason in lifecycle.find_edit_problems(self.instance, timezone.now()).items():
             self.add_error(field, reason)
+
+    def _model_fields(self) -> list[str]:
+        return [field.name for field in Campaign._meta.fields if field.name in self.fields]
+
+    def _refuse_to_take_back(self) -> None:
+        """Say what somebody else has changed since the page was opened; what is sent again after that is meant."""
+        seen = dict(self.cleaned_data.get("seen", {}))
+        for name in self._model_fields():
+            value = getattr(self.stored, name)
+            if seen.get(name, present := _take_fingerprint(value)) == present:
+                continue
+            if name in self.cleaned_data and self.cleaned_data[name] != value:
+                self.add_error(name, self._tell_of_change(name, value))
+                seen[name] = present
+        self.data = self.data.copy()  # a request's cannot be changed
+        self.data[self.add_prefix("seen")] = self.fields["seen"].prepare_value(seen)
+
+    def _tell_of_change(self, name: str, value: Any) -> str:
+        text = self._write_value(self.fields[name].prepare_value(value))
+        if isinstance(value, list) or len(text) > LONGEST_VALUE:
+            return gettext("Somebody else has changed this meanwhile. To keep what stands here instead, save again.")
+        problem = gettext(
+            "Somebody else has changed this meanwhile, to: %(value)s. To keep what stands here instead, save again."
+        )
+        return problem % {"value": text}

@@ -6,7 +6,7 @@ a scheduler, decide one after the other and each from what the other has left. `
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import transaction
@@ -24,8 +24,8 @@ from campaigns.windows import next_opening
 # Sent after the commit with campaign=...: somebody may have to be rung now, or in another way than before.
 campaign_changed = Signal()
 
-# Sent inside the transaction with campaign=... and now=...: what decides when its contacts are due has been edited;
-# whoever has contacts answers with how many are due at another time than before.
+# Sent inside the transaction with campaign=..., now=... and before=... (or None): what decides when its contacts are
+# rung has been edited; whoever has contacts answers with how many of them that moves (Moved).
 calling_rules_changed = Signal()
 
 # Sent with campaign=... and now=...; whoever rings for campaigns answers with a list of what stands in the way at the
@@ -77,6 +77,13 @@ REFUSALS = {
     CampaignStatus.COMPLETED: _("It is completed and cannot be %(done)s. It can be activated."),
     CampaignStatus.CANCELLED: _("It is cancelled and cannot be %(done)s. Make a new campaign instead."),
 }
+
+
+class Moved(NamedTuple):
+    """Who is rung at another time than before an edit; not ``is_all`` when many more are to be looked at."""
+
+    contacts: int = 0
+    is_all: bool = True
 
 
 class LifecycleError(Exception):
@@ -179,18 +186,21 @@ def admit_contacts(campaign: Campaign) -> Campaign:
     return locked
 
 
-def campaign_edited(campaign: Campaign, *, changed_fields: Collection[str], now: datetime) -> int:
+def campaign_edited(
+    campaign: Campaign, *, changed_fields: Collection[str], now: datetime, before: Campaign | None = None
+) -> Moved:
     """What must follow when an operator has edited and saved a campaign; call it in the same transaction.
 
-    Returns how many contacts are due at another time than before.
+    Without the campaign as it was ``before``, nobody is among those who are moved whom only its hours move.
     """
-    moved = 0
+    moved = Moved()
     with transaction.atomic():
         if CALLING_RULES.intersection(changed_fields):
             # Read again: another operator may have saved other rules since this one's page was opened.
             locked = Campaign.objects.select_for_update(no_key=True).get(pk=campaign.pk)
-            answers = calling_rules_changed.send(sender=Campaign, campaign=locked, now=now)
-            moved = sum(count for _receiver, count in answers)
+            answers = calling_rules_changed.send(sender=Campaign, campaign=locked, now=now, before=before)
+            counts = [count for _receiver, count in answers]
+            moved = Moved(sum(count.contacts for count in counts), all(count.is_all for count in counts))
         if changed_fields:
             _announce_change(campaign)
     return moved
@@ -206,7 +216,7 @@ def find_problems(campaign: Campaign, now: datetime) -> list[str]:
     problems = list(find_setting_problems(campaign, now).values())
     if not campaign.contacts.exists():
         return [gettext("It has no contacts: import some."), *problems]
-    if not campaign.contacts.unfinished().exists():
+    if not _is_being_rearmed(campaign) and not campaign.contacts.unfinished().exists():
         return [gettext("Nobody is waiting to be called: add contacts, or allow more attempts."), *problems]
     return problems
 
@@ -355,7 +365,13 @@ def _save_status(campaign: Campaign, status: CampaignStatus, now: datetime, by: 
 def _is_done(campaign: Campaign, now: datetime) -> bool:
     if campaign.ends_at is not None and campaign.ends_at <= now:
         return not campaign.contacts.in_progress().exists()
-    return not _is_anybody_callable(campaign, now)
+    # In this order: whoever has gone through them has committed by then whom the new rules bring back.
+    return not _is_being_rearmed(campaign) and not _is_anybody_callable(campaign, now)
+
+
+def _is_being_rearmed(campaign: Campaign) -> bool:
+    """Whether contacts may still wait, or not wait, by former rules."""
+    return Campaign.objects.filter(pk=campaign.pk, rearming__isnull=False).exists()
 
 
 def _announce_change(campaign: Campaign) -> None:

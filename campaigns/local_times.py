@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from unfold.widgets import UnfoldAdminSplitDateTimeWidget
 
-from campaigns.models import validate_time_zone
+from campaigns.models import FIRST_YEAR, LAST_YEAR, validate_time_zone
 from campaigns.windows import load_zone
 
 
@@ -71,12 +71,15 @@ def _read_origin(origin: str) -> tuple[ZoneInfo, datetime | None]:
     validate_time_zone(name)
     try:
         return load_zone(name), datetime.fromisoformat(instant).astimezone(UTC) if instant else None
-    except ValueError as exc:
+    except (ValueError, OverflowError) as exc:
         raise ValidationError(_("The form was not sent as it was shown. Open it again.")) from exc
 
 
 def _find_instant(day: date, hour: time, zone: ZoneInfo, before: datetime | None) -> datetime:
     """The instant of that wall clock, which is the one from before when that shows the same."""
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        problem = _("Choose a year from %(first)s to %(last)s, or leave both empty.")
+        raise ValidationError(problem % {"first": FIRST_YEAR, "last": LAST_YEAR})
     wall = datetime.combine(day, hour)
     if before and before.astimezone(zone).replace(tzinfo=None, microsecond=0) == wall:
         return before

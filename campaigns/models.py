@@ -1,7 +1,7 @@
 """A campaign: what to say, to whom it may be said when, and how often it is tried."""
 
 from collections.abc import Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Any, Self
 
@@ -56,6 +56,12 @@ def validate_delays(value: str) -> None:
         parse_delays(value)
     except ValueError as exc:
         raise ValidationError(str(exc), code="delays") from exc
+
+
+# An instant near the first or the last year of all has no date in some time zones.
+FIRST_YEAR, LAST_YEAR = 2000, 2199
+# With a day more at either end: a year begins and ends in each zone at another instant.
+ALL_YEARS = datetime(FIRST_YEAR - 1, 12, 31, tzinfo=UTC), datetime(LAST_YEAR + 1, 1, 2, tzinfo=UTC)
 
 
 class CampaignStatus(models.TextChoices):
@@ -282,6 +288,11 @@ class Campaign(models.Model):
                 name="campaign_ends_after_it_starts",
                 condition=Q(starts_at=None) | Q(ends_at=None) | Q(starts_at__lt=F("ends_at")),
                 violation_error_message=_("The end must come after the start."),
+            ),
+            models.CheckConstraint(
+                name="campaign_dates_are_in_years_of_calls",
+                condition=(Q(starts_at=None) | Q(starts_at__range=ALL_YEARS))
+                & (Q(ends_at=None) | Q(ends_at__range=ALL_YEARS)),
             ),
             models.CheckConstraint(
                 name="campaign_lines_are_positive",

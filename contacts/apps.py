@@ -14,7 +14,7 @@ class ContactsConfig(AppConfig):
         calling_rules_changed.connect(_rearm_contacts, dispatch_uid="contacts.rearm")
 
 
-def _rearm_contacts(campaign: Any, now: Any, **_: Any) -> int:
+def _rearm_contacts(campaign: Any, now: Any, before: Any, **_: Any) -> Any:
     from contacts.rearming import rearm_contacts
 
-    return rearm_contacts(campaign, now=now)
+    return rearm_contacts(campaign, now=now, before=before)

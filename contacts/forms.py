@@ -6,7 +6,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from unfold.widgets import UnfoldAdminSelect2MultipleWidget, UnfoldAdminTextInputWidget
 
-from campaigns.windows import known_zones
+from campaigns.forms import name_zones
 from contacts.phones import InvalidPhoneNumber, normalise_number
 
 
@@ -24,10 +24,6 @@ class PhoneNumberField(forms.CharField):
             return normalise_number(text, self.default_country)
         except InvalidPhoneNumber as exc:
             raise ValidationError(str(exc), code="phone_number") from exc
-
-
-def name_zones() -> list[tuple[str, str]]:
-    return [(zone, zone) for zone in sorted(known_zones())]
 
 
 class CallingZonesField(forms.MultipleChoiceField):

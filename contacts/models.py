@@ -218,6 +218,25 @@ class Contact(models.Model):
         return self.external_contact_id or self.phone_number or gettext("Erased person")
 
 
+class Rearming(models.Model):
+    """A campaign whose rules have changed, as long as contacts of it may still wait by the former ones.
+
+    Whoever goes through them has its row locked.
+    """
+
+    campaign = models.OneToOneField(
+        Campaign, verbose_name=_("campaign"), on_delete=models.CASCADE, primary_key=True, related_name="rearming"
+    )
+    done_to = models.UUIDField(_("done to"), help_text=_("All contacts up to this one wait by the present rules."))
+
+    class Meta:
+        verbose_name = _("rearming")
+        verbose_name_plural = _("rearmings")
+
+    def __str__(self) -> str:
+        return str(self.campaign)
+
+
 class DoNotCallSource(models.TextChoices):
     IMPORT = "import", pgettext_lazy("source of an entry", "Import")
     API = "api", _("API")

@@ -1,21 +1,32 @@
 """When a contact is tried again, and what a change of the campaign's rules does to those who wait."""
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+import time
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet
+from django.utils import timezone
+from django_q.tasks import async_task
 
+from campaigns.counting import count_some
+from campaigns.lifecycle import Moved
 from campaigns.models import Campaign
 from campaigns.retries import find_next_try
-from contacts.models import Contact, ContactState
+from contacts.models import Contact, ContactState, Rearming
 from contacts.waiting import announce_waiting
 
 CHUNK_SIZE = 1000
 
-# How long an edit may have been going on; generous, for clocks that differ. More is only a little more work.
-LONGEST_EDIT = timedelta(minutes=10)
+# So long whoever has saved an edit waits for it at most; a larger campaign is left to the cluster.
+SECONDS_AFTER_AN_EDIT = 1.0
+# A job that is over soon lets the cluster stop soon; the next one goes on.
+SLICE_SECONDS = 20.0
+
+TASK = "contacts.tasks.rearm_contacts"
+
+BEGINNING = UUID(int=0)
 
 
 def next_attempt_after(campaign: Campaign, contact: Contact, ended_at: datetime) -> datetime:
@@ -30,25 +41,61 @@ def next_attempt_after(campaign: Campaign, contact: Contact, ended_at: datetime)
     return campaign.next_opening_for(contact.calling_zone, instant) or instant
 
 
-def rearm_contacts(campaign: Campaign, *, now: datetime) -> int:
-    """Apply the campaign's present rules to its contacts; returns how many have another next attempt now.
+def rearm_contacts(campaign: Campaign, *, now: datetime, before: Campaign | None = None) -> Moved:
+    """Apply the campaign's present rules to its contacts; returns who is rung at another time than ``before``.
 
     To be called in the transaction in which its number of attempts, hours, days, retry intervals or zone were
-    changed and saved. Contacts in a call are left out, the end of their call applies the rules.
+    changed and saved. In it are done no more than a chunk, since claims pass over whoever is locked; after its commit
+    all are gone through (`Rearming`), for a second here and further by the cluster. Until then claims go by the new
+    hours and number of attempts all the same.
     """
-    # Until the commit a call that ends goes by the old rules still, and to lock who is in one would keep the
-    # provider's reports waiting for the commit. So they have their turn after it.
-    transaction.on_commit(lambda: _rearm_who_was_in_call(campaign.pk, now), robust=True)
-    return _rearm_chunks(campaign, _find_rearmable(campaign), now)
+    Rearming.objects.update_or_create(campaign=campaign, defaults={"done_to": BEGINNING})
+    transaction.on_commit(lambda: _go_on([campaign.pk], now, SECONDS_AFTER_AN_EDIT), robust=True)
+    shifted = _count_shifted(campaign, before, now) if before else 0
+    rearmable = _find_rearmable(campaign)
+    first = list(rearmable.values_list("pk", flat=True)[: CHUNK_SIZE + 1])
+    moved = _rearm_chunk(campaign, rearmable.filter(pk__in=first[:CHUNK_SIZE]), now)
+    return Moved(contacts=moved + shifted, is_all=len(first) <= CHUNK_SIZE)
 
 
-def _rearm_who_was_in_call(campaign_id: UUID, now: datetime) -> None:
-    """Apply the present rules to those whose call has ended since, or is just being ended."""
-    with transaction.atomic():
-        # Read again, because another edit may have followed, and locked, so that none does now.
-        campaign = Campaign.objects.select_for_update(no_key=True).get(pk=campaign_id)
-        ended = _find_rearmable(campaign).filter(last_attempt_at__gte=now - LONGEST_EDIT)
-        _rearm_chunks(campaign, ended | campaign.contacts.in_progress(), now)
+def rearm_for_a_while() -> str:
+    """What the job does."""
+    campaigns = Rearming.objects.values_list("pk", flat=True)
+    return "all" if _go_on(campaigns, timezone.now(), SLICE_SECONDS) else "to be continued"
+
+
+def _go_on(campaigns: Iterable[UUID], now: datetime, seconds: float) -> bool:
+    """Go through the contacts of campaigns whose rules have changed; False when the time did not suffice.
+
+    Then the cluster is asked for more. Each chunk is one transaction: whoever is killed has done it or has not.
+    """
+    end = time.monotonic() + seconds
+    for campaign_id in campaigns:
+        while _rearm_next(campaign_id, now):
+            if time.monotonic() >= end:
+                async_task(TASK, group="rearm")
+                return False
+    return True
+
+
+@transaction.atomic
+def _rearm_next(campaign_id: UUID, now: datetime) -> bool:
+    """Go through the next chunk of a campaign; False when it is at its end, or somebody else is at it."""
+    current = Rearming.objects.select_for_update(skip_locked=True).filter(pk=campaign_id).first()
+    if current is None:
+        return False
+    campaign = current.campaign  # read later than the lock, which an edit has until its rules can be seen
+    ahead = campaign.contacts.filter(pk__gt=current.done_to).order_by("pk")
+    ids = list(ahead.values_list("pk", flat=True)[:CHUNK_SIZE])
+    # Who is in a call as well: one that is just being ended may go by the old rules still, and its lock is waited for.
+    contacts = _find_rearmable(campaign) | campaign.contacts.in_progress()
+    _rearm_chunk(campaign, contacts.filter(pk__in=ids), now)
+    if len(ids) < CHUNK_SIZE:
+        current.delete()
+        return False
+    current.done_to = ids[-1]
+    current.save(update_fields=["done_to"])
+    return True
 
 
 def _find_rearmable(campaign: Campaign) -> QuerySet[Contact]:
@@ -58,13 +105,16 @@ def _find_rearmable(campaign: Campaign) -> QuerySet[Contact]:
     return campaign.contacts.filter(tried | pending, do_not_call=False, number_rejected=False, erased_at=None)
 
 
-def _rearm_chunks(campaign: Campaign, contacts: QuerySet[Contact], now: datetime) -> int:
-    ids = list(contacts.order_by("pk").values_list("pk", flat=True))
-    chunks = (ids[start : start + CHUNK_SIZE] for start in range(0, len(ids), CHUNK_SIZE))
-    changed = sum(_rearm_chunk(campaign, contacts.filter(pk__in=chunk), now) for chunk in chunks)
-    if changed:
-        announce_waiting()
-    return changed
+def _count_shifted(campaign: Campaign, before: Campaign, now: datetime) -> int:
+    """How many are due as before, and are rung when their zones open: at another time now."""
+    waiting = campaign.contacts.waiting()
+    shifted = [
+        zone
+        for _, zone in Contact.objects.find_waiting_zones([campaign.pk])
+        if campaign.next_opening_for(zone, now) != before.next_opening_for(zone, now)
+    ]
+    due = Q(state=ContactState.PENDING, attempts_count__lt=campaign.max_attempts)
+    return count_some(waiting.filter(due, calling_zone__in=shifted)) if shifted else 0
 
 
 def next_attempt_of(campaign: Campaign, contact: Contact, now: datetime) -> datetime | None:
@@ -76,14 +126,15 @@ def next_attempt_of(campaign: Campaign, contact: Contact, now: datetime) -> date
     return next_attempt_after(campaign, contact, contact.last_attempt_at or now)
 
 
-@transaction.atomic
 def _rearm_chunk(campaign: Campaign, contacts: QuerySet[Contact], now: datetime) -> int:
     # The lock waits for calls that are just being ended or claimed, and looks at the conditions again.
     locked = contacts.order_by("pk").select_for_update(of=("self",), no_key=True)
     idle = [contact for contact in locked if contact.state != ContactState.IN_PROGRESS]
     planned = [(contact, next_attempt_of(campaign, contact, now)) for contact in idle]
     moved = {contact.pk: instant for contact, instant in planned if instant != contact.next_attempt_at}
-    set_next_attempts(moved, now)
+    if moved:
+        set_next_attempts(moved, now)
+        announce_waiting()
     return len(moved)
 
 

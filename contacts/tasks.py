@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from contacts import uploads
+from contacts import rearming, uploads
 
 
 def run_import(pk: str) -> str:
@@ -11,3 +11,7 @@ def run_import(pk: str) -> str:
 
 def resume_imports() -> str:
     return f"{uploads.resume_imports()} resumed"
+
+
+def rearm_contacts() -> str:
+    return rearming.rearm_for_a_while()

@@ -1,6 +1,6 @@
 """The audit in the admin: to be read, by the newest or by who, what and when."""
 
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 from django.contrib import admin
 from django.contrib.auth import get_user_model
@@ -50,15 +50,19 @@ class DaysFilter(RangeDateFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[AuditEntry]) -> QuerySet[AuditEntry]:
         first = parse_date_str(self.used_parameters.get("at_from", ""))
         last = parse_date_str(self.used_parameters.get("at_to", ""))
-        if first:
-            queryset = queryset.filter(at__gte=_begin(first))
-        if last:
-            queryset = queryset.filter(at__lt=_begin(last + timedelta(days=1)))
+        if first and (begin := _begin(first)):
+            queryset = queryset.filter(at__gte=begin)
+        if last and (end := _begin(last, days_later=1)):
+            queryset = queryset.filter(at__lt=end)
         return queryset
 
 
-def _begin(day: date) -> datetime:
-    return timezone.make_aware(datetime.combine(day, time.min))
+def _begin(day: date, *, days_later: int = 0) -> datetime | None:
+    """None at the very ends of the calendar, before or after all entries."""
+    try:
+        return timezone.make_aware(datetime.combine(day + timedelta(days=days_later), time.min)).astimezone(UTC)
+    except OverflowError:
+        return None
 
 
 @admin.register(AuditEntry)

@@ -216,7 +216,7 @@ def test_an_edit_of_the_campaign_has_nobody_erased_rung(django_capture_on_commit
     contact.campaign.max_attempts = 5
     contact.campaign.save()
     with django_capture_on_commit_callbacks(execute=True):
-        assert rearm_contacts(contact.campaign, now=NOW) == 0
+        assert rearm_contacts(contact.campaign, now=NOW).contacts == 0
     assert Contact.objects.get().next_attempt_at is None
 
 

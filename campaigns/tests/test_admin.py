@@ -2,6 +2,7 @@ from collections import Counter
 from datetime import UTC, date, datetime, time
 
 import pytest
+import time_machine
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
 from django.db import connection
@@ -9,16 +10,19 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from calls.tests.factories import CallAttemptFactory
-from campaigns.admin import CONTACT_COLOURS, CONTACT_STATES
+from campaigns.admin import CONTACT_COLOURS, CONTACT_STATES, describe_moved
 from campaigns.forms import CampaignForm
+from campaigns.lifecycle import Moved
 from campaigns.models import Campaign, CampaignStatus
 from campaigns.progress import ATTEMPTS, count_progress
 from campaigns.tests.factories import CampaignFactory
 from campaigns.windows import known_zones
+from contacts import rearming
 from contacts.models import ContactState
 from contacts.tests.factories import ContactFactory
 
 LIST = "/admin/campaigns/campaign/"
+NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 
 pytestmark = pytest.mark.django_db
 
@@ -431,6 +435,7 @@ def test_a_name_of_the_greatest_length_can_be_duplicated(admin_client):
     assert Campaign.objects.filter(name=f"Copy of {'x' * 192}").exists()
 
 
+@time_machine.travel(NOON, tick=False)
 def test_an_edit_tells_what_was_changed_and_for_how_many_who_wait(admin_client):
     campaign = CampaignFactory(max_attempts=1)
     ContactFactory(campaign=campaign, state=ContactState.NOT_REACHED, attempts_count=1, next_attempt_at=None)
@@ -452,6 +457,7 @@ def test_an_edit_tells_what_was_changed_and_for_how_many_who_wait(admin_client):
     assert "Tries at most (1 → 3)" in history and "much longer" not in history
 
 
+@time_machine.travel(NOON, tick=False)
 def test_an_operator_who_reads_italian_writes_and_reads_it_and_the_history_is_in_the_language_of_the_deployment(
     italian_client, settings
 ):
@@ -477,6 +483,90 @@ def test_an_operator_who_reads_italian_writes_and_reads_it_and_the_history_is_in
     settings.LANGUAGE_CODE = "it"
     press(italian_client, campaign, "resume")
     assert LogEntry.objects.filter(change_message="Stato: in corso.").exists()
+
+
+@time_machine.travel(NOON, tick=False)
+@pytest.mark.parametrize(
+    ("start", "end", "told"),
+    [
+        ("18:00", "18:30", "3 contacts are tried at another time than before."),
+        ("11:00", "18:00", "Nobody who waits is tried at another time for it."),
+    ],
+)
+def test_an_edit_of_the_hours_tells_of_those_who_were_due(admin_client, start, end, told):
+    campaign = CampaignFactory()
+    ContactFactory.create_batch(3, campaign=campaign)
+    data = form_of(campaign, allowed_call_start=start, allowed_call_end=end)
+    assert told in admin_client.post(page_of(campaign), data, follow=True).content.decode()
+
+
+def test_an_edit_of_a_campaign_too_large_to_be_gone_through_at_once_says_that_it_takes_time(admin_client, monkeypatch):
+    monkeypatch.setattr(rearming, "CHUNK_SIZE", 1)
+    campaign = CampaignFactory()
+    ContactFactory.create_batch(2, campaign=campaign, state="not_reached", attempts_count=1, last_attempt_at=NOON)
+    page = admin_client.post(page_of(campaign), form_of(campaign, retry_interval_minutes=90), follow=True)
+    assert "It takes some minutes until all who wait are tried" in page.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("moved", "told"),
+    [
+        (1, "1 contact is"),
+        (10_000, "10,000 contacts are"),
+        (12_000, "More than 10,000 contacts are"),
+    ],
+)
+def test_whoever_is_moved_is_counted_as_far_as_it_is_quick(moved, told):
+    assert describe_moved(Moved(moved)) == [f"{told} tried at another time than before."]
+
+
+def open_tab(client, campaign):
+    """What a page sends that has been open since now."""
+    campaign.refresh_from_db()
+    form = client.get(page_of(campaign)).context["adminform"].form
+    return form_of(campaign, seen=form["seen"].value())
+
+
+def test_an_edit_does_not_take_back_what_somebody_else_has_saved_since_the_page_was_opened(admin_client):
+    campaign = CampaignFactory(max_attempts=3)
+    first, second = open_tab(admin_client, campaign), open_tab(admin_client, campaign)
+    assert 'name="seen"' in admin_client.get(page_of(campaign)).content.decode()
+    assert admin_client.post(page_of(campaign), second | {"max_attempts": 1}).status_code == 302
+    typed = first | {"description": "What only the first tab has."}
+    refused = admin_client.post(page_of(campaign), typed)
+    form = refused.context["adminform"].form
+    problem = "Somebody else has changed this meanwhile, to: 1. To keep what stands here instead, save again."
+    assert form.errors == {"max_attempts": [problem]}
+    assert "What only the first tab has." in refused.content.decode()
+    campaign.refresh_from_db()
+    assert (campaign.max_attempts, campaign.description) == (1, "")
+    assert admin_client.post(page_of(campaign), typed | {"seen": form["seen"].value()}).status_code == 302
+    campaign.refresh_from_db()
+    assert (campaign.max_attempts, campaign.description) == (3, "What only the first tab has.")
+
+
+def test_what_was_changed_after_the_refusal_is_told_again(admin_client):
+    campaign = CampaignFactory(intro_script="One.", description="")
+    typed = open_tab(admin_client, campaign) | {"name": "Spring"}
+    Campaign.objects.update(intro_script="Two.", description="A text that is too long to be told beside its field.")
+    form = admin_client.post(page_of(campaign), typed).context["adminform"].form
+    assert form.errors.keys() == {"intro_script", "description"}
+    assert form.errors["description"] == [
+        "Somebody else has changed this meanwhile. To keep what stands here instead, save again."
+    ]
+    Campaign.objects.update(intro_script="Three.")
+    form = admin_client.post(page_of(campaign), typed | {"seen": form["seen"].value()}).context["adminform"].form
+    assert form.errors.keys() == {"intro_script"}
+
+
+def test_what_both_have_changed_to_the_same_and_steps_of_the_campaign_are_in_nobodys_way(admin_client):
+    campaign = CampaignFactory(max_attempts=3)
+    tab = open_tab(admin_client, campaign)
+    Campaign.objects.update(max_attempts=2)
+    press(admin_client, campaign, "pause")
+    assert admin_client.post(page_of(campaign), tab | {"max_attempts": 2, "name": "Spring"}).status_code == 302
+    campaign.refresh_from_db()
+    assert (campaign.name, campaign.max_attempts, campaign.status) == ("Spring", 2, "paused")
 
 
 def test_an_edit_of_what_is_said_tells_nothing_of_those_who_wait(admin_client):

@@ -1,6 +1,7 @@
 import threading
 from datetime import UTC, datetime, time, timedelta
 from unittest.mock import Mock
+from uuid import UUID
 
 import pytest
 from django.db import connection, transaction
@@ -12,6 +13,7 @@ from campaigns.lifecycle import LifecycleError, calling_rules_changed, campaign_
 from campaigns.models import Campaign, CampaignStatus
 from campaigns.tests.factories import CampaignFactory
 from contacts.arming import add_contact
+from contacts.models import Rearming
 from contacts.phones import calling_zones_of
 from contacts.tests.factories import ContactFactory
 
@@ -60,7 +62,7 @@ def changes():
 
 @pytest.fixture
 def rules():
-    receiver = Mock(return_value=2)
+    receiver = Mock(return_value=lifecycle.Moved(2))
     calling_rules_changed.connect(receiver)
     yield receiver
     calling_rules_changed.disconnect(receiver)
@@ -419,7 +421,7 @@ def test_a_campaign_whose_people_sleep_is_found_not_done_by_one_question_about_z
     campaign = CampaignFactory(**WORKING_HOURS)
     for zone in ("Asia/Tokyo", "Australia/Sydney", "Pacific/Auckland"):
         ContactFactory.create_batch(3, campaign=campaign, calling_zone=zone)
-    with django_assert_num_queries(5):  # a savepoint and its release, the lock, calls in progress, zones
+    with django_assert_num_queries(6):  # a savepoint and its release, the lock, new rules, calls in progress, zones
         assert lifecycle.complete_if_done(campaign.pk, NOW) is False
 
 
@@ -502,10 +504,20 @@ def test_contacts_are_armed_again_when_a_campaign_allows_another_attempt():
     contact = ContactFactory(
         campaign=campaign, state="not_reached", attempts_count=2, next_attempt_at=None, last_attempt_at=EARLIER
     )
-    assert lifecycle.campaign_edited(campaign, changed_fields=["max_attempts"], now=NOW) == 1
+    assert lifecycle.campaign_edited(campaign, changed_fields=["max_attempts"], now=NOW) == (1, True)
     contact.refresh_from_db()
     assert contact.next_attempt_at is not None
-    assert lifecycle.campaign_edited(campaign, changed_fields=["name"], now=NOW) == 0
+    assert lifecycle.campaign_edited(campaign, changed_fields=["name"], now=NOW) == (0, True)
+
+
+def test_who_may_still_be_brought_back_by_new_rules_keeps_a_campaign_from_being_done_and_lets_it_start():
+    campaign = make_campaign("running")
+    campaign.contacts.update(state="not_reached", attempts_count=3, next_attempt_at=None)
+    Rearming.objects.create(campaign=campaign, done_to=UUID(int=0))
+    assert lifecycle.complete_if_done(campaign.pk, NOW) is False
+    assert lifecycle.find_problems(campaign, NOW) == []
+    Rearming.objects.all().delete()
+    assert lifecycle.complete_if_done(campaign.pk, NOW) is True
 
 
 def test_the_rules_that_another_operator_has_saved_meanwhile_are_not_undone():
@@ -593,6 +605,6 @@ def test_whatever_decides_when_somebody_is_tried_again_moves_those_who_wait(rule
     for name, value in rules.items():
         setattr(campaign, name, value)
     campaign.save()
-    assert lifecycle.campaign_edited(campaign, changed_fields=[next(iter(rules))], now=HOLIDAY) == 1
+    assert lifecycle.campaign_edited(campaign, changed_fields=[next(iter(rules))], now=HOLIDAY).contacts == 1
     contact.refresh_from_db()
     assert contact.next_attempt_at != HOLIDAY + timedelta(hours=1)

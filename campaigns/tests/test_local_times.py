@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import override
 
 from campaigns.local_times import LocalTimeField
+from campaigns.models import ALL_YEARS
 
 ROME = "Europe/Rome"
 
@@ -84,13 +85,30 @@ def test_what_is_no_instant_is_refused(day, hour, problem):
     assert form.changed_data == ["at"]
 
 
+@pytest.mark.parametrize("zone", [ROME, "America/New_York", "Pacific/Kiritimati", "Pacific/Pago_Pago"])
+@pytest.mark.parametrize("day", ["9999-12-31", "2200-01-01", "1999-12-31", "0001-01-01"])
+def test_a_year_in_which_nobody_is_rung_is_refused(day, zone):
+    form = send(None, zone, at_0=day, at_1="23:00")
+    assert form.errors == {"at": ["Choose a year from 2000 to 2199, or leave both empty."]}
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago"])
+@pytest.mark.parametrize(("day", "hour"), [("2000-01-01", "00:00"), ("2199-12-31", "23:59")])
+def test_the_first_and_the_last_minute_of_all_can_be_kept(day, hour, zone):
+    form = send(None, zone, at_0=day, at_1=hour)
+    assert form.is_valid()
+    assert ALL_YEARS[0] < form.cleaned_data["at"] < ALL_YEARS[1]
+
+
 def test_a_time_can_be_taken_away():
     form = send(datetime(2026, 3, 4, tzinfo=UTC), ROME, at_0="", at_1="")
     assert form.is_valid()
     assert (form.cleaned_data["at"], form.changed_data) == (None, ["at"])
 
 
-@pytest.mark.parametrize("origin", ["Nowhere/Else", "../../etc/passwd", "Europe/Rome yesterday"])
+@pytest.mark.parametrize(
+    "origin", ["Nowhere/Else", "../../etc/passwd", "Europe/Rome yesterday", "UTC 9999-12-31T23:00-05:00"]
+)
 def test_a_form_that_was_tampered_with_is_refused(origin):
     with pytest.raises(ValidationError):
         LocalTimeField().clean(["2026-03-04", "12:00", origin])

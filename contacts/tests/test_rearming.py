@@ -2,16 +2,19 @@ import threading
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
+from django_q.models import OrmQ
 
 from calls import outcomes
 from calls.providers.base import CallEvent, CallProgress
 from calls.tests.factories import CallAttemptFactory
+from calls.tests.threads import in_thread
 from campaigns import lifecycle
+from campaigns.lifecycle import Moved
 from campaigns.models import Campaign
 from campaigns.tests.factories import CampaignFactory
-from contacts import rearming
-from contacts.models import CallOutcome, Contact, ContactState
+from contacts import rearming, tasks
+from contacts.models import CallOutcome, Contact, ContactState, Rearming
 from contacts.rearming import next_attempt_after, rearm_contacts
 from contacts.tests.factories import ContactFactory
 
@@ -33,7 +36,7 @@ def tried_contact(campaign, **values):
 
 
 def rearm(campaign):
-    return rearm_contacts(campaign, now=NOW)
+    return rearm_contacts(campaign, now=NOW).contacts
 
 
 def next_attempt_of(contact):
@@ -154,14 +157,89 @@ def test_other_campaigns_are_left_alone():
     assert next_attempt_of(other) == ENDED + HOUR
 
 
-@pytest.mark.django_db
-@pytest.mark.parametrize("count", [4, 5])
-def test_chunks_reach_every_contact_once(count, monkeypatch):
+def rearm_many(monkeypatch, count, seconds=1.0):
+    """So many contacts of a campaign with another interval, in chunks of two; the campaign and who moved at once."""
     monkeypatch.setattr(rearming, "CHUNK_SIZE", 2)
+    monkeypatch.setattr(rearming, "SECONDS_AFTER_AN_EDIT", seconds)
     campaign = CampaignFactory(retry_interval_minutes=180)
-    contacts = [tried_contact(campaign) for _ in range(count)]
-    assert rearm(campaign) == count
-    assert {next_attempt_of(contact) for contact in contacts} == {ENDED + 3 * HOUR}
+    for _ in range(count):
+        tried_contact(campaign)
+    with transaction.atomic():
+        moved = rearm_contacts(campaign, now=NOW)
+        assert campaign.contacts.filter(next_attempt_at=ENDED + 3 * HOUR).count() == min(count, 2)
+    return campaign, moved
+
+
+def count_jobs():
+    return sum(job.func() == "contacts.tasks.rearm_contacts" for job in OrmQ.objects.all())
+
+
+def count_waiting_by_old_rules(campaign):
+    return campaign.contacts.exclude(next_attempt_at=ENDED + 3 * HOUR).count()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("count", "is_all"), [(2, True), (3, False), (4, False), (5, False)])
+def test_an_edit_moves_one_chunk_and_all_others_follow_its_commit(count, is_all, monkeypatch):
+    campaign, moved = rearm_many(monkeypatch, count)
+    assert moved == Moved(contacts=2, is_all=is_all)
+    assert count_waiting_by_old_rules(campaign) == 0
+    assert not Rearming.objects.exists() and count_jobs() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_takes_longer_than_an_edit_may_is_done_by_the_cluster_job_after_job(monkeypatch):
+    campaign, _moved = rearm_many(monkeypatch, 7, seconds=0)
+    assert count_waiting_by_old_rules(campaign) >= 3
+    assert count_jobs() == 1
+    monkeypatch.setattr(rearming, "SLICE_SECONDS", 0)
+    assert tasks.rearm_contacts() == "to be continued"
+    assert count_waiting_by_old_rules(campaign) >= 1
+    assert count_jobs() == 2
+    monkeypatch.undo()
+    assert tasks.rearm_contacts() == "all"
+    assert count_waiting_by_old_rules(campaign) == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_another_edit_has_those_looked_at_again_who_were_done_by_the_last(monkeypatch):
+    campaign, _moved = rearm_many(monkeypatch, 5, seconds=0)
+    campaign.retry_interval_minutes = 60
+    campaign.save()
+    with transaction.atomic():
+        rearm(campaign)
+    tasks.rearm_contacts()
+    assert {contact.next_attempt_at for contact in campaign.contacts.all()} == {ENDED + HOUR}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_jobs_do_not_wait_for_each_other(monkeypatch):
+    campaign, _moved = rearm_many(monkeypatch, 5, seconds=0)
+    with transaction.atomic():
+        Rearming.objects.select_for_update().get()
+        assert in_thread(tasks.rearm_contacts)() == "all"  # that nobody else is at
+    assert count_waiting_by_old_rules(campaign) >= 1
+
+
+@pytest.mark.django_db
+def test_who_is_due_is_counted_when_the_zone_opens_at_another_time():
+    before = CampaignFactory(allowed_call_start=time(9), allowed_call_end=time(18))
+    for zone in ("Europe/Rome", "Europe/Rome", "Asia/Tokyo", ""):
+        ContactFactory(campaign=before, calling_zone=zone)
+    campaign = Campaign.objects.get()
+    campaign.allowed_call_start = time(13)  # it is 13 in Rome, 12 in UTC; in Tokyo it is night
+    assert rearm_contacts(campaign, now=NOW, before=before) == Moved(contacts=2)
+    campaign.allowed_call_start, campaign.allowed_call_end = time(9), time(17)
+    assert rearm_contacts(campaign, now=NOW, before=before) == Moved(contacts=0)
+
+
+@pytest.mark.django_db
+def test_who_is_moved_by_its_attempts_and_its_hours_is_counted_once():
+    before = CampaignFactory(max_attempts=2, allowed_call_start=time(9), allowed_call_end=time(18))
+    tried_contact(before, state=ContactState.PENDING, attempts_count=1)
+    campaign = Campaign.objects.get()
+    campaign.max_attempts, campaign.allowed_call_start = 1, time(13)
+    assert rearm_contacts(campaign, now=NOW, before=before) == Moved(contacts=1)
 
 
 @pytest.fixture
@@ -176,18 +254,6 @@ def allow_another_attempt(campaign):
     lifecycle.campaign_edited(campaign, changed_fields=["max_attempts"], now=NOW)
 
 
-def start_thread(work):
-    def run():
-        try:
-            work()
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread
-
-
 def test_a_call_that_ends_while_the_rules_are_being_edited_gets_its_retry_by_the_new_ones(contact_in_call):
     attempt = CallAttemptFactory(contact=contact_in_call, ringing=True)
     busy = CallEvent(
@@ -198,9 +264,7 @@ def test_a_call_that_ends_while_the_rules_are_being_edited_gets_its_retry_by_the
     )
     with transaction.atomic():
         allow_another_attempt(contact_in_call.campaign)
-        ending = start_thread(lambda: outcomes.apply_event(busy, now=NOW))
-        ending.join(timeout=10)
-        assert not ending.is_alive()
+        assert in_thread(lambda: outcomes.apply_event(busy, now=NOW))() != "still at it"
         assert next_attempt_of(contact_in_call) is None
     assert next_attempt_of(contact_in_call) == NOW + HOUR
 
@@ -218,11 +282,11 @@ def test_a_call_whose_end_is_committed_after_the_edit_gets_its_retry_by_the_new_
             contact.state, contact.last_attempt_at = ContactState.NOT_REACHED, NOW
             contact.save()
 
-    ending = start_thread(end_slowly)
+    ended = in_thread(end_slowly)
     assert read_old_rules.wait(10)
     with transaction.atomic():
         allow_another_attempt(contact_in_call.campaign)
-    ending.join(timeout=10)
+    ended()
     assert next_attempt_of(contact_in_call) == NOW + HOUR
 
 

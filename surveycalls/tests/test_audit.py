@@ -247,6 +247,14 @@ def test_the_days_are_those_of_the_operators(admin_client, entries, settings):
     assert list_messages(admin_client, at_from="2025-03-04", at_to="2025-03-04") == ["two", "one"]
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/New_York"])
+def test_days_at_the_ends_of_the_calendar_are_before_or_after_all(admin_client, entries, settings, zone):
+    settings.TIME_ZONE = zone
+    assert len(list_messages(admin_client, at_from="0001-01-01", at_to="9999-12-31")) >= 3
+    assert list_messages(admin_client, at_from="9999-12-31") == []
+    assert list_messages(admin_client, at_to="0001-01-01") == []
+
+
 @pytest.mark.parametrize(
     "query", [{}, {"user": "an-admin"}, {"action__exact": "refused"}, {"at_to": "2025-03-04"}, {"q": ADDRESS}]
 )
