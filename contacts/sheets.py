@@ -4,6 +4,7 @@ import codecs
 import csv
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +16,9 @@ from typing import Any, BinaryIO
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from python_calamine import CalamineError, CalamineWorkbook
+
+from campaigns.counting import say_count
+from contacts.workbooks import MalformedWorkbook, measure_sheets
 
 # The first decides where none fits better.
 DELIMITERS = {",": _("commas"), ";": _("semicolons"), "\t": _("tabs"), "|": _("vertical bars")}
@@ -31,6 +35,9 @@ WORKBOOK = _("Excel workbook")
 # A workbook is held in memory as a whole, and may be packed a thousandfold; a CSV is read row by row.
 MOST_WORKBOOK_BYTES = 20_000_000
 MOST_UNPACKED_BYTES = 300_000_000
+MOST_ROWS = 1_048_576  # as many as Excel has
+MOST_CELLS = 10_000_000
+MOST_CHARACTERS = 300_000_000
 
 # A text may have a stray one; what is no text is full of them.
 MOST_CONTROL_BYTES = 0.02
@@ -48,6 +55,8 @@ _FOREIGN = {
     ),
     b"{\\rtf": _("This is a text document; save the table as CSV or as an Excel workbook (xlsx)."),
 }
+_TOO_LARGE = _("This workbook is too large to be read as a whole; save it as CSV, which may be larger.")
+_BROKEN = _("The workbook cannot be read (%(fault)s); save it anew, or as CSV.")
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
@@ -187,8 +196,7 @@ def _read_workbook(file: BinaryIO) -> Iterator[SheetRow]:
     try:
         sheet = CalamineWorkbook.from_filelike(file).get_sheet_by_index(0)
     except (CalamineError, OSError, ValueError) as exc:
-        text = gettext("The workbook cannot be read (%(fault)s); save it anew, or as CSV.")
-        raise UnusableFile(text % {"fault": exc}) from exc
+        raise UnusableFile(_BROKEN % {"fault": exc}) from exc
     for line, values in enumerate(sheet.to_python(skip_empty_area=False), start=1):
         yield SheetRow(line=line, cells=[_write_cell(value) for value in values])
 
@@ -196,16 +204,32 @@ def _read_workbook(file: BinaryIO) -> Iterator[SheetRow]:
 def _check_archive(file: BinaryIO) -> None:
     try:
         with zipfile.ZipFile(file) as archive:
-            parts = archive.infolist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as exc:
+            _check_parts(archive, packed=file.seek(0, 2))
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as exc:
         raise UnusableFile(gettext("This archive is damaged; save the table anew.")) from exc
-    if "xl/workbook.xml" not in {part.filename for part in parts}:
-        raise UnusableFile(gettext("This is no Excel workbook (xlsx); save the table as one, or as CSV."))
-    packed, unpacked = file.seek(0, 2), sum(part.file_size for part in parts)
-    if packed > MOST_WORKBOOK_BYTES or unpacked > MOST_UNPACKED_BYTES:
-        text = gettext("This workbook is too large to be read as a whole; save it as CSV, which may be larger.")
-        raise UnusableFile(text)
+    except MalformedWorkbook as exc:
+        raise UnusableFile(_BROKEN % {"fault": exc}) from exc
     file.seek(0)
+
+
+def _check_parts(archive: zipfile.ZipFile, *, packed: int) -> None:
+    parts = archive.infolist()
+    names = {part.filename for part in parts}
+    # Of a workbook that is also one of another kind, the reader could choose that kind.
+    if "xl/workbook.xml" not in names or names & {"xl/workbook.bin", "content.xml"}:
+        raise UnusableFile(gettext("This is no Excel workbook (xlsx); save the table as one, or as CSV."))
+    if packed > MOST_WORKBOOK_BYTES or sum(part.file_size for part in parts) > MOST_UNPACKED_BYTES:
+        raise UnusableFile(str(_TOO_LARGE))
+    for extent in measure_sheets(archive):
+        # The reader has a cell for each place between the first and the last one, and ends the process without memory.
+        if extent.rows > MOST_ROWS or extent.rows * extent.columns > MOST_CELLS:
+            text = gettext(
+                "This workbook reaches to row %(row)s and column %(column)s, which is more than can be read; "
+                "delete what stands far below or beside the table, or save it as CSV."
+            )
+            raise UnusableFile(text % {"row": say_count(extent.rows), "column": say_count(extent.columns)})
+        if extent.characters > MOST_CHARACTERS:
+            raise UnusableFile(str(_TOO_LARGE))
 
 
 def _write_cell(value: Any) -> str:

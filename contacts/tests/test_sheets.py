@@ -144,6 +144,59 @@ def test_a_workbook_that_would_fill_the_memory_is_refused_before_it_is_unpacked(
         read(make_workbook(["phone_number"], *[["+12025550123"]] * 1000))
 
 
+def write_sheet(data, texts=""):
+    """A workbook with that for its cells, which need not be as a program would write them."""
+    rewritten = BytesIO()
+    with zipfile.ZipFile(BytesIO(make_workbook())) as old, zipfile.ZipFile(rewritten, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in set(old.namelist()) - {"xl/worksheets/sheet1.xml", "xl/sharedStrings.xml"}:
+            new.writestr(name, old.read(name))
+        new.writestr("xl/sharedStrings.xml", f"<sst>{texts}</sst>")
+        new.writestr("xl/worksheets/sheet1.xml", f"<worksheet xmlns:x='x'>{data}</worksheet>")
+    return rewritten.getvalue()
+
+
+FIRST = '<row r="1"><c r="A1" t="inlineStr"><is><t>phone_number</t></is></c></row>'
+SHARED = '<c t="s"><v>0</v></c>'
+
+
+@pytest.mark.parametrize(
+    ("data", "texts", "reason"),
+    [
+        pytest.param('<row><c r="XFD20000"><v>1</v></c></row>', "", "row 20,000 and column 16,384", id="far away"),
+        pytest.param('<row><c r="B1048577"><v>1</v></c></row>', "", "row 1,048,577 and", id="far below"),
+        pytest.param('<row r="2000000"><c><v>1</v></c></row>', "", "row 2,000,000 and", id="in a row far below"),
+        pytest.param('<x:row r="2000000"><x:c><x:v>1</x:v></x:c></x:row>', "", "row 2,000,000", id="with a prefix"),
+        pytest.param(f"<row>{SHARED * 400}</row>", f"<si><t>{'x' * 1_000_000}</t></si>", "too large", id="text"),
+        pytest.param('<row><c r="1A"><v>1</v></c></row>', "", "cannot be read", id="nowhere"),
+        pytest.param("</sheetData><row>", "", "cannot be read", id="no XML"),
+    ],
+)
+def test_a_small_workbook_that_would_fill_the_memory_is_refused_before_it_is_read(monkeypatch, data, texts, reason):
+    monkeypatch.setattr(sheets, "CalamineWorkbook", None)
+    with pytest.raises(UnusableFile, match=reason):
+        read(write_sheet(f"<sheetData>{FIRST}{data}</sheetData>", texts))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        '<row r="2"><c r="A2"><v>12025550123</v></c></row>',
+        "<row><c><v>12025550123</v></c></row>",
+        '<row r="2"><c t="s"><v>0</v></c></row><row r="1048576"><c r="XFD1048576" s="0"/></row>',
+    ],
+    ids=["with its place", "without a place", "beside formatted cells"],
+)
+def test_a_workbook_is_as_large_as_what_stands_in_it(data):
+    content = write_sheet(f"<sheetData>{FIRST}{data}</sheetData>", "<si><t>12025550123</t></si>")
+    assert read(content)[1] == [SheetRow(line=2, cells=["12025550123"])]
+
+
+@pytest.mark.parametrize("other", ["content.xml", "xl/workbook.bin"])
+def test_a_workbook_that_is_also_of_another_kind_is_refused(other):
+    with pytest.raises(UnusableFile, match="no Excel workbook"):
+        read(make_archive(**{"xl/workbook.xml": "", other: ""}))
+
+
 @pytest.mark.parametrize(
     ("header", "columns"),
     [
