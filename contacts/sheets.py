@@ -39,6 +39,11 @@ MOST_ROWS = 1_048_576  # as many as Excel has
 MOST_CELLS = 10_000_000
 MOST_CHARACTERS = 300_000_000
 
+MOST_COLUMNS = 500
+# One without line breaks would be one row; fewer than Python's reader takes for a cell, which it says in its own words.
+MOST_HEADER_CHARACTERS = 100_000
+MOST_ROW_CHARACTERS = 1_000_000
+
 # A text may have a stray one; what is no text is full of them.
 MOST_CONTROL_BYTES = 0.02
 
@@ -104,6 +109,9 @@ class Sheet:
         if first.fault:
             text = gettext("The first line cannot be read as the names of columns. %(fault)s")
             raise UnusableFile(text % {"fault": describe_fault(first.fault)})
+        if len(first.cells) > MOST_COLUMNS:
+            text = gettext("The first line names %(columns)s columns, and %(most)s are the most.")
+            raise UnusableFile(text % {"columns": say_count(len(first.cells)), "most": say_count(MOST_COLUMNS)})
         self.header = [make_storable(name.strip()) for name in first.cells]
 
     def __iter__(self) -> Iterator[SheetRow]:
@@ -161,9 +169,31 @@ def _is_utf8(file: BinaryIO) -> bool:
     return good >= bad
 
 
+class _Lines:
+    """Those of a text, with a bound on how many characters of them are taken for one row."""
+
+    def __init__(self, text: TextIOWrapper) -> None:
+        self._text = text
+        self._line = self._left = 0
+
+    def begin_row(self, most: int) -> None:
+        self._most = self._left = most
+
+    def __iter__(self) -> Iterator[str]:
+        while line := self._text.readline(self._most + 1):
+            self._line += 1
+            self._left -= len(line)
+            if self._left < 0:
+                text = gettext("The row at line %(line)s has more than %(most)s characters; is it a table?")
+                raise UnusableFile(text % {"line": say_count(self._line), "most": say_count(self._most)})
+            yield line
+
+
 def _read_csv(text: TextIOWrapper, encoding: str) -> tuple[str, Iterator[SheetRow]]:
     head, delimiter = [], ""
-    for line in text:
+    lines = _Lines(text)
+    lines.begin_row(MOST_HEADER_CHARACTERS)
+    for line in lines:
         if hint := _EXCEL_HINT.fullmatch(line) if not head else None:
             delimiter = hint[1]
             line = "\n"  # it counts as a line, and is none of the table
@@ -174,13 +204,14 @@ def _read_csv(text: TextIOWrapper, encoding: str) -> tuple[str, Iterator[SheetRo
         raise UnusableFile(gettext("The file is empty."))
     delimiter = delimiter or max(DELIMITERS, key=lambda one: len(next(csv.reader(head[-1:], delimiter=one))))
     # Strict: a stray quote is reported instead of being read as best it can.
-    reader = csv.reader(chain(head, text), delimiter=delimiter, strict=True)
-    return f"CSV, {encoding}, {DELIMITERS.get(delimiter, repr(delimiter))}", _read_rows(reader)
+    reader = csv.reader(chain(head, lines), delimiter=delimiter, strict=True)
+    return f"CSV, {encoding}, {DELIMITERS.get(delimiter, repr(delimiter))}", _read_rows(reader, lines)
 
 
-def _read_rows(reader: Any) -> Iterator[SheetRow]:
+def _read_rows(reader: Any, lines: _Lines) -> Iterator[SheetRow]:
     while True:
         line = reader.line_num + 1
+        lines.begin_row(MOST_ROW_CHARACTERS)
         try:
             cells = next(reader, None)
         except csv.Error as exc:

@@ -83,6 +83,17 @@ def test_excels_hint_names_the_delimiter():
     assert rows == [SheetRow(line=3, cells=["+12025550123", "x"])]
 
 
+@pytest.mark.parametrize("row", [b"," * 1_000_000, b'"\n",' * 250_001], ids=["in a line", "in many lines"])
+def test_a_row_that_would_fill_the_memory_is_no_row(row):
+    with pytest.raises(UnusableFile, match=r"The row at line [0-9,]+ has more than 1,000,000 characters"):
+        read(b"phone_number,name\n" + row + b"\n")
+
+
+def test_the_bound_of_a_row_is_no_bound_of_a_file():
+    content = b"phone_number,name\n" + b"+12025550123,Ann\n" * 70_000
+    assert len(read(content)[1]) == 70_000
+
+
 @pytest.mark.parametrize("blank_rows", [0, 2])
 def test_a_workbook_is_read_with_its_lines_and_with_numbers_as_digits(blank_rows):
     content = make_workbook(
@@ -115,6 +126,8 @@ def make_archive(**files):
         pytest.param(b"", "empty", id="nothing"),
         pytest.param(b"\r\n \n", "empty", id="blank lines"),
         pytest.param(b",,\n,\n", "empty", id="blank cells"),
+        pytest.param(b"x" * 200_000, "more than 100,000 characters", id="one long line"),
+        pytest.param(b"phone_number" + b"," * 500, "501 columns, and 500 are the most", id="too many columns"),
         pytest.param(b'"never closed\n', "The quotes of this row are not in order", id="a quote"),
         pytest.param(b"%PDF-1.7\n...", "a PDF", id="PDF"),
         pytest.param(b"\x89PNG\r\n\x1a\n", "a picture", id="PNG"),
