@@ -19,7 +19,7 @@ from unfold.decorators import display
 from campaigns.counting import say_count
 from campaigns.history import write_line
 from campaigns.lifecycle import CampaignIsCancelled
-from contacts.import_forms import ColumnsForm, ContactsForm, FileForm, NumbersForm
+from contacts.import_forms import ColumnsForm, ContactsForm, FileForm, NumbersForm, inspect_file
 from contacts.import_pages import describe_import, describe_preview, list_refused, show_status, url_of
 from contacts.importing import cancel_import
 from contacts.models import ContactImport, ImportStatus
@@ -57,12 +57,15 @@ class ImportAdmin(ModelAdmin):
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
+        if request.method == "POST" and self.has_add_permission(request):
+            inspect_file(request.FILES)
         buttons = {"show_save_and_add_another": False, "show_save_and_continue": False}
         return super().add_view(request, form_url, {**(extra_context or {}), **buttons, "title": self.add_title})
 
     def save_model(self, request: HttpRequest, obj: ContactImport, form: FileForm, change: bool) -> None:
         obj.created_by = request.user
-        store_upload(obj, form.cleaned_data["file"], form.facts)
+        file = form.cleaned_data["file"]
+        store_upload(obj, file, file.facts)
 
     def response_add(self, request: HttpRequest, obj: ContactImport, post_url_continue: Any = None) -> HttpResponse:
         return HttpResponseRedirect(url_of(obj, "change"))

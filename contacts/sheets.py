@@ -5,10 +5,11 @@ import csv
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
+from functools import partial
 from io import TextIOWrapper
 from itertools import chain
 from typing import Any, BinaryIO
@@ -100,9 +101,10 @@ class Sheet:
     U+FFFD.
     """
 
-    def __init__(self, format: str, rows: Iterator[SheetRow]) -> None:
+    def __init__(self, format: str, rows: Iterator[SheetRow], count: Callable[[], int] | None = None) -> None:
         self.format = format
-        self._rows = (row for row in rows if row.fault or any(cell.strip() for cell in row.cells))
+        self._count = count
+        self._rows = (row for row in rows if row.fault or any(map(str.strip, row.cells)))
         first = next(self._rows, None)
         if first is None:
             raise UnusableFile(gettext("The file is empty."))
@@ -116,6 +118,10 @@ class Sheet:
 
     def __iter__(self) -> Iterator[SheetRow]:
         return self._rows
+
+    def count(self) -> int:
+        """How many of them are left, which then are read; sooner than by iterating."""
+        return self._count() if self._count else sum(1 for _row in self._rows)
 
 
 @contextmanager
@@ -189,7 +195,7 @@ class _Lines:
             yield line
 
 
-def _read_csv(text: TextIOWrapper, encoding: str) -> tuple[str, Iterator[SheetRow]]:
+def _read_csv(text: TextIOWrapper, encoding: str) -> tuple[str, Iterator[SheetRow], Callable[[], int]]:
     head, delimiter = [], ""
     lines = _Lines(text)
     lines.begin_row(MOST_HEADER_CHARACTERS)
@@ -205,7 +211,8 @@ def _read_csv(text: TextIOWrapper, encoding: str) -> tuple[str, Iterator[SheetRo
     delimiter = delimiter or max(DELIMITERS, key=lambda one: len(next(csv.reader(head[-1:], delimiter=one))))
     # Strict: a stray quote is reported instead of being read as best it can.
     reader = csv.reader(chain(head, lines), delimiter=delimiter, strict=True)
-    return f"CSV, {encoding}, {DELIMITERS.get(delimiter, repr(delimiter))}", _read_rows(reader, lines)
+    format = f"CSV, {encoding}, {DELIMITERS.get(delimiter, repr(delimiter))}"
+    return format, _read_rows(reader, lines), partial(_count_rows, reader, lines)
 
 
 def _read_rows(reader: Any, lines: _Lines) -> Iterator[SheetRow]:
@@ -220,6 +227,20 @@ def _read_rows(reader: Any, lines: _Lines) -> Iterator[SheetRow]:
         if cells is None:
             return
         yield SheetRow(line=line, cells=cells)
+
+
+def _count_rows(reader: Any, lines: _Lines) -> int:
+    """As many as _read_rows() would give that are not blank."""
+    count = 0
+    while True:
+        lines.begin_row(MOST_ROW_CHARACTERS)
+        try:
+            for cells in reader:
+                lines.begin_row(MOST_ROW_CHARACTERS)
+                count += any(map(str.strip, cells))
+            return count
+        except csv.Error:
+            count += 1
 
 
 def _read_workbook(file: BinaryIO) -> Iterator[SheetRow]:

@@ -3,6 +3,7 @@
 import zipfile
 from datetime import date
 from io import BytesIO
+from itertools import islice
 
 import openpyxl
 import pytest
@@ -92,6 +93,24 @@ def test_a_row_that_would_fill_the_memory_is_no_row(row):
 def test_the_bound_of_a_row_is_no_bound_of_a_file():
     content = b"phone_number,name\n" + b"+12025550123,Ann\n" * 70_000
     assert len(read(content)[1]) == 70_000
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'phone_number,name\n\n+12025550123,"A\nB"\n , \n+12025550124,"C"d\n"x""y",\n,e"\n+12025550125,f',
+        b'phone_number\n"' + b"x" * 140_000 + b'\n+12025550123\n"never closed\n',
+        make_workbook(["phone_number"], [], [1], [" "], [2]),
+    ],
+    ids=["CSV", "long cells", "workbook"],
+)
+@pytest.mark.parametrize("read_before", [0, 1])
+def test_rows_are_counted_as_they_are_read(content, read_before):
+    with open_sheet(BytesIO(content)) as sheet:
+        seen = list(islice(sheet, read_before))
+        counted = len(seen) + sheet.count()
+        assert list(sheet) == []
+    assert counted == len(read(content)[1]) > 1
 
 
 @pytest.mark.parametrize("blank_rows", [0, 2])
