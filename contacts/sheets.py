@@ -94,6 +94,11 @@ def make_storable(text: str) -> str:
     return text.encode(errors="backslashreplace").decode().replace("\0", "\\x00")
 
 
+def make_judgeable(text: str) -> str:
+    """As PostgreSQL can hold it, with what an import refuses still in it, in the same places."""
+    return _SURROGATE.sub("\ufffd", text).replace("\0", "\x01")
+
+
 class Sheet:
     """A table with a header. Iterating gives every row below it that is not blank, once.
 

@@ -29,7 +29,7 @@ from campaigns.lifecycle import CampaignIsCancelled, admit_contacts
 from contacts.importing import ImportStopped, cancel_import, carry_on, fail_import, refuse_duplicate, rows_of
 from contacts.models import ContactImport, ImportPiece, ImportStatus
 from contacts.rows import COLUMNS, LIST_COLUMNS, ContactRow, RefusedRow, match_columns
-from contacts.sheets import Sheet, SheetRow, UnusableFile, make_storable, open_sheet
+from contacts.sheets import Sheet, SheetRow, UnusableFile, make_judgeable, open_sheet
 
 log = structlog.get_logger(__name__)
 
@@ -84,7 +84,7 @@ def store_upload(record: ContactImport, upload: UploadedFile, facts: UploadFacts
     """Keep a new import with its file, for somebody to look at what would become of it and to start it."""
     record.file_name, record.language = upload.name or "", get_language() or ""
     record.format, record.header, record.rows_in_file = facts.format, facts.header, facts.rows
-    record.sample = [[row.line, [*map(make_storable, row.cells)], row.fault] for row in facts.sample]
+    record.sample = [[row.line, [*map(make_judgeable, row.cells)], row.fault] for row in facts.sample]
     record.columns = match_columns(facts.header, columns_of(record))
     with transaction.atomic():
         record.save()

@@ -104,6 +104,19 @@ def test_bytes_that_are_no_text_and_rows_that_cannot_be_read_are_shown_as_what_t
     assert (work(record).imported, record.refused) == (1, 1)
 
 
+def test_a_preview_refuses_the_bytes_that_the_import_refuses(admin_client):
+    ids = ["Zoë", "caf\udce8", "a\0b", "x" * 98 + "\0", "x" * 100]
+    rows = [f"{make_number(n)},{text}" for n, text in enumerate(ids)]
+    content = "\n".join(["phone_number,external_contact_id", *rows])
+    upload(admin_client, CampaignFactory(), content.encode(errors="surrogateescape"))
+    record = ContactImport.objects.get()
+    foreseen = [(row.line, row.reason) for row in uploads.preview(record, record.columns) if hasattr(row, "reason")]
+    assert "3 of them would be refused" in admin_client.get(page_of(record)).content.decode()
+    start(admin_client, record)
+    assert work(record).imported == 2
+    assert foreseen == list(record.refusals.values_list("line", "reason"))
+
+
 def test_a_column_is_chosen_by_hand_and_looked_at_again(admin_client):
     upload(admin_client, CampaignFactory(), "who,where,nr\nAnn,x@example.org,+12025550123\n")
     record = ContactImport.objects.get()
