@@ -17,7 +17,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from campaigns.counting import say_count
-from campaigns.history import write_line
+from campaigns.history import EXPORT, write_line
 from campaigns.lifecycle import CampaignIsCancelled
 from contacts.import_forms import ColumnsForm, ContactsForm, FileForm, NumbersForm, inspect_file
 from contacts.import_pages import describe_import, describe_preview, list_refused, show_status, url_of
@@ -78,8 +78,8 @@ class ImportAdmin(ModelAdmin):
         if request.method == "POST" and not may_work:
             raise PermissionDenied
         if request.method == "POST" and request.POST.get("step") == "cancel":
-            cancel_import(record.pk)
-            write_line(request.user, [record], CHANGE, pgettext_lazy("history of an import", "Cancelled."))
+            if cancel_import(record.pk):
+                write_line(request.user, [record], CHANGE, pgettext_lazy("history of an import", "Cancelled."))
             return HttpResponseRedirect(url_of(record, "change"))
         form = ColumnsForm(record, request.POST if request.method == "POST" else None)
         is_valid = form.is_valid() if form.is_bound else True
@@ -107,6 +107,7 @@ class ImportAdmin(ModelAdmin):
     def download_refused(self, request: HttpRequest, pk: Any) -> StreamingHttpResponse:
         """Each with its reason and as it stood in the file, so that it can be mended and loaded again."""
         record = self._find(request, pk)
+        write_line(request.user, [record], EXPORT, _("Refused rows exported."))
         # None of our own columns is called so, when the file is imported again.
         header = ["refused line", "refused column", "refused value", "refused because", *record.header]
         return stream_csv(f"refused-{record.pk}", header, list_refused(record))
