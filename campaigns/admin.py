@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.models import ADDITION
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
@@ -16,6 +16,7 @@ from django.utils.functional import Promise
 from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.utils.translation import gettext, ngettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
@@ -279,6 +280,16 @@ class CampaignAdmin(ModelAdmin):
         allowed = super().has_delete_permission(request, obj)
         return allowed and not (isinstance(obj, Campaign) and obj.contacts.exists())
 
+    def get_deleted_objects(self, objs: Iterable[Campaign], request: HttpRequest) -> Any:
+        """Campaigns without contacts, for whoever may delete them, and their imports, which nobody may delete alone.
+
+        Not by Django's own, which would load the files of the imports and all of their refused rows.
+        """
+        campaigns = list(objs)
+        imports = [record for campaign in campaigns for record in campaign.imports.all()]
+        counts = Counter(record._meta.verbose_name_plural for record in [*campaigns, *imports])
+        return [*map(describe_record, campaigns), [*map(describe_record, imports)]], counts, set(), []
+
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """A cancelled campaign stays as it was."""
         is_cancelled = isinstance(obj, Campaign) and obj.status == CampaignStatus.CANCELLED
@@ -420,6 +431,10 @@ class CampaignAdmin(ModelAdmin):
             if changed.status in lifecycle.ACTIVE and (warnings := lifecycle.find_warnings(changed, now)):
                 text = format_html("<strong>{}:</strong>{}", changed, list_sentences(warnings))
                 self.message_user(request, text, messages.WARNING)
+
+
+def describe_record(record: Model) -> str:
+    return f"{capfirst(record._meta.verbose_name)}: {record}"
 
 
 def describe_edit(form: CampaignForm, moved: lifecycle.Moved) -> str:

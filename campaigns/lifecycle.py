@@ -180,10 +180,15 @@ def admit_contacts(campaign: Campaign) -> Campaign:
     It is locked until the commit, so that it is neither cancelled nor completed under them.
     """
     locked = Campaign.objects.select_for_update(no_key=True).get(pk=campaign.pk)
-    if locked.status == CampaignStatus.CANCELLED:
-        problem = gettext("“%(campaign)s” is cancelled; it takes no more contacts.")
-        raise CampaignIsCancelled(problem % {"campaign": locked.name})
+    check_admission(locked)
     return locked
+
+
+def check_admission(campaign: Campaign) -> None:
+    """Raises CampaignIsCancelled if it takes no more contacts."""
+    if campaign.status == CampaignStatus.CANCELLED:
+        problem = gettext("“%(campaign)s” is cancelled; it takes no more contacts.")
+        raise CampaignIsCancelled(problem % {"campaign": campaign.name})
 
 
 def campaign_edited(

@@ -17,9 +17,9 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from campaigns.counting import say_count
-from campaigns.history import write_line
+from campaigns.history import EXPORT, write_line
 from campaigns.lifecycle import CampaignIsCancelled
-from contacts.import_forms import ColumnsForm, ContactsForm, FileForm, NumbersForm
+from contacts.import_forms import ColumnsForm, ContactsForm, FileForm, NumbersForm, inspect_file
 from contacts.import_pages import describe_import, describe_preview, list_refused, show_status, url_of
 from contacts.importing import cancel_import
 from contacts.models import ContactImport, ImportStatus
@@ -57,12 +57,15 @@ class ImportAdmin(ModelAdmin):
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
+        if request.method == "POST" and self.has_add_permission(request):
+            inspect_file(request.FILES)
         buttons = {"show_save_and_add_another": False, "show_save_and_continue": False}
         return super().add_view(request, form_url, {**(extra_context or {}), **buttons, "title": self.add_title})
 
     def save_model(self, request: HttpRequest, obj: ContactImport, form: FileForm, change: bool) -> None:
         obj.created_by = request.user
-        store_upload(obj, form.cleaned_data["file"], form.facts)
+        file = form.cleaned_data["file"]
+        store_upload(obj, file, file.facts)
 
     def response_add(self, request: HttpRequest, obj: ContactImport, post_url_continue: Any = None) -> HttpResponse:
         return HttpResponseRedirect(url_of(obj, "change"))
@@ -75,8 +78,8 @@ class ImportAdmin(ModelAdmin):
         if request.method == "POST" and not may_work:
             raise PermissionDenied
         if request.method == "POST" and request.POST.get("step") == "cancel":
-            cancel_import(record.pk)
-            write_line(request.user, [record], CHANGE, pgettext_lazy("history of an import", "Cancelled."))
+            if cancel_import(record.pk):
+                write_line(request.user, [record], CHANGE, pgettext_lazy("history of an import", "Cancelled."))
             return HttpResponseRedirect(url_of(record, "change"))
         form = ColumnsForm(record, request.POST if request.method == "POST" else None)
         is_valid = form.is_valid() if form.is_bound else True
@@ -104,6 +107,7 @@ class ImportAdmin(ModelAdmin):
     def download_refused(self, request: HttpRequest, pk: Any) -> StreamingHttpResponse:
         """Each with its reason and as it stood in the file, so that it can be mended and loaded again."""
         record = self._find(request, pk)
+        write_line(request.user, [record], EXPORT, _("Refused rows exported."))
         # None of our own columns is called so, when the file is imported again.
         header = ["refused line", "refused column", "refused value", "refused because", *record.header]
         return stream_csv(f"refused-{record.pk}", header, list_refused(record))

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from django import forms
+from django.core.files.uploadedfile import UploadedFile
+from django.utils.datastructures import MultiValueDict
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminSelectWidget
 
 from campaigns.forms import CountryField
-from campaigns.lifecycle import CampaignIsCancelled, admit_contacts
+from campaigns.lifecycle import CampaignIsCancelled, check_admission
 from contacts.models import ContactImport, DoNotCallImport
 from contacts.rows import NUMBER_COLUMN, REASON_COLUMN
 from contacts.sheets import UnusableFile
@@ -34,7 +36,21 @@ COLUMN_LABELS = COLUMN_TITLES | {
 }
 
 
+def inspect_file(files: MultiValueDict[str, UploadedFile]) -> None:
+    """Note with the file of a FileForm what it is, before the form is validated.
+
+    Forms of the admin are validated within a transaction, and a large file takes longer than one may rest.
+    """
+    if upload := files.get("file"):
+        try:
+            upload.facts = inspect_upload(upload)
+        except UnusableFile as error:
+            upload.facts = error
+
+
 class FileForm(forms.ModelForm):
+    """Of files that inspect_file() has seen."""
+
     file = forms.FileField(
         label=_("File"),
         widget=UnfoldAdminFileFieldWidget(attrs={"accept": ".csv,.txt,.tsv,.xlsx"}),
@@ -45,11 +61,10 @@ class FileForm(forms.ModelForm):
     )
 
     def clean_file(self) -> Any:
-        try:
-            self.facts = inspect_upload(self.cleaned_data["file"])
-        except UnusableFile as error:
-            raise forms.ValidationError(str(error), code="file") from error
-        return self.cleaned_data["file"]
+        upload = self.cleaned_data["file"]
+        if isinstance(upload.facts, UnusableFile):
+            raise forms.ValidationError(str(upload.facts), code="file") from upload.facts
+        return upload
 
 
 class ContactsForm(FileForm):
@@ -58,10 +73,13 @@ class ContactsForm(FileForm):
         fields = ["campaign"]
 
     def clean_campaign(self) -> Any:
+        """Without a lock, which would last until the whole file is stored; whoever starts the import asks again."""
+        campaign = self.cleaned_data["campaign"]
         try:
-            return admit_contacts(self.cleaned_data["campaign"])
+            check_admission(campaign)
         except CampaignIsCancelled as error:
             raise forms.ValidationError(str(error), code="cancelled") from error
+        return campaign
 
 
 class NumbersForm(FileForm):

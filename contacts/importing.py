@@ -103,34 +103,37 @@ def carry_on(
             show_progress(record)
             if is_over():
                 return record
-        return _end(record.pk, ImportStatus.COMPLETED)
+        _end(record.pk, ImportStatus.COMPLETED)
+        return ContactImport.objects.get(pk=record.pk)
     except CampaignIsCancelled as error:
         fail_import(record.pk, str(error))
         raise
 
 
-def cancel_import(pk: UUID) -> ContactImport:
-    """What was imported stays. An import that is over stays as it is."""
+def cancel_import(pk: UUID) -> bool:
+    """What was imported stays. False for an import that is over, which stays as it is."""
     return _end(pk, ImportStatus.CANCELLED)
 
 
 def fail_import(pk: UUID, reason: str | Promise) -> ContactImport:
     """A reason that is lazy is told in the language of the import."""
-    return _end(pk, ImportStatus.FAILED, reason)
+    _end(pk, ImportStatus.FAILED, reason)
+    return ContactImport.objects.get(pk=pk)
 
 
-def _end(pk: UUID, status: ImportStatus, failure: str | Promise = "") -> ContactImport:
-    """Nothing of the file is kept then but its refused rows."""
+def _end(pk: UUID, status: ImportStatus, failure: str | Promise = "") -> bool:
+    """Nothing of the file is kept then but its refused rows. False if it had ended."""
     with transaction.atomic():
         record = ContactImport.objects.select_for_update(no_key=True).get(pk=pk)
-        if record.status in (ImportStatus.PREPARED, ImportStatus.RUNNING):
-            with override(record.language):
-                record.status, record.failure = status, str(failure)
-            record.ended_at, record.sample = timezone.now(), []
-            record.save(update_fields=["status", "failure", "ended_at", "sample", "updated_at"])
-            ImportPiece.objects.filter(contact_import=record).delete()
-            ImportedNumber.objects.filter(contact_import=record).delete()
-    return record
+        if record.status not in (ImportStatus.PREPARED, ImportStatus.RUNNING):
+            return False
+        with override(record.language):
+            record.status, record.failure = status, str(failure)
+        record.ended_at, record.sample = timezone.now(), []
+        record.save(update_fields=["status", "failure", "ended_at", "sample", "updated_at"])
+        ImportPiece.objects.filter(contact_import=record).delete()
+        ImportedNumber.objects.filter(contact_import=record).delete()
+    return True
 
 
 def _read_ahead(rows: Iterator[ContactRow | RefusedRow]) -> Iterator[list[ContactRow | RefusedRow]]:

@@ -44,7 +44,30 @@ _INSERT = """
 """
 
 # What is NULL was not said, and stays as it is.
-_UPDATE = """
+_NEW_VALUES = """
+    unnest(
+        %(numbers)s::text[], %(external_ids)s::text[], %(emails)s::text[], %(languages)s::text[], %(consents)s::bool[],
+        %(zones)s::text[]
+    ) AS new (number, external_id, email, language, consent, zone)
+"""
+_IS_TO_UPDATE = """
+    contact.campaign_id = %(campaign)s AND contact.phone_number = new.number
+    AND (
+        (new.external_id <> contact.external_contact_id) OR (new.email <> contact.email)
+        OR (new.language <> contact.preferred_language) OR (new.consent <> contact.has_prior_consent)
+        OR (new.zone <> contact.calling_zone)
+    )
+"""
+
+# In the order of their ids, as everybody locks several of them. An update takes them as it finds them, and would wait
+# in a circle with somebody who excludes the same ones.
+_LOCK = f"""
+    SELECT FROM contacts_contact AS contact, {_NEW_VALUES}
+    WHERE {_IS_TO_UPDATE}
+    ORDER BY contact.id
+    FOR NO KEY UPDATE OF contact
+"""
+_UPDATE = f"""
     UPDATE contacts_contact AS contact
     SET external_contact_id = coalesce(new.external_id, contact.external_contact_id),
         email = coalesce(new.email, contact.email),
@@ -52,16 +75,8 @@ _UPDATE = """
         has_prior_consent = coalesce(new.consent, contact.has_prior_consent),
         calling_zone = coalesce(new.zone, contact.calling_zone),
         updated_at = now()
-    FROM unnest(
-        %(numbers)s::text[], %(external_ids)s::text[], %(emails)s::text[], %(languages)s::text[], %(consents)s::bool[],
-        %(zones)s::text[]
-    ) AS new (number, external_id, email, language, consent, zone)
-    WHERE contact.campaign_id = %(campaign)s AND contact.phone_number = new.number
-        AND (
-            (new.external_id <> contact.external_contact_id) OR (new.email <> contact.email)
-            OR (new.language <> contact.preferred_language) OR (new.consent <> contact.has_prior_consent)
-            OR (new.zone <> contact.calling_zone)
-        )
+    FROM {_NEW_VALUES}
+    WHERE {_IS_TO_UPDATE}
 """
 
 
@@ -167,5 +182,6 @@ def update_contacts(campaign_id: UUID, rows: Sequence[ContactRow]) -> int:
         "zones": [row.said("time_zone", row.calling_zone) for row in rows],
     }
     with connection.cursor() as cursor:
+        cursor.execute(_LOCK, values)
         cursor.execute(_UPDATE, values)
         return cursor.rowcount

@@ -29,7 +29,7 @@ from campaigns.lifecycle import CampaignIsCancelled, admit_contacts
 from contacts.importing import ImportStopped, cancel_import, carry_on, fail_import, refuse_duplicate, rows_of
 from contacts.models import ContactImport, ImportPiece, ImportStatus
 from contacts.rows import COLUMNS, LIST_COLUMNS, ContactRow, RefusedRow, match_columns
-from contacts.sheets import Sheet, SheetRow, UnusableFile, make_storable, open_sheet
+from contacts.sheets import Sheet, SheetRow, UnusableFile, make_judgeable, open_sheet
 
 log = structlog.get_logger(__name__)
 
@@ -70,7 +70,7 @@ def inspect_upload(upload: UploadedFile) -> UploadFacts:
         raise UnusableFile(text % {"size": size, "most": most})
     with open_sheet(upload) as sheet:
         sample = list(islice(sheet, PREVIEW_ROWS))
-        rows = len(sample) + sum(1 for row in sheet)
+        rows = len(sample) + sheet.count()
     if not rows:
         raise UnusableFile(_("There is no row below the names of the columns."))
     return UploadFacts(format=sheet.format, header=sheet.header, sample=sample, rows=rows)
@@ -84,7 +84,7 @@ def store_upload(record: ContactImport, upload: UploadedFile, facts: UploadFacts
     """Keep a new import with its file, for somebody to look at what would become of it and to start it."""
     record.file_name, record.language = upload.name or "", get_language() or ""
     record.format, record.header, record.rows_in_file = facts.format, facts.header, facts.rows
-    record.sample = [[row.line, [*map(make_storable, row.cells)], row.fault] for row in facts.sample]
+    record.sample = [[row.line, [*map(make_judgeable, row.cells)], row.fault] for row in facts.sample]
     record.columns = match_columns(facts.header, columns_of(record))
     with transaction.atomic():
         record.save()
@@ -136,11 +136,10 @@ def work_on(pk: UUID) -> str:
     record = ContactImport.objects.select_related("campaign").get(pk=pk)
     if record.status != ImportStatus.RUNNING:
         return record.status
-    end = time.monotonic() + SLICE_SECONDS
     try:
         with override(record.language), open_upload(record) as file, open_sheet(file) as sheet:
             rows = rows_of(record, sheet, record.columns)
-            record = carry_on(record, rows, is_over=lambda: time.monotonic() >= end)
+            record = carry_on(record, rows, is_over=_Slice().is_over)
     except (DatabaseError, InterfaceError):
         raise  # it is resumed when the database is back
     except (ImportStopped, CampaignIsCancelled) as error:
@@ -153,6 +152,23 @@ def work_on(pk: UUID) -> str:
     if record.status == ImportStatus.RUNNING:
         _enqueue(pk)
     return f"{record.status}, {record.rows:,} rows"
+
+
+class _Slice:
+    """Begins with the first chunk that is written.
+
+    Not with the file, because to pass over the rows that are done may take longer, and then no job would write more
+    than one chunk.
+    """
+
+    def __init__(self) -> None:
+        self._end: float | None = None
+
+    def is_over(self) -> bool:
+        now = time.monotonic()
+        if self._end is None:
+            self._end = now + SLICE_SECONDS
+        return now >= self._end
 
 
 def resume_imports() -> int:

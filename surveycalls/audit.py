@@ -32,7 +32,9 @@ _ACTIONS = {
     STEP: AuditAction.STATUS,
     EXPORT: AuditAction.EXPORTED,
 }
+# What is done to these is the import of a file.
 _IMPORTS = {"contactimport", "donotcallimport"}
+_IMPORTED = dict.fromkeys((ADDITION, CHANGE), AuditAction.IMPORTED)
 # Names of these are those of people. Whom an id belongs to is known as long as the person is not erased.
 _NAMELESS = {"contact", "donotcallentry", "callattempt"}
 
@@ -72,10 +74,11 @@ def _make_entry(line: LogEntry) -> AuditEntry:
     request = _request.get()
     user = request.user if request and request.user.pk == line.user_id else line.user
     kind = ContentType.objects.get_for_id(line.content_type_id)
+    actions = _ACTIONS | _IMPORTED if kind.model in _IMPORTS else _ACTIONS
     return AuditEntry(
         **_describe_origin(request) | {"user_name": user.get_username()},
         at=line.action_time,
-        action=AuditAction.IMPORTED if kind.model in _IMPORTS else _ACTIONS[line.action_flag],
+        action=actions[line.action_flag],
         object_type=kind.name,
         object_id=line.object_id or "",
         object_name="" if kind.model in _NAMELESS else mask_text(line.object_repr),

@@ -18,7 +18,7 @@ from campaigns.progress import ATTEMPTS, count_progress
 from campaigns.tests.factories import CampaignFactory
 from campaigns.windows import known_zones
 from contacts import rearming
-from contacts.models import ContactState
+from contacts.models import ContactImport, ContactState, ImportPiece, ImportRefusal
 from contacts.tests.factories import ContactFactory
 
 LIST = "/admin/campaigns/campaign/"
@@ -368,6 +368,20 @@ def test_a_campaign_with_contacts_can_not_be_deleted(admin_client):
 def test_an_empty_campaign_can_be_deleted(admin_client):
     admin_client.post(page_of(CampaignFactory(), "delete"), {"post": "yes"})
     assert not Campaign.objects.exists()
+
+
+def test_a_campaign_is_deleted_with_its_imports_and_without_reading_their_files(admin_client):
+    campaign = CampaignFactory()
+    record = ContactImport.objects.create(campaign=campaign, file_name="people.csv", rows=1, refused=1)
+    ImportPiece.objects.create(contact_import=record, number=0, data=b"phone_number")
+    ImportRefusal.objects.create(contact_import=record, line=2, reason="It is too short.")
+    with CaptureQueriesContext(connection) as queries:
+        page = admin_client.get(page_of(campaign, "delete")).content.decode()
+    assert "Import: people.csv" in page
+    assert not [query for query in queries if "importpiece" in query["sql"] or "importrefusal" in query["sql"]]
+    admin_client.post(page_of(campaign, "delete"), {"post": "yes"})
+    assert not Campaign.objects.exists()
+    assert not ContactImport.objects.exists()
 
 
 @pytest.mark.parametrize("what", ["change", "history", "activate"])

@@ -1,19 +1,22 @@
 """The pages of imports, and the job behind them."""
 
 import csv
+import time
 from datetime import timedelta
 from io import StringIO
 
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from campaigns.models import CampaignStatus
+from calls.tests.threads import in_thread
+from campaigns import lifecycle
+from campaigns.models import Campaign, CampaignStatus
 from campaigns.tests.factories import CampaignFactory
-from contacts import importing, tasks, uploads
+from contacts import import_admin, import_forms, importing, tasks, uploads
 from contacts.models import (
     Contact,
     ContactImport,
@@ -101,6 +104,19 @@ def test_bytes_that_are_no_text_and_rows_that_cannot_be_read_are_shown_as_what_t
     assert (work(record).imported, record.refused) == (1, 1)
 
 
+def test_a_preview_refuses_the_bytes_that_the_import_refuses(admin_client):
+    ids = ["Zoë", "caf\udce8", "a\0b", "x" * 98 + "\0", "x" * 100]
+    rows = [f"{make_number(n)},{text}" for n, text in enumerate(ids)]
+    content = "\n".join(["phone_number,external_contact_id", *rows])
+    upload(admin_client, CampaignFactory(), content.encode(errors="surrogateescape"))
+    record = ContactImport.objects.get()
+    foreseen = [(row.line, row.reason) for row in uploads.preview(record, record.columns) if hasattr(row, "reason")]
+    assert "3 of them would be refused" in admin_client.get(page_of(record)).content.decode()
+    start(admin_client, record)
+    assert work(record).imported == 2
+    assert foreseen == list(record.refusals.values_list("line", "reason"))
+
+
 def test_a_column_is_chosen_by_hand_and_looked_at_again(admin_client):
     upload(admin_client, CampaignFactory(), "who,where,nr\nAnn,x@example.org,+12025550123\n")
     record = ContactImport.objects.get()
@@ -154,6 +170,38 @@ def test_a_file_that_is_too_large_is_refused(admin_client, settings):
 def test_a_cancelled_campaign_takes_no_file(admin_client):
     response = upload(admin_client, CampaignFactory(status=CampaignStatus.CANCELLED), MESSY)
     assert "it takes no more contacts" in response.content.decode()
+
+
+def test_a_file_is_read_before_the_transaction_of_its_upload(admin_client, monkeypatch):
+    within = []
+
+    def inspect(upload, inspect=import_forms.inspect_upload):
+        within.append(connection.in_atomic_block)
+        return inspect(upload)
+
+    monkeypatch.setattr(import_forms, "inspect_upload", inspect)
+    upload_messy(admin_client)
+    assert within == [False]
+
+
+def test_a_campaign_is_paused_while_a_file_for_it_is_stored(admin_client, monkeypatch):
+    campaign, paused = CampaignFactory(), []
+
+    def store(*args, store=import_admin.store_upload):
+        store(*args)
+        pause = in_thread(lambda: lifecycle.pause(Campaign.objects.get(), now=timezone.now()).status)
+        paused.append(pause(timeout=2))
+
+    monkeypatch.setattr(import_admin, "store_upload", store)
+    upload(admin_client, campaign, MESSY)
+    assert paused == [CampaignStatus.PAUSED]
+    assert ContactImport.objects.exists()
+
+
+def test_who_may_not_upload_has_no_file_read(client, monkeypatch):
+    monkeypatch.setattr(import_forms, "inspect_upload", None)
+    client.force_login(User.objects.create_user("nobody", password="-", is_staff=True))
+    assert upload(client, CampaignFactory(), MESSY).status_code == 403
 
 
 def test_an_import_is_worked_on_and_its_page_tells_to_the_end(admin_client):
@@ -265,6 +313,16 @@ def test_a_long_import_goes_on_in_further_jobs_and_keeps_its_place(admin_client,
     start(admin_client, record)
     assert (work(record).imported, record.rows, record.line) == (35, 35, 36)
     assert Contact.objects.count() == 35
+
+
+def test_the_time_to_come_to_the_first_new_row_is_no_part_of_a_job(admin_client, monkeypatch):
+    monkeypatch.setattr(uploads, "SLICE_SECONDS", 0.3)
+    monkeypatch.setattr(importing, "CHUNK_SIZE", 10)
+    upload(admin_client, CampaignFactory(), make_csv(35))
+    record = ContactImport.objects.get()
+    start(admin_client, record)
+    monkeypatch.setattr(uploads, "rows_of", lambda *args, rows_of=uploads.rows_of: [time.sleep(0.5), rows_of(*args)][1])
+    assert tasks.run_import(str(record.pk)) == "completed, 35 rows"
 
 
 def test_an_import_whose_worker_was_killed_is_resumed_without_doubling(admin_client, monkeypatch):

@@ -1,5 +1,6 @@
 import sys
 import threading
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
@@ -9,14 +10,16 @@ from random import Random
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile, TemporaryUploadedFile
 from django.core.validators import validate_email
-from django.db import connection
+from django.db import connection, transaction
 from django.utils.translation import override
 
+from calls.tests.threads import in_thread
 from campaigns import lifecycle
 from campaigns.lifecycle import CampaignIsCancelled
 from campaigns.models import CampaignStatus
 from campaigns.tests.factories import CampaignFactory
 from contacts import importing
+from contacts.exclusion import add_numbers_to_do_not_call
 from contacts.importing import import_contacts
 from contacts.loading import make_contact_id
 from contacts.models import (
@@ -520,6 +523,20 @@ def test_two_imports_of_the_same_numbers_at_once_store_each_of_them_once():
         thread.join()
     assert Contact.objects.count() == sum(report.imported for report in reports) == 1500
     assert sum(report.unchanged for report in reports) == 1500
+
+
+@pytest.mark.django_db(transaction=True)
+def test_contacts_are_updated_and_excluded_at_once_in_one_direction():
+    campaign = CampaignFactory()
+    numbers = [make_number(n) for n in range(2)]
+    import_text(campaign, "\n".join(["phone_number", *numbers]))
+    again = "\n".join(["phone_number,email", *(f"{number},a@example.org" for number in numbers)])
+    with transaction.atomic():
+        Contact.objects.select_for_update(no_key=True).get(phone_number=numbers[0])
+        excluded = in_thread(lambda: add_numbers_to_do_not_call(numbers))
+        updated = in_thread(lambda: import_text(campaign, again).updated)
+        time.sleep(0.5)
+    assert (excluded(), updated()) == (2, 2)
 
 
 def test_every_row_of_the_demo_file_is_imported():

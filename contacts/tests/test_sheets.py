@@ -3,6 +3,7 @@
 import zipfile
 from datetime import date
 from io import BytesIO
+from itertools import islice
 
 import openpyxl
 import pytest
@@ -83,6 +84,35 @@ def test_excels_hint_names_the_delimiter():
     assert rows == [SheetRow(line=3, cells=["+12025550123", "x"])]
 
 
+@pytest.mark.parametrize("row", [b"," * 1_000_000, b'"\n",' * 250_001], ids=["in a line", "in many lines"])
+def test_a_row_that_would_fill_the_memory_is_no_row(row):
+    with pytest.raises(UnusableFile, match=r"The row at line [0-9,]+ has more than 1,000,000 characters"):
+        read(b"phone_number,name\n" + row + b"\n")
+
+
+def test_the_bound_of_a_row_is_no_bound_of_a_file():
+    content = b"phone_number,name\n" + b"+12025550123,Ann\n" * 70_000
+    assert len(read(content)[1]) == 70_000
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'phone_number,name\n\n+12025550123,"A\nB"\n , \n+12025550124,"C"d\n"x""y",\n,e"\n+12025550125,f',
+        b'phone_number\n"' + b"x" * 140_000 + b'\n+12025550123\n"never closed\n',
+        make_workbook(["phone_number"], [], [1], [" "], [2]),
+    ],
+    ids=["CSV", "long cells", "workbook"],
+)
+@pytest.mark.parametrize("read_before", [0, 1])
+def test_rows_are_counted_as_they_are_read(content, read_before):
+    with open_sheet(BytesIO(content)) as sheet:
+        seen = list(islice(sheet, read_before))
+        counted = len(seen) + sheet.count()
+        assert list(sheet) == []
+    assert counted == len(read(content)[1]) > 1
+
+
 @pytest.mark.parametrize("blank_rows", [0, 2])
 def test_a_workbook_is_read_with_its_lines_and_with_numbers_as_digits(blank_rows):
     content = make_workbook(
@@ -115,6 +145,8 @@ def make_archive(**files):
         pytest.param(b"", "empty", id="nothing"),
         pytest.param(b"\r\n \n", "empty", id="blank lines"),
         pytest.param(b",,\n,\n", "empty", id="blank cells"),
+        pytest.param(b"x" * 200_000, "more than 100,000 characters", id="one long line"),
+        pytest.param(b"phone_number" + b"," * 500, "501 columns, and 500 are the most", id="too many columns"),
         pytest.param(b'"never closed\n', "The quotes of this row are not in order", id="a quote"),
         pytest.param(b"%PDF-1.7\n...", "a PDF", id="PDF"),
         pytest.param(b"\x89PNG\r\n\x1a\n", "a picture", id="PNG"),
@@ -142,6 +174,59 @@ def test_a_workbook_that_would_fill_the_memory_is_refused_before_it_is_unpacked(
     monkeypatch.setattr(sheets, "CalamineWorkbook", None)
     with pytest.raises(UnusableFile, match="too large"):
         read(make_workbook(["phone_number"], *[["+12025550123"]] * 1000))
+
+
+def write_sheet(data, texts=""):
+    """A workbook with that for its cells, which need not be as a program would write them."""
+    rewritten = BytesIO()
+    with zipfile.ZipFile(BytesIO(make_workbook())) as old, zipfile.ZipFile(rewritten, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in set(old.namelist()) - {"xl/worksheets/sheet1.xml", "xl/sharedStrings.xml"}:
+            new.writestr(name, old.read(name))
+        new.writestr("xl/sharedStrings.xml", f"<sst>{texts}</sst>")
+        new.writestr("xl/worksheets/sheet1.xml", f"<worksheet xmlns:x='x'>{data}</worksheet>")
+    return rewritten.getvalue()
+
+
+FIRST = '<row r="1"><c r="A1" t="inlineStr"><is><t>phone_number</t></is></c></row>'
+SHARED = '<c t="s"><v>0</v></c>'
+
+
+@pytest.mark.parametrize(
+    ("data", "texts", "reason"),
+    [
+        pytest.param('<row><c r="XFD20000"><v>1</v></c></row>', "", "row 20,000 and column 16,384", id="far away"),
+        pytest.param('<row><c r="B1048577"><v>1</v></c></row>', "", "row 1,048,577 and", id="far below"),
+        pytest.param('<row r="2000000"><c><v>1</v></c></row>', "", "row 2,000,000 and", id="in a row far below"),
+        pytest.param('<x:row r="2000000"><x:c><x:v>1</x:v></x:c></x:row>', "", "row 2,000,000", id="with a prefix"),
+        pytest.param(f"<row>{SHARED * 400}</row>", f"<si><t>{'x' * 1_000_000}</t></si>", "too large", id="text"),
+        pytest.param('<row><c r="1A"><v>1</v></c></row>', "", "cannot be read", id="nowhere"),
+        pytest.param("</sheetData><row>", "", "cannot be read", id="no XML"),
+    ],
+)
+def test_a_small_workbook_that_would_fill_the_memory_is_refused_before_it_is_read(monkeypatch, data, texts, reason):
+    monkeypatch.setattr(sheets, "CalamineWorkbook", None)
+    with pytest.raises(UnusableFile, match=reason):
+        read(write_sheet(f"<sheetData>{FIRST}{data}</sheetData>", texts))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        '<row r="2"><c r="A2"><v>12025550123</v></c></row>',
+        "<row><c><v>12025550123</v></c></row>",
+        '<row r="2"><c t="s"><v>0</v></c></row><row r="1048576"><c r="XFD1048576" s="0"/></row>',
+    ],
+    ids=["with its place", "without a place", "beside formatted cells"],
+)
+def test_a_workbook_is_as_large_as_what_stands_in_it(data):
+    content = write_sheet(f"<sheetData>{FIRST}{data}</sheetData>", "<si><t>12025550123</t></si>")
+    assert read(content)[1] == [SheetRow(line=2, cells=["12025550123"])]
+
+
+@pytest.mark.parametrize("other", ["content.xml", "xl/workbook.bin"])
+def test_a_workbook_that_is_also_of_another_kind_is_refused(other):
+    with pytest.raises(UnusableFile, match="no Excel workbook"):
+        read(make_archive(**{"xl/workbook.xml": "", other: ""}))
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,26 @@ def test_the_steps_of_an_import(operator):
     assert ContactImport.objects.get().status == "cancelled"
 
 
+@pytest.mark.parametrize("status", ["completed", "cancelled", "failed"])
+def test_an_import_that_is_over_is_not_cancelled_again(operator, status):
+    record = ContactImport.objects.create(campaign=CampaignFactory(), status=status)
+    operator.post(f"/admin/contacts/contactimport/{record.pk}/change/", {"step": "cancel"})
+    assert not AuditEntry.objects.filter(action=AuditAction.IMPORTED).exists()
+
+
+@pytest.mark.parametrize("kind", ["contactimport", "donotcallimport"])
+def test_refused_rows_that_are_taken_home(operator, kind):
+    campaign = CampaignFactory() if kind == "contactimport" else None
+    record = ContactImport.objects.create(campaign=campaign, status="completed", file_name="people.csv")
+    assert operator.get(f"/admin/contacts/{kind}/{record.pk}/refused/").status_code == 200
+    last = read_last()
+    assert (last.action, last.object_name, last.message) == (
+        AuditAction.EXPORTED,
+        "people.csv",
+        "Refused rows exported.",
+    )
+
+
 @pytest.mark.parametrize(
     ("url", "message"),
     [
