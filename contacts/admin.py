@@ -10,7 +10,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.models import DELETION, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -203,9 +203,10 @@ class ContactAdmin(LongList, CampaignExport, ModelAdmin):
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Contact | None:
         contact = super().get_object(request, object_id, from_field)
-        if contact is not None and request.method == "POST":
+        # Only what is saved is asked for in a transaction; the buttons and the history ask before or without one.
+        if contact is not None and request.method == "POST" and connection.in_atomic_block:
             # Nobody may claim the contact while its number and zone are being changed.
-            contact = Contact.objects.select_for_update(no_key=True).get(pk=contact.pk)
+            contact = Contact.objects.select_for_update(no_key=True).filter(pk=contact.pk).first()
         return contact
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:

@@ -5,12 +5,13 @@ import pytest
 import time_machine
 from django.contrib.admin.models import DELETION, LogEntry
 from django.contrib.auth.models import Permission
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils.translation import override
 
 from calls.tests.factories import CallAttemptFactory
+from calls.tests.threads import in_thread
 from campaigns.tests.factories import CampaignFactory
 from contacts.admin import describe_exclusion
 from contacts.exclusion import add_to_do_not_call
@@ -39,6 +40,11 @@ def count_queries(client, url):
     with CaptureQueriesContext(connection) as queries:
         get(client, url)
     return len(queries)
+
+
+@transaction.atomic
+def list_free_contacts():
+    return list(Contact.objects.select_for_update(skip_locked=True))
 
 
 def choose(client, action, *contacts, **data):
@@ -182,6 +188,22 @@ def test_zone_email_language_and_consent_can_be_changed(admin_client):
     contact.refresh_from_db()
     assert contact.calling_zone == "Europe/Dublin Europe/Rome"
     assert (contact.email, contact.preferred_language, contact.has_prior_consent) == ("a@b.example", "it", True)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("what", "status"), [("change", 302), ("history", 200), ("delete", 302)])
+def test_every_page_of_a_contact_takes_a_form_outside_a_transaction_too(admin_client, what, status):
+    contact = ContactFactory()
+    sent = form_of(phone_number=contact.phone_number, email="a@b.example", post="yes")
+    assert admin_client.post(page_of(contact, what), sent).status_code == status
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nobody_can_claim_a_contact_while_it_is_saved(admin_client, monkeypatch):
+    contact, seen = ContactFactory(), []
+    monkeypatch.setattr(Contact, "full_clean", lambda *args, **kwargs: seen.append(in_thread(list_free_contacts)()))
+    admin_client.post(page_of(contact), form_of(phone_number=contact.phone_number, email="a@b.example"))
+    assert (seen, list_free_contacts()) == ([[]], [contact])
 
 
 def test_what_the_scheduler_writes_can_not_be_written_by_hand(admin_client):
