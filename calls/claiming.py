@@ -17,6 +17,7 @@ from calls.reserving import reserve
 from calls.roster import Roster
 from calls.sharing import Demand, share_lines
 from campaigns.models import Campaign, CampaignStatus
+from contacts.exclusion import is_list_readable
 
 # When everybody who was chosen turned out to be locked by somebody else, or not to be called any more.
 MISSED_RETRY = timedelta(milliseconds=200)
@@ -25,10 +26,11 @@ CHOICES = 10
 
 
 class Reason(StrEnum):
-    """Why nobody is claimed: the first seven for every campaign, the others for one."""
+    """Why nobody is claimed: the first eight for every campaign, the others for one."""
 
     LOCKED = "another scheduler is filling the lines"
     SWITCHED_OFF = "dialling is switched off"
+    LIST_UNREADABLE = "another key has hashed numbers of the do-not-call list"
     BREAKER_OPEN = "the provider is failing and left alone for a while"
     LINES_BUSY = "all lines are in use"
     RATE_USED_UP = "no further call may start within this second"
@@ -217,6 +219,8 @@ def _plan_starts(claim: Claim, lines: int, batch_size: int, room: int) -> list[d
     now, provider = claim.now, claim.provider
     if not provider.dialing_enabled:
         claim.blocked = Reason.SWITCHED_OFF
+    elif not is_list_readable():
+        claim.blocked = Reason.LIST_UNREADABLE
     elif paused_until := breaker.find_end_of_pause(provider, now):
         claim.blocked, claim.look_again_at = Reason.BREAKER_OPEN, paused_until
     elif claim.open_calls >= lines:

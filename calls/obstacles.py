@@ -5,10 +5,17 @@ from typing import Any
 
 from django.conf import settings
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from calls.heartbeat import is_alive
 from calls.models import ProviderConfig
 from campaigns.models import Campaign
+from contacts.exclusion import is_list_readable
+
+LIST_UNREADABLE = gettext_lazy(
+    "Nobody is rung, because numbers of erased people on the do-not-call list cannot be recognised: "
+    "set DO_NOT_CALL_HASH_KEY to what it was before."
+)
 
 
 def find_obstacles(campaign: Campaign, now: datetime, **_kwargs: Any) -> list[str]:
@@ -19,6 +26,8 @@ def find_obstacles(campaign: Campaign, now: datetime, **_kwargs: Any) -> list[st
         obstacles.append(_("There is no number to show to those who are rung: enter one for the provider."))
     if not provider.dialing_enabled:
         obstacles.append(_("Dialling is switched off, and nobody is rung: see the provider's page."))
+    if not is_list_readable():
+        obstacles.append(str(LIST_UNREADABLE))
     if not (settings.TWILIO_ACCOUNT_SID and settings.TWILIO_AUTH_TOKEN):
         obstacles.append(_("The provider's credentials are missing: set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN."))
     if not is_alive(provider, now):

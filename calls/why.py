@@ -15,6 +15,7 @@ from calls.clock import Clock
 from calls.heartbeat import is_alive
 from calls.lanes import Lane, Openings
 from calls.models import ProviderConfig
+from calls.obstacles import LIST_UNREADABLE
 from calls.providers.messages import translate_message
 from calls.roster import Roster
 from calls.scheduler import CallSchedulerConfig
@@ -110,6 +111,8 @@ def _explain_blocked(claim: Claim) -> str:
             return _explain_halt(provider)
         case Reason.SWITCHED_OFF:
             return _("Dialling is switched off on the provider's page.")
+        case Reason.LIST_UNREADABLE:
+            return str(LIST_UNREADABLE)
         case Reason.BREAKER_OPEN:
             return _explain_failures(provider, claim.look_again_at)
         case Reason.LINES_BUSY:

@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from campaigns.history import in_language_of_the_record
-from contacts.hashing import find_fingerprint, hash_number, hash_numbers
+from contacts.hashing import find_fingerprint, hash_number, hash_numbers, is_hashing_possible
 from contacts.models import Contact, ContactState, DoNotCallEntry, DoNotCallSource
 from contacts.rearming import next_attempt_of
 from contacts.waiting import announce_waiting
@@ -135,3 +135,11 @@ def numbers_kept_as_hashes(numbers: Iterable[str]) -> set[str]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT number_hash FROM contacts_donotcallentry WHERE number_hash = ANY(%s)", [list(hashes)])
         return {hashes[found] for (found,) in cursor.fetchall()}
+
+
+def is_list_readable() -> bool:
+    """Whether all hashes on the list are of the key that is set: whose the others are nobody can tell."""
+    known = find_fingerprint() if is_hashing_possible() else None
+    with connection.cursor() as cursor:  # the two ends of the index, however long it is
+        cursor.execute("SELECT min(hash_key), max(hash_key) FROM contacts_donotcallentry WHERE hash_key <> ''")
+        return {*cursor.fetchone()} <= {known, None}

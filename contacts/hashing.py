@@ -30,7 +30,7 @@ def find_fingerprint() -> str:
 
 
 def hash_numbers(numbers: Iterable[str]) -> Mapping[str, str]:
-    """Hash -> number. Empty without a key, because then there are no hashes to be compared with."""
+    """Hash -> number. Empty without a key; whether the list has hashes even so, exclusion.is_list_readable() says."""
     return {hash_number(number): number for number in numbers} if is_hashing_possible() else {}
 
 

@@ -205,7 +205,7 @@ def check_hashed_numbers(app_configs: Apps, **_kwargs: Any) -> list[CheckMessage
     return [
         Error(
             f"{others:,} {'number' if others == 1 else 'numbers'} of erased people on the do-not-call list cannot be "
-            "recognised: another DO_NOT_CALL_HASH_KEY was set when they were put on it. They may be rung.",
+            "recognised: another DO_NOT_CALL_HASH_KEY was set when they were put on it. Nobody is rung.",
             hint="Set DO_NOT_CALL_HASH_KEY to what it was before.",
             id="surveycalls.E012",
         )

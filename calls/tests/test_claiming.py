@@ -14,7 +14,8 @@ from calls.tests.conftest import NOON
 from campaigns.models import CampaignStatus
 from campaigns.tests.factories import CampaignFactory
 from contacts.exclusion import add_to_do_not_call, keep_as_hash
-from contacts.models import CallOutcome, Contact, ContactState
+from contacts.hashing import find_fingerprint
+from contacts.models import CallOutcome, Contact, ContactState, DoNotCallEntry
 from contacts.tests.factories import ContactFactory, DoNotCallEntryFactory
 
 pytestmark = pytest.mark.django_db
@@ -370,6 +371,25 @@ def test_nobody_is_claimed_while_the_breaker_is_open(claim):
     ContactFactory()
     result = claim()
     assert (result.blocked, result.look_again_at) == (Reason.BREAKER_OPEN, until)
+
+
+KEY = "a-key-for-tests-0123456789abcdefghij"
+
+
+@pytest.mark.parametrize("key", ["", f"{KEY}0", f"{KEY}1"])  # one fingerprint is before that of KEY, one behind it
+def test_nobody_is_claimed_while_another_key_has_hashed_numbers_of_the_list(claim, settings, key):
+    settings.DO_NOT_CALL_HASH_KEY = KEY
+    keep_as_hash(["+12025550123"])
+    contact = ContactFactory(phone_number="+12025550123")
+    settings.DO_NOT_CALL_HASH_KEY = key
+    if key:
+        keep_as_hash(["+12025550124"])
+    result = claim()
+    assert (result.attempts, result.blocked) == ([], Reason.LIST_UNREADABLE)
+    assert result.reasons == {contact.campaign_id: Reason.LIST_UNREADABLE}
+    DoNotCallEntry.objects.filter(hash_key=find_fingerprint() if key else "").delete()
+    settings.DO_NOT_CALL_HASH_KEY = KEY
+    assert claim().blocked is None
 
 
 # What it costs

@@ -5,6 +5,7 @@ import pytest
 from calls.tests.factories import ProviderConfigFactory
 from campaigns import lifecycle
 from campaigns.tests.factories import CampaignFactory
+from contacts.exclusion import keep_as_hash
 
 from .conftest import NOON
 
@@ -43,3 +44,12 @@ def test_without_credentials_nobody_can_be_rung(settings, name):
     setattr(settings, name, "")
     (warning,) = lifecycle.find_warnings(CampaignFactory(), NOON)
     assert warning == "The provider's credentials are missing: set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN."
+
+
+def test_numbers_of_the_list_that_cannot_be_recognised_keep_everybody_from_being_rung(settings):
+    settings.DO_NOT_CALL_HASH_KEY = "a-key-for-tests-0123456789abcdefghij"
+    keep_as_hash(["+12025550123"])
+    assert lifecycle.find_warnings(CampaignFactory(), NOON) == []
+    settings.DO_NOT_CALL_HASH_KEY = ""
+    (warning,) = lifecycle.find_warnings(CampaignFactory(), NOON)
+    assert "set DO_NOT_CALL_HASH_KEY to what it was before" in warning

@@ -19,6 +19,7 @@ from campaigns import counting
 from campaigns.lifecycle import pause
 from campaigns.models import Campaign, CampaignStatus
 from campaigns.tests.factories import CampaignFactory
+from contacts.exclusion import keep_as_hash
 from contacts.models import Contact, ContactState
 from contacts.tests.factories import ContactFactory
 
@@ -123,6 +124,16 @@ def test_what_keeps_everybody_from_being_rung(ask, values, sentence):
     campaign = make_campaign()
     ProviderConfig.objects.update(**values)
     assert ask(campaign) == sentence
+
+
+def test_numbers_of_the_list_that_cannot_be_recognised(ask, settings):
+    settings.DO_NOT_CALL_HASH_KEY = "a-key-for-tests-0123456789abcdefghij"
+    keep_as_hash(["+12025550123"])
+    settings.DO_NOT_CALL_HASH_KEY = ""
+    assert ask(make_campaign()) == (
+        "Nobody is rung, because numbers of erased people on the do-not-call list cannot be recognised: "
+        "set DO_NOT_CALL_HASH_KEY to what it was before."
+    )
 
 
 def test_all_lines_are_in_use(ask):
@@ -238,7 +249,7 @@ def test_a_look_gives_the_reason_of_the_claim(prepare, clock):
 def test_a_look_writes_nothing_and_waits_for_nobody(clock, django_assert_max_num_queries):
     make_campaign(5)
     before = list(ProviderConfig.objects.values()), list(Contact.objects.order_by("pk").values())
-    with django_assert_max_num_queries(9):
+    with django_assert_max_num_queries(10):
         claim, _, _ = claiming.look(max_concurrent_calls=None, batch_size=50, clock=clock)
     assert set(claim.reasons.values()) == {Reason.OTHERS_FIRST}
     assert before == (list(ProviderConfig.objects.values()), list(Contact.objects.order_by("pk").values()))
