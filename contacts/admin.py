@@ -31,7 +31,7 @@ from campaigns.lifecycle import CampaignIsCancelled, admit_contacts
 from campaigns.long_lists import ChoicesByCampaignFilter, LongList
 from campaigns.models import Campaign
 from contacts.arming import add_contact, change_number
-from contacts.exclusion import add_numbers_to_do_not_call, entries_of, remove_from_do_not_call
+from contacts.exclusion import add_numbers_to_do_not_call, entries_of, find_entry, remove_from_do_not_call
 from contacts.export_admin import CampaignExport
 from contacts.exporting import CONTACT_COLUMNS, ENTRY_COLUMNS, list_contacts, list_entries
 from contacts.forms import CallingZonesField, PhoneNumberField
@@ -344,7 +344,7 @@ class DoNotCallEntryAdmin(LongList, ModelAdmin):
         if change:
             return obj.save()
         excluded = add_numbers_to_do_not_call([obj.phone_number], reason=obj.reason, source=DoNotCallSource.MANUAL)
-        entry = entries_of([obj.phone_number]).get()
+        entry = find_entry(obj.phone_number)
         # Nor does the history name a number that is kept as a hash.
         obj.pk, obj.created_at, obj.phone_number = entry.pk, entry.created_at, entry.phone_number
         self.message_user(request, describe_exclusion(1, excluded))

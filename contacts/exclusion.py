@@ -14,6 +14,11 @@ from contacts.models import Contact, ContactState, DoNotCallEntry, DoNotCallSour
 from contacts.rearming import next_attempt_of
 from contacts.waiting import announce_waiting
 
+# Any number; it names the lock among all advisory locks of the database.
+_LIST_LOCK = 7_265_002
+_TO_ADD = "SELECT pg_advisory_xact_lock_shared(%s)"
+_TO_REMOVE = "SELECT pg_advisory_xact_lock(%s)"
+
 
 def add_to_do_not_call(
     phone_number: str, *, reason: str = "", source: DoNotCallSource = DoNotCallSource.MANUAL
@@ -23,8 +28,14 @@ def add_to_do_not_call(
     A number that is on it already keeps its entry, also one that is kept as a hash; contacts that slipped through are
     excluded all the same.
     """
-    add_numbers_to_do_not_call([phone_number], reason=reason, source=source)
-    return entries_of([phone_number]).get()
+    with transaction.atomic():
+        add_numbers_to_do_not_call([phone_number], reason=reason, source=source)
+        return find_entry(phone_number)
+
+
+def find_entry(phone_number: str) -> DoNotCallEntry:
+    """That of a number which the same transaction has put on the list."""
+    return entries_of([phone_number]).earliest("pk")
 
 
 def entries_of(numbers: Collection[str]) -> QuerySet[DoNotCallEntry]:
@@ -44,6 +55,7 @@ def add_numbers_to_do_not_call(
 def add_entries_to_do_not_call(reasons: Mapping[str, str], *, source: DoNotCallSource) -> int:
     """The same, with a reason for each number."""
     with transaction.atomic():
+        _lock_list(_TO_ADD)
         hashed = numbers_kept_as_hashes(reasons)
         DoNotCallEntry.objects.bulk_create(
             # In the same order everywhere, so that two of these at once wait for each other in one direction.
@@ -66,6 +78,7 @@ def keep_as_hash(numbers: Collection[str]) -> None:
     with in_language_of_the_record():
         reason = _("Kept when the person was erased")
     with transaction.atomic():
+        _lock_list(_TO_REMOVE)
         DoNotCallEntry.objects.bulk_create(
             [DoNotCallEntry(number_hash=hashed, hash_key=key, reason=reason) for hashed, key in sorted(hashes)],
             ignore_conflicts=True,
@@ -76,6 +89,7 @@ def keep_as_hash(numbers: Collection[str]) -> None:
 def remove_from_do_not_call(phone_number: str, *, now: datetime) -> int:
     """Take a number off the list; returns how many contacts that had not finished wait by their rules again."""
     with transaction.atomic():
+        _lock_list(_TO_REMOVE)
         entries_of([phone_number]).delete()
         contacts = (
             Contact.objects.filter(phone_number=phone_number, do_not_call=True)
@@ -87,6 +101,15 @@ def remove_from_do_not_call(phone_number: str, *, now: datetime) -> int:
         if allowed:
             announce_waiting()
     return allowed
+
+
+def _lock_list(lock: str) -> None:
+    """Until the end of the transaction: who adds numbers waits for who takes some off or hashes them, and vice versa.
+
+    No constraint knows which number a hash is of; and whose entry is taken off meanwhile would be excluded without one.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(lock, [_LIST_LOCK])
 
 
 def _allow_again(contact: Contact, now: datetime) -> bool:

@@ -20,7 +20,7 @@ from calls.providers.base import CallEvent, CallProgress, PlacedCall
 from calls.states import AttemptStatus
 from calls.tests.factories import CallAttemptFactory
 from calls.tests.phone_network import wait_until
-from calls.tests.threads import in_thread
+from calls.tests.threads import count_waiting, in_thread
 from campaigns.tests.factories import CampaignFactory
 from contacts.exclusion import add_to_do_not_call, numbers_on_do_not_call
 from contacts.hashing import HashKeyMissing
@@ -360,15 +360,6 @@ def test_a_claim_passes_over_whoever_is_just_being_erased(monkeypatch):
         go_on.set()
         result()
     assert Contact.objects.get().erased_at == NOW
-
-
-def count_waiting():
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_stat_clear_snapshot()")  # else a transaction sees what it saw first
-        cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        )
-        return cursor.fetchone()[0]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -23,3 +23,13 @@ def in_thread(work):
         return results[0] if results else "still at it"
 
     return result
+
+
+def count_waiting():
+    """The connections that wait for a lock."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_clear_snapshot()")  # else a transaction sees what it saw first
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return cursor.fetchone()[0]

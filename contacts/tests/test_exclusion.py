@@ -1,7 +1,10 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import transaction
 
+from calls.tests.phone_network import wait_until
+from calls.tests.threads import count_waiting, in_thread
 from campaigns.tests.factories import CampaignFactory
 from contacts.arming import add_contact
 from contacts.exclusion import (
@@ -95,7 +98,7 @@ def test_an_entry_is_not_kept_when_its_contacts_cannot_be_excluded(monkeypatch):
 
 def test_many_numbers_are_added_with_as_few_queries_as_one(django_assert_max_num_queries):
     contacts = ContactFactory.create_batch(20)
-    with django_assert_max_num_queries(7):
+    with django_assert_max_num_queries(8):
         assert add_numbers_to_do_not_call([contact.phone_number for contact in contacts]) == 20
     assert Contact.objects.filter(state=ContactState.EXCLUDED).count() == DoNotCallEntry.objects.count() == 20
 
@@ -188,7 +191,41 @@ def test_a_new_contact_whose_number_is_kept_as_a_hash_is_excluded(hashed):
     assert (contact.state, contact.do_not_call) == (ContactState.EXCLUDED, True)
 
 
+def test_a_number_that_stands_there_twice_can_still_be_added(hashed):
+    DoNotCallEntryFactory(phone_number=NUMBER)
+    assert add_to_do_not_call(NUMBER) in DoNotCallEntry.objects.all()
+
+
 def test_without_a_key_the_list_is_asked_once(settings, django_assert_num_queries):
     settings.DO_NOT_CALL_HASH_KEY = ""
     with django_assert_num_queries(1):
         assert numbers_on_do_not_call([NUMBER]) == set()
+
+
+# On real second connections
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("was_listed", [False, True])
+def test_who_adds_a_number_that_is_just_being_made_a_hash_finds_the_hash(settings, was_listed):
+    settings.DO_NOT_CALL_HASH_KEY = "a-key-for-tests-0123456789abcdefghij"
+    if was_listed:
+        add_to_do_not_call(NUMBER)
+    with transaction.atomic():
+        keep_as_hash([NUMBER])
+        add = in_thread(lambda: add_to_do_not_call(NUMBER))
+        wait_until(lambda: count_waiting() == 1)
+    assert [add()] == list(DoNotCallEntry.objects.filter(phone_number=None)) == list(DoNotCallEntry.objects.all())
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("leave", [keep_as_hash, lambda numbers: remove_from_do_not_call(*numbers, now=NOW)])
+def test_who_adds_numbers_waits_for_nobody_else_who_does_and_is_waited_for_by_whoever_takes_them_off(settings, leave):
+    settings.DO_NOT_CALL_HASH_KEY = "a-key-for-tests-0123456789abcdefghij"
+    with transaction.atomic():
+        add_to_do_not_call(NUMBER)
+        assert in_thread(lambda: add_to_do_not_call("+12025550124"))() != "still at it"
+        left = in_thread(lambda: leave([NUMBER]))
+        wait_until(lambda: count_waiting() == 1)
+    left()
+    assert not DoNotCallEntry.objects.filter(phone_number=NUMBER).exists()
