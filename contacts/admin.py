@@ -134,8 +134,19 @@ class ContactForm(forms.ModelForm):
         return super()._get_validation_exclusions() - {"campaign"}
 
 
+class LockedWhileSaved:
+    """For an admin: nobody claims or deletes a row while it is being saved, and it is saved as it is then."""
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        found = super().get_object(request, object_id, from_field)
+        # Only what is saved is asked for in a transaction; the buttons and the history ask before or without one.
+        if found is not None and request.method == "POST" and connection.in_atomic_block:
+            return self.model.objects.select_for_update(no_key=True).filter(pk=found.pk).first()
+        return found
+
+
 @admin.register(Contact)
-class ContactAdmin(LongList, CampaignExport, ModelAdmin):
+class ContactAdmin(LockedWhileSaved, LongList, CampaignExport, ModelAdmin):
     form = ContactForm
     export_name = "contacts"
     export_message = _("Contacts exported.")
@@ -200,14 +211,6 @@ class ContactAdmin(LongList, CampaignExport, ModelAdmin):
             return self.readonly_fields
         fixed = ["campaign", "phone_number"] if obj.attempts.exists() else ["campaign"]
         return [*self.readonly_fields, *fixed]
-
-    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Contact | None:
-        contact = super().get_object(request, object_id, from_field)
-        # Only what is saved is asked for in a transaction; the buttons and the history ask before or without one.
-        if contact is not None and request.method == "POST" and connection.in_atomic_block:
-            # Nobody may claim the contact while its number and zone are being changed.
-            contact = Contact.objects.select_for_update(no_key=True).filter(pk=contact.pk).first()
-        return contact
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Of whoever was erased there is nothing left to be changed."""
@@ -311,7 +314,7 @@ class DoNotCallEntryForm(forms.ModelForm):
 
 
 @admin.register(DoNotCallEntry)
-class DoNotCallEntryAdmin(LongList, ModelAdmin):
+class DoNotCallEntryAdmin(LockedWhileSaved, LongList, ModelAdmin):
     form = DoNotCallEntryForm
     list_display = ["show_number", "reason", "source", "created_at"]
     list_filter = ["source", "created_at"]
@@ -342,7 +345,7 @@ class DoNotCallEntryAdmin(LongList, ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: DoNotCallEntry, form: DoNotCallEntryForm, change: bool) -> None:
         if change:
-            return obj.save()
+            return obj.save(update_fields=["reason"])
         excluded = add_numbers_to_do_not_call([obj.phone_number], reason=obj.reason, source=DoNotCallSource.MANUAL)
         entry = find_entry(obj.phone_number)
         # Nor does the history name a number that is kept as a hash.

@@ -8,13 +8,14 @@ from django.contrib.auth.models import Permission
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import override
 
 from calls.tests.factories import CallAttemptFactory
 from calls.tests.threads import in_thread
 from campaigns.tests.factories import CampaignFactory
 from contacts.admin import describe_exclusion
-from contacts.exclusion import add_to_do_not_call
+from contacts.exclusion import add_to_do_not_call, remove_from_do_not_call
 from contacts.models import Contact, ContactState, DoNotCallEntry
 from contacts.tests.factories import ContactFactory, DoNotCallEntryFactory
 
@@ -320,6 +321,22 @@ def test_only_the_reason_of_an_entry_can_be_changed(admin_client):
     admin_client.post(page_of(entry), {"phone_number": "+12025550124", "reason": "By letter"})
     entry.refresh_from_db()
     assert (entry.phone_number, entry.reason) == (NUMBER, "By letter")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_number_that_is_taken_off_while_its_reason_is_edited_stays_off(admin_client, monkeypatch):
+    entry, removals = DoNotCallEntryFactory(phone_number=NUMBER), []
+
+    def take_off(*_args, **_kwargs):
+        removals.append(in_thread(lambda: remove_from_do_not_call(NUMBER, now=timezone.now())))
+        removals[0](timeout=0.5)
+
+    monkeypatch.setattr(DoNotCallEntry, "full_clean", take_off)
+    assert admin_client.post(page_of(entry), {"reason": "By letter"}).status_code == 302
+    removals[0]()
+    assert not DoNotCallEntry.objects.exists()
+    page = admin_client.post(page_of(entry), {"reason": "By e-mail"}, follow=True).content.decode()
+    assert "Perhaps it was deleted?" in page
 
 
 def test_the_do_not_call_list_takes_the_same_number_of_queries_for_many(admin_client):
