@@ -7,7 +7,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.models import DELETION, LogEntry
+from django.contrib.admin.models import ADDITION, DELETION, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
 from django.db import connection, transaction
@@ -31,7 +31,13 @@ from campaigns.lifecycle import CampaignIsCancelled, admit_contacts
 from campaigns.long_lists import ChoicesByCampaignFilter, LongList
 from campaigns.models import Campaign
 from contacts.arming import add_contact, change_number
-from contacts.exclusion import add_numbers_to_do_not_call, entries_of, find_entry, remove_from_do_not_call
+from contacts.exclusion import (
+    add_numbers_to_do_not_call,
+    entries_of,
+    find_entry,
+    numbers_on_do_not_call,
+    remove_from_do_not_call,
+)
 from contacts.export_admin import CampaignExport
 from contacts.exporting import CONTACT_COLUMNS, ENTRY_COLUMNS, list_contacts, list_entries
 from contacts.forms import CallingZonesField, PhoneNumberField
@@ -291,7 +297,10 @@ class ContactAdmin(LockedWhileSaved, LongList, CampaignExport, ModelAdmin):
                 question=gettext("Put these numbers on the do-not-call list? No campaign will ever ring them again."),
             )
         numbers = set(queryset.filter(erased_at=None).order_by().values_list("phone_number", flat=True))
-        excluded = add_numbers_to_do_not_call(numbers, source=DoNotCallSource.MANUAL)
+        with transaction.atomic():
+            new = numbers - numbers_on_do_not_call(numbers)
+            excluded = add_numbers_to_do_not_call(numbers, source=DoNotCallSource.MANUAL)
+            write_line(request.user, entries_of(new), ADDITION, '[{"added": {}}]')  # as the entry's own page does
         self.message_user(request, describe_exclusion(len(numbers), excluded), messages.SUCCESS)
 
 

@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from campaigns.models import Campaign, CampaignStatus
 from campaigns.tests.factories import CampaignFactory
 from contacts.exclusion import add_to_do_not_call
-from contacts.models import Contact, ContactImport
+from contacts.models import Contact, ContactImport, DoNotCallEntry
 from contacts.tests.factories import ContactFactory
 from surveycalls.models import AuditAction, AuditEntry
 
@@ -72,6 +72,18 @@ def test_what_is_deleted_from_a_list_is_written_one_by_one(operator):
     entries = AuditEntry.objects.filter(action=AuditAction.DELETED, user_name="an-admin", address=ADDRESS)
     assert {entry.object_id for entry in entries} == {str(contact.pk) for contact in contacts}
     assert not Contact.objects.exists()
+
+
+def test_who_is_put_on_the_do_not_call_list_from_the_contacts_is_written_one_by_one(operator):
+    add_to_do_not_call(ContactFactory().phone_number)
+    new = ContactFactory.create_batch(2)
+    pks = list(Contact.objects.values_list("pk", flat=True))
+    for _ in range(2):
+        post(operator, "contacts/contact/", action="exclude_selected", _selected_action=pks, confirmed="yes")
+    entries = AuditEntry.objects.filter(action=AuditAction.ADDED, object_type="do-not-call entry", object_name="")
+    added = DoNotCallEntry.objects.filter(phone_number__in=[contact.phone_number for contact in new])
+    assert sorted(entry.object_id for entry in entries) == sorted(str(entry.pk) for entry in added)
+    assert {(entry.user_name, entry.address, entry.message) for entry in entries} == {("an-admin", ADDRESS, "Added.")}
 
 
 STEPS = {
