@@ -16,8 +16,6 @@ from contacts.waiting import announce_waiting
 
 # Any number; it names the lock among all advisory locks of the database.
 _LIST_LOCK = 7_265_002
-_TO_ADD = "SELECT pg_advisory_xact_lock_shared(%s)"
-_TO_REMOVE = "SELECT pg_advisory_xact_lock(%s)"
 
 
 def add_to_do_not_call(
@@ -55,7 +53,7 @@ def add_numbers_to_do_not_call(
 def add_entries_to_do_not_call(reasons: Mapping[str, str], *, source: DoNotCallSource) -> int:
     """The same, with a reason for each number."""
     with transaction.atomic():
-        _lock_list(_TO_ADD)
+        lock_list_to_add()
         hashed = numbers_kept_as_hashes(reasons)
         DoNotCallEntry.objects.bulk_create(
             # In the same order everywhere, so that two of these at once wait for each other in one direction.
@@ -78,7 +76,7 @@ def keep_as_hash(numbers: Collection[str]) -> None:
     with in_language_of_the_record():
         reason = _("Kept when the person was erased")
     with transaction.atomic():
-        _lock_list(_TO_REMOVE)
+        _lock_list_to_remove()
         DoNotCallEntry.objects.bulk_create(
             [DoNotCallEntry(number_hash=hashed, hash_key=key, reason=reason) for hashed, key in sorted(hashes)],
             ignore_conflicts=True,
@@ -89,7 +87,7 @@ def keep_as_hash(numbers: Collection[str]) -> None:
 def remove_from_do_not_call(phone_number: str, *, now: datetime) -> int:
     """Take a number off the list; returns how many contacts that had not finished wait by their rules again."""
     with transaction.atomic():
-        _lock_list(_TO_REMOVE)
+        _lock_list_to_remove()
         entries_of([phone_number]).delete()
         contacts = (
             Contact.objects.filter(phone_number=phone_number, do_not_call=True)
@@ -103,13 +101,22 @@ def remove_from_do_not_call(phone_number: str, *, now: datetime) -> int:
     return allowed
 
 
-def _lock_list(lock: str) -> None:
-    """Until the end of the transaction: who adds numbers waits for who takes some off or hashes them, and vice versa.
+def lock_list_to_add() -> None:
+    """Until the end of the transaction, and before contacts are locked: whoever takes numbers off waits.
 
-    No constraint knows which number a hash is of; and whose entry is taken off meanwhile would be excluded without one.
+    So does whoever makes them hashes: no constraint knows which number a hash is of. And whose entry was taken off
+    meanwhile would be excluded without one.
     """
+    _lock_list("SELECT pg_advisory_xact_lock_shared(%s)")
+
+
+def _lock_list_to_remove() -> None:
+    _lock_list("SELECT pg_advisory_xact_lock(%s)")
+
+
+def _lock_list(sql: str) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(lock, [_LIST_LOCK])
+        cursor.execute(sql, [_LIST_LOCK])
 
 
 def _allow_again(contact: Contact, now: datetime) -> bool:

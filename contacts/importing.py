@@ -17,8 +17,13 @@ from django.utils.translation import gettext as _
 
 from campaigns.lifecycle import CampaignIsCancelled, admit_contacts
 from campaigns.models import Campaign
-from contacts.exclusion import add_entries_to_do_not_call, add_numbers_to_do_not_call, numbers_on_do_not_call
-from contacts.loading import find_made, insert_contacts, note_numbers, update_contacts
+from contacts.exclusion import (
+    add_entries_to_do_not_call,
+    add_numbers_to_do_not_call,
+    lock_list_to_add,
+    numbers_on_do_not_call,
+)
+from contacts.loading import find_made, insert_contacts, lock_contacts, note_numbers, update_contacts
 from contacts.models import (
     ContactImport,
     DoNotCallEntry,
@@ -191,11 +196,13 @@ def _write_chunk(record: ContactImport, chunk: list[ContactRow | RefusedRow]) ->
 def _write_contacts(record: ContactImport, rows: list[ContactRow], opted_out: set[str]) -> dict[int, int]:
     """Returns the lines of duplicates, each with the line where its number stands first."""
     campaign = admit_contacts(record.campaign)
-    if opted_out:
-        reason = (_("Imported with %(campaign)s") % {"campaign": campaign.name})[:200]
-        add_numbers_to_do_not_call(opted_out, reason=reason, source=DoNotCallSource.IMPORT)
     # Of a number that stands in the chunk twice the last row would be the one that counts, hence backwards.
     unique = {row.phone_number: row for row in reversed(rows)}
+    if opted_out:
+        lock_list_to_add()
+        lock_contacts(campaign.pk, unique, opted_out)
+        reason = (_("Imported with %(campaign)s") % {"campaign": campaign.name})[:200]
+        add_numbers_to_do_not_call(opted_out, reason=reason, source=DoNotCallSource.IMPORT)
     listed = numbers_on_do_not_call(unique)
     inserted = insert_contacts(record, list(unique.values()), listed=listed, due=record.started_at)
     there = [row for row in unique.values() if row.phone_number not in inserted]

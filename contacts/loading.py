@@ -44,26 +44,22 @@ _INSERT = """
 """
 
 # What is NULL was not said, and stays as it is.
-_NEW_VALUES = """
-    unnest(
+_FROM_ROWS = """
+    FROM unnest(
         %(numbers)s::text[], %(external_ids)s::text[], %(emails)s::text[], %(languages)s::text[], %(consents)s::bool[],
         %(zones)s::text[]
     ) AS new (number, external_id, email, language, consent, zone)
 """
-_IS_TO_UPDATE = """
-    contact.campaign_id = %(campaign)s AND contact.phone_number = new.number
-    AND (
-        (new.external_id <> contact.external_contact_id) OR (new.email <> contact.email)
-        OR (new.language <> contact.preferred_language) OR (new.consent <> contact.has_prior_consent)
-        OR (new.zone <> contact.calling_zone)
-    )
-"""
-
-# In the order of their ids, as everybody locks several of them. An update takes them as it finds them, and would wait
-# in a circle with somebody who excludes the same ones.
-_LOCK = f"""
-    SELECT FROM contacts_contact AS contact, {_NEW_VALUES}
-    WHERE {_IS_TO_UPDATE}
+# In the order of their ids, like everybody who locks several contacts; an update alone has that of its plan.
+_LOCK_CHANGED = f"""
+    SELECT contact.id
+    {_FROM_ROWS} JOIN contacts_contact AS contact ON contact.phone_number = new.number
+    WHERE contact.campaign_id = %(campaign)s
+        AND (
+            (new.external_id <> contact.external_contact_id) OR (new.email <> contact.email)
+            OR (new.language <> contact.preferred_language) OR (new.consent <> contact.has_prior_consent)
+            OR (new.zone <> contact.calling_zone)
+        )
     ORDER BY contact.id
     FOR NO KEY UPDATE OF contact
 """
@@ -75,8 +71,15 @@ _UPDATE = f"""
         has_prior_consent = coalesce(new.consent, contact.has_prior_consent),
         calling_zone = coalesce(new.zone, contact.calling_zone),
         updated_at = now()
-    FROM {_NEW_VALUES}
-    WHERE {_IS_TO_UPDATE}
+    {_FROM_ROWS}
+    WHERE contact.id = ANY(%(locked)s::uuid[]) AND contact.phone_number = new.number
+"""
+
+_LOCK_OPTED_OUT = """
+    SELECT id FROM contacts_contact
+    WHERE phone_number = ANY(%s) OR (campaign_id = %s AND phone_number = ANY(%s))
+    ORDER BY id
+    FOR NO KEY UPDATE
 """
 
 
@@ -182,6 +185,14 @@ def update_contacts(campaign_id: UUID, rows: Sequence[ContactRow]) -> int:
         "zones": [row.said("time_zone", row.calling_zone) for row in rows],
     }
     with connection.cursor() as cursor:
-        cursor.execute(_LOCK, values)
-        cursor.execute(_UPDATE, values)
+        cursor.execute(_LOCK_CHANGED, values)
+        if not (locked := [pk for (pk,) in cursor.fetchall()]):
+            return 0
+        cursor.execute(_UPDATE, values | {"locked": locked})
         return cursor.rowcount
+
+
+def lock_contacts(campaign_id: UUID, numbers: Collection[str], opted_out: Collection[str]) -> None:
+    """All contacts of those who have opted out, and those of the campaign with these numbers, all in one order."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK_OPTED_OUT, [list(opted_out), campaign_id, list(numbers)])

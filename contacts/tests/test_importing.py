@@ -13,7 +13,8 @@ from django.core.validators import validate_email
 from django.db import connection, transaction
 from django.utils.translation import override
 
-from calls.tests.threads import in_thread
+from calls.tests.phone_network import wait_until
+from calls.tests.threads import count_waiting, in_thread
 from campaigns import lifecycle
 from campaigns.lifecycle import CampaignIsCancelled
 from campaigns.models import CampaignStatus
@@ -582,3 +583,28 @@ def test_threads_take_their_usual_turns_when_an_import_breaks_off(campaign):
 
 def break_off(record):
     raise RuntimeError("broken off")
+
+
+# On a real second connection
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "{first},a@b.example,\n{last},a@b.example,\n",
+        "{last},a@b.example,\n{first},a@b.example,\n",
+        "{first},a@b.example,\n{last},,yes\n",
+    ],
+)
+def test_an_import_waits_for_the_first_contact_without_holding_a_later_one(campaign, rows):
+    """Like everybody who holds several, or they would wait for each other."""
+    first, last = ContactFactory.create_batch(2, campaign=campaign)
+    text = "phone_number,email,do_not_call\n" + rows.format(first=first.phone_number, last=last.phone_number)
+    with transaction.atomic():
+        Contact.objects.select_for_update(no_key=True).get(pk=first.pk)
+        result = in_thread(lambda: import_text(campaign, text).status)
+        wait_until(lambda: count_waiting() == 1)
+        Contact.objects.select_for_update(no_key=True, nowait=True).get(pk=last.pk)
+    assert result() == ImportStatus.COMPLETED
+    assert Contact.objects.get(pk=first.pk).email == "a@b.example"
