@@ -3,10 +3,10 @@
 import csv
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, tzinfo
 
 from django.http import StreamingHttpResponse
-from django.utils.timezone import localtime
+from django.utils.timezone import get_current_timezone, localtime
 
 _FORMULA = re.compile(r"[=@\t\r]|[+-](?![\d\s().-]*\Z)")
 _DEFUSED = re.compile(r"'+[=@\t\r+-]")
@@ -27,15 +27,15 @@ def restore(cell: str) -> str:
     return cell[1:] if _DEFUSED.match(cell) else cell
 
 
-def write_cell(cell: Cell) -> str:
-    """Instants as ISO 8601 with the offset of the current time zone, yes and no as an import reads them."""
+def write_cell(cell: Cell, zone: tzinfo) -> str:
+    """Instants as ISO 8601 with the offset of the time zone, yes and no as an import reads them."""
     match cell:
         case None:
             return ""
         case bool():
             return "yes" if cell else "no"
         case datetime():
-            return localtime(cell).isoformat(timespec="seconds")
+            return localtime(cell, zone).isoformat(timespec="seconds")
     return defuse(str(cell))
 
 
@@ -47,10 +47,15 @@ def stream_csv(name: str, header: Sequence[str], rows: Iterable[Sequence[Cell]])
 
 
 def write_csv(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Iterator[str]:
+    """In the time zone that is the current one now, and is not any more when a response is streamed."""
+    return _write_csv(header, rows, get_current_timezone())
+
+
+def _write_csv(header: Sequence[str], rows: Iterable[Sequence[Cell]], zone: tzinfo) -> Iterator[str]:
     writer = csv.writer(_Echo())
     yield "\ufeff" + writer.writerow(map(defuse, header))
     for row in rows:
-        yield writer.writerow(map(write_cell, row))
+        yield writer.writerow(write_cell(cell, zone) for cell in row)
 
 
 class _Echo:

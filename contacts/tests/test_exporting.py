@@ -35,6 +35,13 @@ def contacts_of(campaign):
     return f"/admin/contacts/contact/export/{campaign.pk}/"
 
 
+def test_times_are_in_the_time_zone_of_whoever_downloads_them(admin_client):
+    contact = ContactFactory(next_attempt_at=AT)
+    admin_client.cookies["time_zone"] = "Asia/Tokyo"
+    [row] = read(download(admin_client, contacts_of(contact.campaign)))
+    assert row["next_attempt_at"] == "2026-07-01T21:30:00+09:00"
+
+
 def test_contacts_with_what_became_of_them(admin_client, settings):
     settings.TIME_ZONE = "Europe/Rome"
     campaign = CampaignFactory()
