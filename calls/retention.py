@@ -30,11 +30,11 @@ TASK = "calls.tasks.erase_expired"
 
 
 class Expired(NamedTuple):
-    contacts: int
-    calls: int
-    refused_rows: int
-    sign_ins: int
-    is_all: bool
+    contacts: int = 0
+    calls: int = 0
+    refused_rows: int = 0
+    sign_ins: int = 0
+    is_all: bool = True
 
     def __str__(self) -> str:
         text = _("%(contacts)s contacts, %(calls)s calls, %(rows)s refused rows and %(sign_ins)s records of sign-ins")
@@ -66,7 +66,8 @@ def erase_expired(before: datetime, *, now: datetime, is_over: Callable[[], bool
     A campaign has ended when it is completed or cancelled, and the end is when its row was last written: with its last
     step, or with an edit after that. A contact that was written later, by an import or the end of a call, stays.
 
-    Each chunk is one transaction: whoever is killed has erased it or has not, and the next run goes on.
+    Each chunk is one transaction, with the line of it in the audit: whoever is killed has erased it or has not, and the
+    next run goes on.
     """
     contacts = calls = rows = 0
     is_all = True
@@ -79,16 +80,10 @@ def erase_expired(before: datetime, *, now: datetime, is_over: Callable[[], bool
     while is_all and (deleted := _delete_refused_rows(before)):
         rows += deleted
         is_all = not is_over()
-    sign_ins = sum(
-        model.objects.filter(attempt_time__lt=before).delete()[0]
-        for model in (AccessAttempt, AccessLog, AccessFailureLog)
-    )
+    sign_ins = _delete_sign_ins(before)
     expired = Expired(contacts, calls, rows, sign_ins, is_all)
     if any(expired[:4]):
         log.info("retention.erased", contacts=contacts, calls=calls, refused_rows=rows, sign_ins=sign_ins)
-        with in_language_of_the_record():
-            message = _("By the period of retention: %(records)s.") % {"records": expired}
-        people_erased.send(sender=Contact, message=message)
     return expired
 
 
@@ -113,10 +108,30 @@ def _erase_chunk(campaign_id: UUID, chunk: list[UUID], before: datetime, now: da
     if not Campaign.objects.select_for_update(no_key=True).filter(pk=campaign_id, **_over(before)).exists():
         return 0, 0
     contacts = list(Contact.objects.filter(pk__in=chunk, erased_at=None, updated_at__lt=before))
-    return len(contacts), anonymise(contacts, now=now)
+    calls = anonymise(contacts, now=now)
+    _announce(Expired(contacts=len(contacts), calls=calls))
+    return len(contacts), calls
 
 
+@transaction.atomic
 def _delete_refused_rows(before: datetime) -> int:
     """The next of them; what became of the rows of an import is still counted in its record."""
     old = ImportRefusal.objects.filter(contact_import__ended_at__lt=before).order_by()
-    return ImportRefusal.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:CHUNK_SIZE])).delete()[0]
+    deleted, _models = ImportRefusal.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:CHUNK_SIZE])).delete()
+    _announce(Expired(refused_rows=deleted))
+    return deleted
+
+
+@transaction.atomic
+def _delete_sign_ins(before: datetime) -> int:
+    models = (AccessAttempt, AccessLog, AccessFailureLog)
+    deleted = sum(model.objects.filter(attempt_time__lt=before).delete()[0] for model in models)
+    _announce(Expired(sign_ins=deleted))
+    return deleted
+
+
+def _announce(expired: Expired) -> None:
+    if any(expired[:4]):
+        with in_language_of_the_record():
+            message = _("By the period of retention: %(records)s.") % {"records": expired}
+        people_erased.send(sender=Contact, message=message)

@@ -9,6 +9,7 @@ from django_q.models import OrmQ, Schedule
 from structlog.testing import capture_logs
 
 from calls import retention, tasks
+from calls.erasure import people_erased
 from calls.models import CallAttempt
 from calls.retention import erase_expired, erase_for_a_while
 from calls.tests.factories import CallAttemptFactory
@@ -124,6 +125,52 @@ def test_a_campaign_that_is_activated_meanwhile_keeps_its_people(monkeypatch):
     monkeypatch.setattr(retention, "_read_chunks", read_and_activate)
     assert erase_expired(BEFORE, now=NOW).contacts == 0
     assert not is_erased(contact)
+
+
+@pytest.fixture
+def listen():
+    """Has somebody told of those who are erased."""
+    receivers = []
+
+    def listen(receiver):
+        receivers.append(receiver)
+        people_erased.connect(receiver)
+
+    yield listen
+    for receiver in receivers:
+        people_erased.disconnect(receiver)
+
+
+def test_of_a_run_that_is_killed_the_audit_has_what_it_has_erased(monkeypatch, listen):
+    monkeypatch.setattr(retention, "CHUNK_SIZE", 2)
+    campaign, messages = CampaignFactory(), []
+    contacts = [make_contact(campaign=campaign) for _ in range(5)]
+    listen(lambda message, **_: messages.append(message))
+    answers = iter([False, False])
+    with pytest.raises(StopIteration):
+        erase_expired(BEFORE, now=NOW, is_over=lambda: next(answers))
+    said = "By the period of retention: 2 contacts, 0 calls, 0 refused rows and 0 records of sign-ins."
+    assert (messages, sum(map(is_erased, contacts))) == ([said, said], 4)
+
+
+@pytest.mark.parametrize("kind", ["contact", "refused row", "sign-in"])
+def test_nothing_is_erased_that_the_audit_cannot_be_told_of(listen, kind):
+    if kind == "contact":
+        make_contact()
+    elif kind == "refused row":
+        record = ContactImport.objects.create(status=ImportStatus.COMPLETED, ended_at=LONG_AGO, rows=1, refused=1)
+        ImportRefusal.objects.create(contact_import=record, line=2, reason="It is too short.", cells=["12"])
+    else:
+        AccessLog.objects.create(username="before", ip_address="192.0.2.1")
+        AccessLog.objects.update(attempt_time=LONG_AGO)
+
+    def fail(**_kwargs):
+        raise RuntimeError
+
+    listen(fail)
+    with pytest.raises(RuntimeError):
+        erase_expired(BEFORE, now=NOW)
+    assert AccessLog.objects.exists() or ImportRefusal.objects.exists() or Contact.objects.filter(erased_at=None)
 
 
 def test_what_was_erased_is_logged_and_nothing_when_it_is_nothing():
