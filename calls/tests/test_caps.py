@@ -138,9 +138,12 @@ def test_the_database_refuses_a_cap_under_which_nobody_could_be_rung(lines, fiel
 
 
 def test_the_caps_are_asked_through_the_index_of_the_number(lines):
+    contact = ContactFactory()
+    CallAttempt.objects.bulk_create(
+        CallAttemptFactory.build(contact=contact, attempt_number=n, phone_number=f"+1999{n:07}") for n in range(1, 3000)
+    )
     with connection.cursor() as cursor:
-        cursor.execute("ANALYZE calls_callattempt")  # whatever other tests have left
-        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("ANALYZE calls_callattempt")
         find_capped([NUMBER], Caps(per_day=1, per_week=2), NOON)
         cursor.execute(f"EXPLAIN EXECUTE surveycalls_find_capped ('{{{NUMBER}}}', now(), 1, 2)")
         plan = "\n".join(line for (line,) in cursor.fetchall())
