@@ -5,14 +5,16 @@ attempts from their claims on, but for those that never rang.
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime
-from typing import NamedTuple
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from calls.statements import Statement, write_array
 from campaigns.models import Campaign
 from contacts.models import Contact
 from contacts.rearming import set_next_attempts
+
+DAY, WEEK = timedelta(hours=24), timedelta(days=7)
 
 # Of the same lane so many more are looked at as soon as one is met: a list that was rung yesterday is rung today, and
 # nobody else would be if they were put off as they are met.
@@ -45,12 +47,39 @@ class Caps(NamedTuple):
     per_day: int | None = None
     per_week: int | None = None
 
+    @property
+    def limits(self) -> list[tuple[int, timedelta]]:
+        """So many calls in so long a time at most."""
+        return [(calls, span) for calls, span in ((self.per_day, DAY), (self.per_week, WEEK)) if calls is not None]
+
 
 def find_capped(numbers: Iterable[str], caps: Caps, now: datetime) -> dict[str, datetime]:
     """Those of the numbers that were rung as often as they may be, and until when that is so."""
     if caps == Caps():
         return {}
     return dict(_FIND_CAPPED.fetch_all(write_array(numbers), now, *caps))
+
+
+def write_capped(numbers: str, caps: Caps, now: datetime) -> tuple[str, list[Any]]:
+    """SQL, and its values, for what find_capped() tells, of all the numbers that a query gives.
+
+    To look for each of them takes seconds when there are very many; here it is left to the planner whether all calls
+    of the week are read instead.
+    """
+    if not caps.limits:
+        return "SELECT NULL AS number, NULL::timestamptz AS until WHERE false", []
+    nth_last = "SELECT phone_number, claimed_at + %s AS until FROM call WHERE place = %s"
+    sql = f"""
+        WITH call AS (
+            SELECT phone_number, claimed_at, row_number() OVER (PARTITION BY phone_number ORDER BY id DESC) AS place
+            FROM calls_callattempt
+            WHERE claimed_at > %s AND NOT given_back AND phone_number IN ({numbers})
+        )
+        SELECT phone_number AS number, max(until) AS until
+        FROM ({" UNION ALL ".join([nth_last] * len(caps.limits))}) AS nth GROUP BY phone_number
+    """
+    longest = max(span for _, span in caps.limits)
+    return sql, [now - longest, *(value for calls, span in caps.limits for value in (span, calls))]
 
 
 def put_off(contacts: Collection[Contact], until: Mapping[str, datetime], caps: Caps, now: datetime) -> None:
