@@ -4,7 +4,7 @@ Not by the calendar, whose days depend on the zone: whoever keeps to these keeps
 attempts from their claims on, but for those that never rang.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -82,12 +82,42 @@ def write_capped(numbers: str, caps: Caps, now: datetime) -> tuple[str, list[Any
     return sql, [now - longest, *(value for calls, span in caps.limits for value in (span, calls))]
 
 
+class Waiting(NamedTuple):
+    """Somebody who waits; ``due_at`` as far as the campaign's own intervals go."""
+
+    calling_zone: str
+    phone_number: str
+    due_at: datetime
+
+
+class NextCall(NamedTuple):
+    at: datetime
+    is_capped: bool  # the caps are why it is no sooner
+
+
+def find_next_calls(campaign: Campaign, waiting: Sequence[Waiting], caps: Caps, now: datetime) -> list[NextCall]:
+    """When each of these of a campaign may be rung at the earliest. Of those who were put off already the caps are why.
+
+    Who is held by no cap is due when it says, whether anything is open then or not.
+    """
+    until = find_capped([one.phone_number for one in waiting], caps, now)
+    calls = []
+    for one in waiting:
+        capped = one.phone_number in until
+        again = _find_turn(campaign, one.calling_zone, until[one.phone_number]) if capped else one.due_at
+        calls.append(NextCall(max(again, one.due_at), capped and again >= one.due_at))
+    return calls
+
+
 def put_off(contacts: Collection[Contact], until: Mapping[str, datetime], caps: Caps, now: datetime) -> None:
     """See that these, who are locked and capped, come up again when they may be rung, and so do those behind them.
 
     Of each contact its campaign is taken as it is set.
     """
-    instants = {contact.pk: _find_turn(contact.campaign, contact, until) for contact in contacts}
+    instants = {
+        contact.pk: _find_turn(contact.campaign, contact.calling_zone, until[contact.phone_number])
+        for contact in contacts
+    }
     for campaign, zone in {(contact.campaign, contact.calling_zone) for contact in contacts}:
         instants |= _look_ahead(campaign, zone, caps, now)
     set_next_attempts(instants, now)
@@ -98,9 +128,12 @@ def _look_ahead(campaign: Campaign, calling_zone: str, caps: Caps, now: datetime
     first = due.order_by("next_attempt_at", "pk").only("phone_number", "calling_zone")[:LOOKED_AHEAD]
     behind = list(first.select_for_update(skip_locked=True, no_key=True, of=("self",)))
     until = find_capped([contact.phone_number for contact in behind], caps, now)
-    return {contact.pk: _find_turn(campaign, contact, until) for contact in behind if contact.phone_number in until}
+    return {
+        contact.pk: _find_turn(campaign, calling_zone, until[contact.phone_number])
+        for contact in behind
+        if contact.phone_number in until
+    }
 
 
-def _find_turn(campaign: Campaign, contact: Contact, until: Mapping[str, datetime]) -> datetime:
-    instant = until[contact.phone_number]
-    return campaign.next_opening_for(contact.calling_zone, instant) or instant
+def _find_turn(campaign: Campaign, calling_zone: str, until: datetime) -> datetime:
+    return campaign.next_opening_for(calling_zone, until) or until
