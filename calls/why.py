@@ -98,9 +98,9 @@ def _explain_schedulers(provider: ProviderConfig, now: datetime) -> str:
     if is_alive(provider, now):
         return ""
     if provider.scheduler_seen_at is None:
-        return _("No scheduler has ever reported: start manage.py run_scheduler or qcluster.")
+        return _("No scheduler has ever reported: ask whoever runs this site to start it.")
     silence = say_span(now - provider.scheduler_seen_at)
-    return _("No scheduler has reported for %(silence)s: start manage.py run_scheduler or qcluster.") % {
+    return _("No scheduler has reported for %(silence)s: ask whoever runs this site to start it.") % {
         "silence": silence
     }
 

@@ -89,9 +89,9 @@ def test_it_has_ended(ask):
 def test_no_scheduler(ask):
     campaign = make_campaign()
     ProviderConfig.objects.update(scheduler_seen_at=NOON - timedelta(minutes=4), scheduler_expected_by=NOON)
-    assert ask(campaign) == "No scheduler has reported for 4 min: start manage.py run_scheduler or qcluster."
+    assert ask(campaign) == "No scheduler has reported for 4 min: ask whoever runs this site to start it."
     ProviderConfig.objects.update(scheduler_seen_at=None, scheduler_expected_by=None)
-    assert ask(campaign) == "No scheduler has ever reported: start manage.py run_scheduler or qcluster."
+    assert ask(campaign) == "No scheduler has ever reported: ask whoever runs this site to start it."
 
 
 @pytest.mark.parametrize("starts_at", [None, NOON, NOON - timedelta(hours=3)])
@@ -99,7 +99,7 @@ def test_its_start_has_come_and_whoever_sets_it_running_is_alive_or_not(ask, sta
     campaign = make_campaign(status=CampaignStatus.SCHEDULED, starts_at=starts_at)
     assert ask(campaign) == "Its start has come: it begins as soon as the scheduler looks again."
     ProviderConfig.objects.update(scheduler_seen_at=NOON - timedelta(hours=5), scheduler_expected_by=NOON)
-    assert ask(campaign) == "No scheduler has reported for 5 h: start manage.py run_scheduler or qcluster."
+    assert ask(campaign) == "No scheduler has reported for 5 h: ask whoever runs this site to start it."
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_numbers_of_the_list_that_cannot_be_recognised(ask, settings):
     settings.DO_NOT_CALL_HASH_KEY = ""
     assert ask(make_campaign()) == (
         "Nobody is rung, because numbers of erased people on the do-not-call list cannot be recognised: "
-        "set DO_NOT_CALL_HASH_KEY to what it was before."
+        "ask whoever runs this site to set their key to what it was before."
     )
 
 
