@@ -27,6 +27,7 @@ from unfold.utils import display_for_label
 from calls.erasure_admin import ErasurePages
 from calls.exporting import ATTEMPT_COLUMNS, list_attempts
 from calls.forecast_admin import CampaignForecast
+from calls.heartbeat import is_alive
 from calls.live_pages import LiveCampaign
 from calls.models import CallAttempt, ProviderConfig
 from calls.providers.messages import translate_message
@@ -363,6 +364,8 @@ def show_dialling(request: HttpRequest) -> list[str] | None:
         return None
     if not provider.dialing_enabled:
         return [gettext("Dialling is off"), "danger"]
+    if not is_alive(provider, timezone.now()):
+        return [gettext("Nothing rings: no scheduler"), "danger"]
     if provider.paused_until and provider.paused_until > timezone.now():
         until = date_format(timezone.localtime(provider.paused_until), "H:i")
         return [gettext("Provider fails: waiting until %(time)s") % {"time": until}, "warning"]

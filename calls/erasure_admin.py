@@ -20,7 +20,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget, 
 
 from calls.erasure import ErasureImpossible, Findings, Person, count_findings, erase_person, look_for
 from campaigns.forms import CountryField
-from contacts.hashing import HashKeyMissing, find_fingerprint, is_hashing_possible
+from contacts.hashing import is_hashing_possible
 from contacts.phones import InvalidPhoneNumber, normalise_number
 
 _LOOKS_LIKE_A_NUMBER = re.compile(r"(\d[\s()/.-]*){7}|@")
@@ -64,11 +64,12 @@ class ErasureForm(forms.Form):
 
     def clean_keeps_off(self) -> bool:
         keeps_off = self.cleaned_data["keeps_off"]
-        if keeps_off:
-            try:
-                find_fingerprint()
-            except HashKeyMissing as error:
-                raise ValidationError(str(error), code="hash_key") from error
+        if keeps_off and not is_hashing_possible():
+            problem = gettext(
+                "This site cannot keep a number in a way that nobody can read: ask whoever runs it to set the secret "
+                "key for that, or switch this off."
+            )
+            raise ValidationError(problem, code="hash_key")
         return keeps_off
 
     def clean_reason(self) -> str:

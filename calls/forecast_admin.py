@@ -131,6 +131,11 @@ def _list_assumptions(found: Forecast, campaign: Campaign) -> Iterator[str]:
     else:
         text = _("The others are tried up to %(count)s times, after no answer each time.")
         yield text % {"count": campaign.max_attempts}
+    if found.caps.limits:
+        yield _(
+            "No number is rung more often than the provider's page allows; what other campaigns will ring is not "
+            "foreseen."
+        )
     yield _explain_share(found)
 
 

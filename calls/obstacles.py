@@ -14,7 +14,7 @@ from contacts.exclusion import is_list_readable
 
 LIST_UNREADABLE = gettext_lazy(
     "Nobody is rung, because numbers of erased people on the do-not-call list cannot be recognised: "
-    "set DO_NOT_CALL_HASH_KEY to what it was before."
+    "ask whoever runs this site to set their key to what it was before."
 )
 
 
@@ -29,7 +29,7 @@ def find_obstacles(campaign: Campaign, now: datetime, **_kwargs: Any) -> list[st
     if not is_list_readable():
         obstacles.append(str(LIST_UNREADABLE))
     if not (settings.TWILIO_ACCOUNT_SID and settings.TWILIO_AUTH_TOKEN):
-        obstacles.append(_("The provider's credentials are missing: set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN."))
+        obstacles.append(_("The provider's credentials are missing: ask whoever runs this site to set them."))
     if not is_alive(provider, now):
-        obstacles.append(_("No scheduler is at work: start manage.py run_scheduler or qcluster."))
+        obstacles.append(_("No scheduler is at work: ask whoever runs this site to start it."))
     return obstacles

@@ -5,13 +5,13 @@ the same step.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from campaigns.retries import find_next_try
-from campaigns.spellings import Delay
+from campaigns.spellings import NEXT_DAY, Delay
 from campaigns.windows import CallingHours, is_open, next_opening
 
 STEP = timedelta(minutes=15)
@@ -24,17 +24,28 @@ NOBODY_AT_ALL = 0.5
 Zones = tuple[str, ...]
 
 
+class Group(NamedTuple):
+    """People for whom all of these zones must be open, and who were tried so often."""
+
+    zones: Zones
+    tries: int = 0
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """``people`` are counted by the zones that must be open for them; ``settled`` is the share of calls after which
-    nobody is tried again. Of others each is tried ``max_attempts`` times, with the ``delays`` in between. It is played
-    from ``begin`` until before ``end``.
+    """``due`` are those who wait, by when they come up; ``in_call`` are those whose call goes on at the beginning.
+
+    ``settled`` is the share of calls after which nobody is tried again. Of others each is tried ``max_attempts``
+    times, with the ``delays`` in between, and no oftener than the ``caps`` allow: so many calls in so long a time.
+    It is played from ``begin`` until before ``end``.
     """
 
-    people: Mapping[Zones, int]
+    due: Mapping[datetime, Mapping[Group, int]]
+    in_call: Mapping[Group, int] = field(default_factory=dict)
     hours: CallingHours
     delays: Sequence[Delay]
     max_attempts: int
+    caps: Sequence[tuple[int, timedelta]] = ()
     calls_per_second: float
     settled: float
     begin: datetime
@@ -42,15 +53,10 @@ class Plan:
 
 
 class Course(NamedTuple):
-    """``ends_at`` is when the last call starts; None when not all are done before the end of the plan."""
+    """``ends_at`` is when the last call starts; None without any, and when not all are done before the plan's end."""
 
     calls: int
     ends_at: datetime | None
-
-
-class _Group(NamedTuple):
-    zones: Zones
-    tries: int
 
 
 def rehearse(plan: Plan) -> Course:
@@ -61,14 +67,19 @@ class _Rehearsal:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._now = plan.begin
-        self._ready: dict[_Group, float] = defaultdict(float)
-        self._due: dict[datetime, dict[_Group, float]] = defaultdict(lambda: defaultdict(float))
-        for zones, count in plan.people.items():
-            if next_opening(plan.hours, zones, plan.begin):
-                self._ready[_Group(zones, 0)] += count
+        self._rests = list(_find_rests(plan))
+        self._ready: dict[Group, float] = defaultdict(float)
+        self._due: dict[datetime, dict[Group, float]] = defaultdict(lambda: defaultdict(float))
+        everybody = [*plan.in_call, *(group for groups in plan.due.values() for group in groups)]
+        opening = {zones for zones, _tries in everybody if next_opening(plan.hours, zones, plan.begin)}
+        for instant, groups in plan.due.items():
+            self._due[instant] |= {group: people for group, people in groups.items() if group.zones in opening}
+        for group, people in plan.in_call.items():
+            if group.zones in opening:
+                self._try_again(group, people)
 
     def play(self) -> Course:
-        calls, last_call_at = 0.0, None
+        calls, last_call_at = 0.0, self._now if self._plan.in_call else None
         while self._now < self._plan.end:
             self._take_due()
             if self._count_left() < NOBODY_AT_ALL:
@@ -78,10 +89,10 @@ class _Rehearsal:
             if not wanted:
                 self._now = self._find_next_step()
                 continue
-            placed = min(wanted, self._plan.calls_per_second * STEP.total_seconds())
+            began, self._now = self._now, _round_up(self._now + timedelta.resolution)
+            placed = min(wanted, self._plan.calls_per_second * (self._now - began).total_seconds())
             calls += placed
-            last_call_at = self._now + timedelta(seconds=placed / self._plan.calls_per_second)
-            self._now += STEP
+            last_call_at = began + timedelta(seconds=placed / self._plan.calls_per_second)
             for group in open_groups:
                 self._ring(group, placed / wanted)
         return Course(round(calls), None)
@@ -95,27 +106,47 @@ class _Rehearsal:
             for group, people in self._due.pop(instant).items():
                 self._ready[group] += people
 
-    def _find_open(self) -> list[_Group]:
+    def _find_open(self) -> list[Group]:
         zones = {group.zones for group in self._ready}
         are_open = {one for one in zones if is_open(self._plan.hours, one, self._now)}
         return [group for group in self._ready if group.zones in are_open]
 
-    def _ring(self, group: _Group, share: float) -> None:
-        """This share of the group in the step before now; those of it who have to be tried again come up later."""
+    def _ring(self, group: Group, share: float) -> None:
+        """This share of the group in the step before now."""
         rung = self._ready[group] * share
         self._ready[group] -= rung
         if self._ready[group] < NOBODY:
             del self._ready[group]
-        tries, again = group.tries + 1, rung * (1 - self._plan.settled)
-        if tries < self._plan.max_attempts and again >= NOBODY:
-            instant = find_next_try(self._plan.delays, tries=tries, ended_at=self._now, zones=group.zones)
-            self._due[_round_up(instant)][_Group(group.zones, tries)] += again
+        self._try_again(group._replace(tries=group.tries + 1), rung)
+
+    def _try_again(self, group: Group, rung: float) -> None:
+        """Those who were not settled by a call that is over now come up later, unless it was their last one."""
+        again = rung * (1 - self._plan.settled)
+        if group.tries < self._plan.max_attempts and again >= NOBODY:
+            instant = find_next_try(self._plan.delays, tries=group.tries, ended_at=self._now, zones=group.zones)
+            instant = max(instant, self._now + self._rests[group.tries - 1])
+            self._due[_round_up(instant)][group] += again
 
     def _find_next_step(self) -> datetime:
         """Nobody who is ready can be rung now: where a zone of theirs opens, or others come up."""
         zones = {group.zones for group in self._ready}
         openings = (next_opening(self._plan.hours, one, self._now) for one in zones)
         return min([*self._due, *filter(None, openings)], default=self._plan.end)
+
+
+def _find_rests(plan: Plan) -> Iterator[timedelta]:
+    """The least time between the first try and the second, that one and the third and so on: of calls that follow each
+    other as closely as delays and caps allow, the one so many before the next must be as old as its cap says.
+    """
+    rests: list[timedelta] = []
+    for tries in range(1, plan.max_attempts):
+        delay = plan.delays[min(tries, len(plan.delays)) - 1]
+        rest = timedelta(0) if delay is NEXT_DAY else delay
+        for calls, span in plan.caps:
+            if tries >= calls:
+                rest = max(rest, span - sum(rests[tries - calls :], timedelta(0)))
+        yield rest
+        rests.append(rest)
 
 
 def _round_up(instant: datetime) -> datetime:

@@ -15,7 +15,8 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext
 
-from calls.models import CallAttempt
+from calls.caps import Waiting, find_next_calls
+from calls.models import CallAttempt, ProviderConfig
 from calls.providers.messages import translate_message
 from calls.states import AttemptStatus
 from calls.wording import say_minute
@@ -209,7 +210,9 @@ def tell_next(contact: Contact, *, now: datetime) -> str:
         return _("A call is going on. What comes next follows from how it ends.")
     if contact.next_attempt_at is None:
         return _explain_never(contact, campaign)
-    due = max(filter(None, [contact.next_attempt_at, campaign.starts_at, now]))
+    waiting = Waiting(contact.calling_zone, contact.phone_number, contact.next_attempt_at)
+    (call,) = find_next_calls(campaign, [waiting], ProviderConfig.objects.get().caps, now)
+    due = max(filter(None, [call.at, campaign.starts_at, now]))
     opening = campaign.next_opening_for(contact.calling_zone, due)
     if opening is None:
         return _("Waits in vain: its calling hours never open. Widen those of the campaign, or mend its time zone.")
@@ -221,7 +224,13 @@ def tell_next(contact: Contact, *, now: datetime) -> str:
     if opening <= now:
         said = said or _("That happens as soon as a line is free.")
         return f"{_say_due(is_first)} {said}"
-    return f"{_say_turn(opening, campaign.zones_of(contact.calling_zone), is_first)} {said}".rstrip()
+    why = (
+        _("Its number was rung as often as is allowed in 24 hours or in 7 days.")
+        if call.is_capped and due == call.at
+        else ""
+    )
+    when = _say_turn(opening, campaign.zones_of(contact.calling_zone), is_first)
+    return " ".join(filter(None, [when, why, said]))
 
 
 def _say_due(is_first: bool) -> str:

@@ -10,10 +10,11 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, npgettext
 
+from calls.caps import LOOKED_AHEAD, NextCall, Waiting, find_next_calls
 from calls.claiming import Claim, Reason, look
 from calls.clock import Clock
 from calls.heartbeat import is_alive
-from calls.lanes import Lane, Openings
+from calls.lanes import Lane, Openings, read_heads
 from calls.models import ProviderConfig
 from calls.obstacles import LIST_UNREADABLE
 from calls.providers.messages import translate_message
@@ -97,9 +98,9 @@ def _explain_schedulers(provider: ProviderConfig, now: datetime) -> str:
     if is_alive(provider, now):
         return ""
     if provider.scheduler_seen_at is None:
-        return _("No scheduler has ever reported: start manage.py run_scheduler or qcluster.")
+        return _("No scheduler has ever reported: ask whoever runs this site to start it.")
     silence = say_span(now - provider.scheduler_seen_at)
-    return _("No scheduler has reported for %(silence)s: start manage.py run_scheduler or qcluster.") % {
+    return _("No scheduler has reported for %(silence)s: ask whoever runs this site to start it.") % {
         "silence": silence
     }
 
@@ -169,7 +170,7 @@ def _explain_reason(campaign: Campaign, reason: Reason | None, claim: Claim, ros
         case Reason.ZONES_CLOSED:
             return _explain_closed(campaign, waiting, lanes, openings)
         case Reason.NOBODY_DUE:
-            return _explain_later(waiting, lanes)
+            return _explain_later(campaign, waiting, lanes, claim)
         case Reason.BEING_EDITED:
             return _("Those whose turn it is are being edited or imported at this moment.")
     return _("People are due and lines are free: they are rung now.")
@@ -188,14 +189,62 @@ def _explain_nobody(calls: int) -> str:
     return _("Nobody else waits; calls that go on: %(count)s.") % {"count": say_count(calls)}
 
 
-def _explain_later(waiting: QuerySet[Contact], lanes: list[Lane]) -> str:
+def _explain_later(campaign: Campaign, waiting: QuerySet[Contact], lanes: list[Lane], claim: Claim) -> str:
     """Of those whose zones are open: others may be due already, and wait for their hours."""
-    waiting = waiting.filter(calling_zone__in=[lane.calling_zone for lane in lanes if lane.is_open])
-    first = waiting.aggregate(first=Min("next_attempt_at"))["first"]
-    are_all = all(lane.is_open for lane in lanes)
-    sentence = _say_later(count_some(waiting), say_time(first), are_all=are_all)
-    others = "" if are_all else _("The others wait in time zones that are closed now.")
-    return f"{sentence} {others}".rstrip()
+    opened = [lane for lane in lanes if lane.is_open]
+    waiting = waiting.filter(calling_zone__in=[lane.calling_zone for lane in opened])
+    calls = _find_first_calls(campaign, opened, claim)
+    capped = sum(call.is_capped for call in calls)
+    first = min(calls).at if calls else waiting.aggregate(first=Min("next_attempt_at"))["first"]
+    are_all = len(opened) == len(lanes)
+    if capped == len(calls) and 0 < capped < LOOKED_AHEAD:
+        sentences = [_say_capped(capped, say_time(first), are_all=are_all)]
+    else:
+        sentences = [_say_later(count_some(waiting), say_time(first), are_all=are_all)]
+        if capped:
+            sentences.append(_say_some_capped(capped))
+    if not are_all:
+        sentences.append(_("The others wait in time zones that are closed now."))
+    return " ".join(sentences)
+
+
+def _find_first_calls(campaign: Campaign, lanes: list[Lane], claim: Claim) -> list[NextCall]:
+    """Of those who are due next in these lanes; of nobody without caps."""
+    if not claim.provider.caps.limits:
+        return []
+    read_heads(lanes, LOOKED_AHEAD, besides=[])
+    waiting = [Waiting(lane.calling_zone, number, due_at) for lane in lanes for _pk, number, due_at in lane.heads]
+    return find_next_calls(campaign, waiting, claim.provider.caps, claim.now)
+
+
+def _say_capped(count: int, when: str, *, are_all: bool) -> str:
+    if are_all:
+        sentence = npgettext(
+            "all who wait",
+            "%(count)s contact waits because its number was rung as often as is allowed in 24 hours or in 7 days; it "
+            "may be rung again %(when)s.",
+            "All %(count)s contacts wait because their numbers were rung as often as is allowed in 24 hours or in 7 "
+            "days; the first may be rung again %(when)s.",
+            count,
+        )
+    else:
+        sentence = ngettext(
+            "%(count)s contact waits because its number was rung as often as is allowed in 24 hours or in 7 days; it "
+            "may be rung again %(when)s.",
+            "%(count)s contacts wait because their numbers were rung as often as is allowed in 24 hours or in 7 days; "
+            "the first may be rung again %(when)s.",
+            count,
+        )
+    return sentence % {"count": say_count(count), "when": when}
+
+
+def _say_some_capped(count: int) -> str:
+    sentence = ngettext(
+        "%(count)s of them waits because its number was rung as often as is allowed in 24 hours or in 7 days.",
+        "%(count)s of them wait because their numbers were rung as often as is allowed in 24 hours or in 7 days.",
+        count,
+    )
+    return sentence % {"count": say_count(count)}
 
 
 def _say_later(count: int, when: str, *, are_all: bool) -> str:

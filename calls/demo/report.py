@@ -60,7 +60,8 @@ class CallingRule:
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """All that a judgement needs. ``rules`` has every number's, one for each campaign that it is in.
+    """All that a judgement needs. ``rules`` has every number's, one for each campaign that it is in. Of the calls of
+    ``erased_call_ids`` nobody knows any more whom they rang, so nobody can say what was allowed.
 
     ``open_attempts`` and ``unfinished_contacts`` are 0 for a demo that was interrupted: those are no fault.
     """
@@ -69,6 +70,7 @@ class Evidence:
     rules: Mapping[str, Sequence[CallingRule]]
     do_not_call: Collection[str]
     call_ids: Collection[str]
+    erased_call_ids: Collection[str]
     contacts_by_state: Mapping[str, int]
     open_attempts: int
     unfinished_contacts: int
@@ -96,6 +98,7 @@ def collect_evidence(
         rules=_read_rules(),
         do_not_call=do_not_call,
         call_ids=set(CallAttempt.objects.values_list("call_id", flat=True)),
+        erased_call_ids=set(CallAttempt.objects.filter(phone_number=None).values_list("call_id", flat=True)),
         contacts_by_state=dict(contacts.values_list("state").annotate(Count("pk"))),
         open_attempts=0 if was_interrupted else CallAttempt.objects.open().count(),
         unfinished_contacts=0 if was_interrupted else unfinished.count(),
@@ -108,15 +111,17 @@ def collect_evidence(
 def write_report(evidence: Evidence) -> Report:
     """The figures, and under broken_promises the names of those that must not be."""
     calls = evidence.calls
+    known = [call for call in calls if call.call_id not in evidence.erased_call_ids]
     report = {
         "contacts": sum(evidence.contacts_by_state.values()),
         "contacts_by_state": dict(sorted(evidence.contacts_by_state.items())),
         "calls_placed": len(calls),
+        "calls_of_erased_people": len(calls) - len(known),
         "outcomes": dict(sorted(Counter(_read_outcome(call) for call in calls).items())),
         "duplicate_calls": len(ledger.find_duplicates(calls)),
-        "calls_outside_window": len(ledger.calls_outside_window(calls, lambda call: _is_allowed(call, evidence))),
+        "calls_outside_window": len(ledger.calls_outside_window(known, lambda call: _is_allowed(call, evidence))),
         "do_not_call_calls": len(ledger.calls_to(calls, evidence.do_not_call)),
-        "calls_beyond_max_attempts": _count_beyond_max_attempts(evidence),
+        "calls_beyond_max_attempts": _count_beyond_max_attempts(known, evidence.rules),
         "calls_without_attempt": sum(call.call_id not in evidence.call_ids for call in calls),
         "open_attempts": evidence.open_attempts,
         "unfinished_contacts": evidence.unfinished_contacts,
@@ -161,9 +166,9 @@ def _is_allowed(call: LedgerCall, evidence: Evidence) -> bool:
     return any(rule.allows(call.started_at) for rule in evidence.rules.get(call.to, ()))
 
 
-def _count_beyond_max_attempts(evidence: Evidence) -> int:
-    rung = Counter(call.to for call in evidence.calls)
-    allowed = {number: sum(rule.max_attempts for rule in rules) for number, rules in evidence.rules.items()}
+def _count_beyond_max_attempts(calls: Sequence[LedgerCall], rules: Mapping[str, Sequence[CallingRule]]) -> int:
+    rung = Counter(call.to for call in calls)
+    allowed = {number: sum(rule.max_attempts for rule in own) for number, own in rules.items()}
     return sum(max(0, times - allowed.get(number, 0)) for number, times in rung.items())
 
 

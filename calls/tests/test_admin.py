@@ -259,13 +259,15 @@ def test_limits_that_could_never_work_are_refused(admin_client, changes, error):
     ("state", "label", "colour"),
     [
         ({}, "Dialling is on", "success"),
-        ({"dialing_enabled": False}, "Dialling is off", "danger"),
+        ({"dialing_enabled": False, "scheduler_expected_by": None}, "Dialling is off", "danger"),
+        ({"scheduler_expected_by": None}, "Nothing rings: no scheduler", "danger"),
+        ({"scheduler_expected_by": timezone.now() - timedelta(seconds=1)}, "Nothing rings: no scheduler", "danger"),
         ({"paused_until": timezone.now() + timedelta(days=1)}, "Provider fails: waiting until", "warning"),
         ({"paused_until": timezone.now() - timedelta(days=1)}, "Dialling is on", "success"),
     ],
 )
 def test_every_page_says_whether_anybody_can_be_rung(admin_user, state, label, colour):
-    ProviderConfigFactory(**state)
+    ProviderConfigFactory(**{"scheduler_expected_by": timezone.now() + timedelta(hours=1)} | state)
     request = RequestFactory().get("/admin/")
     request.user = admin_user
     shown, shown_in = show_dialling(request)
@@ -304,7 +306,8 @@ def test_why_a_call_was_given_back_is_shown_in_italian(admin_client):
 
 
 def test_the_label_of_every_page_in_italian(admin_user):
-    ProviderConfigFactory(paused_until=timezone.now() + timedelta(days=1))
+    tomorrow = timezone.now() + timedelta(days=1)
+    ProviderConfigFactory(paused_until=tomorrow, scheduler_expected_by=tomorrow)
     request = RequestFactory().get("/admin/")
     request.user = admin_user
     with override("it"):

@@ -19,8 +19,12 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from calls.demo.campaign import CLOSED_CONTACTS, find_do_not_call_numbers, read_contact_lines
-from calls.demo.report import CallingRule, Evidence, write_report
+from calls.demo.report import CallingRule, Evidence, collect_evidence, write_report
+from calls.erasure import Person, erase_person
 from calls.simulator.ledger import LedgerCall
+from calls.tests.factories import CallAttemptFactory
+from campaigns.tests.factories import CampaignFactory
+from contacts.tests.factories import ContactFactory
 
 ROOT = Path(__file__).parents[2]
 LONGEST_SECONDS = 90
@@ -173,6 +177,7 @@ SOUND = Evidence(
     rules={PERSON: [RULE]},
     do_not_call=set(),
     call_ids={"a", "b"},
+    erased_call_ids=set(),
     contacts_by_state={"completed": 1},
     open_attempts=0,
     unfinished_contacts=0,
@@ -239,6 +244,26 @@ def test_a_broken_promise_is_found_and_no_other_is_blamed(broken, evidence):
 def test_a_number_that_is_nobodys_may_never_be_rung():
     report = write_report(replace(SOUND, rules={}))
     assert report["broken_promises"] == ["calls_outside_window", "calls_beyond_max_attempts"]
+
+
+def test_calls_of_people_who_were_erased_are_counted_and_not_judged_by_rules_that_nobody_knows_any_more():
+    report = write_report(replace(SOUND, rules={}, erased_call_ids={"a"}))
+    assert (report["broken_promises"], report["calls_placed"], report["calls_of_erased_people"]) == ([], 1, 1)
+    again = replace(SOUND, calls=[call_at(0), call_at(5, call_id="b")], erased_call_ids={"a"})
+    assert write_report(again)["broken_promises"] == []  # one call of somebody who was added again
+    twice = replace(SOUND, calls=[call_at(0), call_at(5)], erased_call_ids={"a"})
+    assert write_report(twice)["broken_promises"] == ["duplicate_calls"]
+
+
+@pytest.mark.django_db
+def test_it_is_known_of_each_call_whether_its_person_was_erased():
+    campaign = CampaignFactory()
+    contact = ContactFactory(campaign=campaign, state="not_reached", next_attempt_at=None, attempts_count=1)
+    CallAttemptFactory(contact=contact, call_id="a")
+    CallAttemptFactory(contact=ContactFactory(campaign=campaign, state="completed", next_attempt_at=None), call_id="b")
+    erase_person(Person(phone_number=contact.phone_number), keeps_off=False, reason="Asked.", now=MONDAY_NOON)
+    evidence = collect_evidence(campaign, [], do_not_call=set(), seconds=1, was_interrupted=True)
+    assert (evidence.call_ids, evidence.erased_call_ids) == ({"a", "b"}, {"a"})
 
 
 def test_one_start_in_a_second_is_within_a_rate_of_less_than_one():

@@ -68,6 +68,31 @@ def test_whoever_is_not_rung_before_the_end_is_not_counted_on(provider):
     assert found.ends_at < campaign.ends_at
 
 
+def test_who_waits_for_the_next_try_is_rung_then_as_often_as_is_left(provider):
+    tomorrow = NOON + 18 * HOUR
+    campaign = CampaignFactory(max_attempts=2, retry_no_answer="next day", time_zone="UTC")
+    tried = {"campaign": campaign, "state": ContactState.NOT_REACHED}
+    ContactFactory.create_batch(16, attempts_count=1, next_attempt_at=tomorrow, **tried)
+    ContactFactory.create_batch(3, attempts_count=2, next_attempt_at=NOON, **tried)  # the rules have changed
+    found = forecast(campaign, now=NOON)
+    assert (found.callable, found.starts_at, found.calls) == (16, tomorrow, 16)
+    assert found.ends_at - tomorrow == timedelta(seconds=16 * 45 / 9)
+    assert found.zones[0].opens_at == NOON
+
+
+def test_numbers_that_were_rung_as_often_as_they_may_be_are_rung_when_they_may_again(provider):
+    provider.calls_per_number_per_day = 1
+    provider.save()
+    campaign = CampaignFactory(max_attempts=2)
+    for contact in ContactFactory.create_batch(4, campaign=campaign):
+        rung = ContactFactory(phone_number=contact.phone_number, state=ContactState.COMPLETED, next_attempt_at=None)
+        CallAttemptFactory(contact=rung, claimed_at=NOON - 2 * HOUR)
+    found = forecast(campaign, now=NOON)
+    assert (found.callable, found.starts_at) == (4, NOON + 22 * HOUR)
+    # After the step of the first call the day has to pass again.
+    assert found.ends_at - found.starts_at > timedelta(days=1)
+
+
 @pytest.mark.parametrize(
     ("limit", "others", "lines", "per_second"), [(None, 0, 9, 2), (4, 0, 4, 2), (None, 2, 3, 2 / 3), (4, 2, 3, 2 / 3)]
 )
@@ -158,6 +183,15 @@ def test_the_page_tells_problems_zones_and_what_it_is_reckoned_with(admin_client
     assert (
         "It gets 4.5 lines and 1 calls a second: it shares them evenly with another campaign that is running." in page
     )
+
+
+def test_the_page_tells_that_caps_are_reckoned_with_if_there_are_any(admin_client, provider):
+    url = reverse("admin:campaigns_campaign_forecast", args=[CampaignFactory().pk])
+    told = "No number is rung more often than the provider&#x27;s page allows"
+    assert told not in admin_client.get(url).content.decode()
+    provider.calls_per_number_per_week = 3
+    provider.save()
+    assert told in admin_client.get(url).content.decode()
 
 
 def test_the_campaigns_page_leads_there_unless_it_is_cancelled(admin_client):

@@ -9,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from calls.forecast import CALLS_THAT_TELL
 from calls.home import (
     HOURS_SHOWN,
     OTHERS_SHOWN,
@@ -244,7 +245,7 @@ def test_that_no_scheduler_is_alive_is_told_while_a_campaign_needs_one(admin_cli
 
 def test_the_questions_are_as_few_for_many_contacts_and_calls(look):
     campaign = CampaignFactory()
-    contacts = ContactFactory.create_batch(12, campaign=campaign)
+    contacts = ContactFactory.create_batch(CALLS_THAT_TELL, campaign=campaign)
     count_over(now=NOON)
 
     def count_queries():

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, time, timedelta
 
 import pytest
 
-from calls.rehearsal import Course, Plan, rehearse
+from calls.rehearsal import Course, Group, Plan, rehearse
 from campaigns.spellings import NEXT_DAY
 from campaigns.windows import CallingHours
 
@@ -12,7 +12,7 @@ OFFICE = CallingHours.weekly(start=time(9), end=time(18))
 ROME, NEW_YORK = ("Europe/Rome",), ("America/New_York",)
 
 PLAN = Plan(
-    people={ROME: 900},
+    due={NOON: {Group(ROME): 900}},
     hours=CallingHours(),
     delays=[timedelta(hours=1)],
     max_attempts=1,
@@ -23,7 +23,10 @@ PLAN = Plan(
 )
 
 
-def play(**changes):
+def play(people=None, **changes):
+    """With people who were never rung and are due, unless they are given as they are."""
+    if people is not None:
+        changes["due"] = {NOON: {Group(zones): count for zones, count in people.items()}}
     return rehearse(replace(PLAN, **changes))
 
 
@@ -54,6 +57,47 @@ def test_of_those_who_are_not_settled_each_is_tried_again_after_the_interval():
     assert course.calls == 80 + 40 + 20
     # A quarter of an hour for the first step, an hour, the same again, and 200 seconds for the last twenty.
     assert course.ends_at == NOON + timedelta(minutes=150, seconds=200)
+
+
+def test_nobody_comes_up_before_the_turn_is_there():
+    tomorrow = at("2026-03-05T05:00")
+    course = play(due={NOON: {Group(ROME): 9}, tomorrow: {Group(ROME, 1): 6}}, max_attempts=2, settled=1)
+    assert course == Course(15, tomorrow + timedelta(minutes=1))
+    assert play(due={at("2026-03-04T22:00"): {Group(ROME): 6}}, hours=OFFICE).ends_at == at("2026-03-05T08:01")
+
+
+def test_the_tries_that_were_made_are_not_made_again():
+    course = play(due={NOON: {Group(ROME, 2): 60, Group(ROME): 10}}, max_attempts=3, settled=0)
+    assert course.calls == 60 + 3 * 10
+
+
+def test_those_in_a_call_may_have_to_be_tried_again():
+    assert play(due={}, in_call={Group(ROME, 1): 40}, max_attempts=2) == Course(
+        20, NOON + timedelta(hours=1, seconds=200)
+    )
+    assert play(due={}, in_call={Group(ROME, 1): 40}) == Course(0, NOON)
+
+
+@pytest.mark.parametrize(
+    ("caps", "days"),
+    [
+        ([], timedelta(hours=2)),
+        ([(1, timedelta(days=1))], timedelta(days=2)),
+        ([(2, timedelta(days=1))], timedelta(days=1)),
+        ([(3, timedelta(days=1))], timedelta(hours=2)),
+        ([(3, timedelta(days=1)), (1, timedelta(days=7))], timedelta(days=14)),
+    ],
+)
+def test_a_number_rests_as_long_as_the_caps_say(caps, days):
+    course = play(people={ROME: 10}, max_attempts=3, settled=0, caps=caps)
+    # Of each try the step is waited for in which it is made.
+    assert course.calls == 30
+    assert days <= course.ends_at - NOON < days + timedelta(hours=1)
+
+
+def test_a_step_that_begins_within_a_quarter_ends_with_it():
+    course = play(people={ROME: 90}, hours=OFFICE, begin=at("2026-03-04T16:55"))
+    assert course == Course(90, at("2026-03-05T08:10"))  # 30 of them before six, and 60 the next day
 
 
 def test_the_next_day_is_waited_for():

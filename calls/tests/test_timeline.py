@@ -13,6 +13,7 @@ from django.utils.translation import override
 
 from calls import outcomes
 from calls.erasure import Person, erase_person
+from calls.models import ProviderConfig
 from calls.outcomes import apply_event, apply_played
 from calls.providers.base import CallEvent, CallProgress
 from calls.timeline import tell_attempt, tell_contact, tell_next
@@ -264,6 +265,25 @@ def test_an_erased_persons_story_tells_that_and_nothing_of_others_who_were_erase
     assert not any("do-not-call" in text for text in texts)
     assert "Nobody answered." in texts
     assert tell_next(contact, now=NOON) == "Is never rung: the person was erased."
+
+
+def test_whoever_is_held_by_a_cap_is_told_so(lines):
+    ProviderConfig.objects.update(calls_per_number_per_day=1)
+    rung = make_contact(state="completed", next_attempt_at=None)
+    CallAttemptFactory(contact=rung, claimed_at=NOON - timedelta(hours=2))
+
+    def tell(due, **values):
+        return tell_next(make_contact(phone_number=rung.phone_number, next_attempt_at=due, **values), now=NOON)
+
+    until = NOON + timedelta(hours=22)
+    held = (
+        "Is rung for the first time on 5 Mar 2026, 10:00 your time, 5 Mar 2026, 11:00 there, at the earliest. "
+        "Its number was rung as often as is allowed in 24 hours or in 7 days."
+    )
+    assert tell(until, calling_zone="") == tell(NOON, calling_zone="") == held
+    assert "as often as is allowed" not in tell(until + timedelta(hours=1))
+    later = make_campaign(starts_at=until + timedelta(hours=1))
+    assert "as often as is allowed" not in tell(NOON, campaign=later)
 
 
 def test_a_number_that_is_kept_as_a_hash_is_told_of_with_its_contacts(settings):

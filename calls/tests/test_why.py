@@ -89,9 +89,9 @@ def test_it_has_ended(ask):
 def test_no_scheduler(ask):
     campaign = make_campaign()
     ProviderConfig.objects.update(scheduler_seen_at=NOON - timedelta(minutes=4), scheduler_expected_by=NOON)
-    assert ask(campaign) == "No scheduler has reported for 4 min: start manage.py run_scheduler or qcluster."
+    assert ask(campaign) == "No scheduler has reported for 4 min: ask whoever runs this site to start it."
     ProviderConfig.objects.update(scheduler_seen_at=None, scheduler_expected_by=None)
-    assert ask(campaign) == "No scheduler has ever reported: start manage.py run_scheduler or qcluster."
+    assert ask(campaign) == "No scheduler has ever reported: ask whoever runs this site to start it."
 
 
 @pytest.mark.parametrize("starts_at", [None, NOON, NOON - timedelta(hours=3)])
@@ -99,7 +99,7 @@ def test_its_start_has_come_and_whoever_sets_it_running_is_alive_or_not(ask, sta
     campaign = make_campaign(status=CampaignStatus.SCHEDULED, starts_at=starts_at)
     assert ask(campaign) == "Its start has come: it begins as soon as the scheduler looks again."
     ProviderConfig.objects.update(scheduler_seen_at=NOON - timedelta(hours=5), scheduler_expected_by=NOON)
-    assert ask(campaign) == "No scheduler has reported for 5 h: start manage.py run_scheduler or qcluster."
+    assert ask(campaign) == "No scheduler has reported for 5 h: ask whoever runs this site to start it."
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_numbers_of_the_list_that_cannot_be_recognised(ask, settings):
     settings.DO_NOT_CALL_HASH_KEY = ""
     assert ask(make_campaign()) == (
         "Nobody is rung, because numbers of erased people on the do-not-call list cannot be recognised: "
-        "set DO_NOT_CALL_HASH_KEY to what it was before."
+        "ask whoever runs this site to set their key to what it was before."
     )
 
 
@@ -200,6 +200,55 @@ def test_one_retry_and_very_many(ask, monkeypatch):
     monkeypatch.setattr(counting, "MOST_COUNTED", 3)
     ContactFactory.create_batch(5, campaign=campaign, calling_zone="UTC", next_attempt_at=NOON + timedelta(hours=2))
     assert ask(campaign).startswith("More than 3 contacts wait for the next try")
+
+
+@pytest.fixture
+def ring_before(lines):
+    """No number may be rung twice a day, and these were rung, in another campaign, so long ago."""
+    ProviderConfig.objects.update(calls_per_number_per_day=1)
+
+    def ring(campaign, hours=2, **values):
+        for contact in campaign.contacts.filter(**values):
+            rung = ContactFactory(phone_number=contact.phone_number, state="completed", next_attempt_at=None)
+            CallAttemptFactory(contact=rung, claimed_at=NOON - timedelta(hours=hours))
+
+    return ring
+
+
+def test_people_who_were_never_rung_and_are_held_by_a_cap(ask, ring_before, clock):
+    campaign = make_campaign(3)
+    ring_before(campaign)
+    claim_calls(max_concurrent_calls=None, batch_size=50, room=50, clock=clock)
+    assert ask(campaign) == (
+        "All 3 contacts wait because their numbers were rung as often as is allowed in 24 hours or in 7 days; the "
+        "first may be rung again on 5 Mar 2026, 10:00:00."
+    )
+
+
+def test_one_who_is_held_by_a_cap_beside_a_closed_zone(ask, ring_before):
+    campaign = make_campaign(due=timedelta(hours=1), **hours("09:00", "17:00"))
+    ring_before(campaign)
+    ContactFactory(campaign=campaign, calling_zone="America/Los_Angeles", next_attempt_at=NOON)
+    assert ask(campaign) == (
+        "1 contact waits because its number was rung as often as is allowed in 24 hours or in 7 days; it may be rung "
+        "again on 5 Mar 2026, 10:00:00. The others wait in time zones that are closed now."
+    )
+
+
+def test_the_next_try_is_told_as_the_cap_lets_it_be(ask, ring_before):
+    campaign = make_campaign(2, due=timedelta(hours=1))
+    ring_before(campaign, next_attempt_at=NOON + timedelta(hours=1))
+    ContactFactory(campaign=campaign, calling_zone="UTC", next_attempt_at=NOON + timedelta(hours=3))
+    assert ask(campaign) == (
+        "All 3 contacts wait for the next try, the first at 15:00. 2 of them wait because their numbers were rung as "
+        "often as is allowed in 24 hours or in 7 days."
+    )
+
+
+def test_a_retry_that_is_later_than_the_cap_is_not_told_as_held_by_it(ask, ring_before):
+    campaign = make_campaign(1, due=timedelta(hours=30))
+    ring_before(campaign)
+    assert ask(campaign) == "1 contact waits for the next try, the first on 5 Mar 2026, 18:00:00."
 
 
 def test_hours_that_never_open(ask):
