@@ -114,7 +114,10 @@ BUTTONS = {
         title=pgettext_lazy("campaign", "Complete"),
         icon="done_all",
         question=_("Complete this campaign?"),
-        explanation=_("Nobody is called any more, though people may be waiting. It can be activated again."),
+        explanation=_(
+            "No new call starts, though people may be waiting. Calls in progress go on to their end. It can be "
+            "activated again."
+        ),
     ),
     "cancel": StepButton(
         take=lifecycle.cancel,
@@ -122,7 +125,10 @@ BUTTONS = {
         icon="block",
         variant=ActionVariant.DANGER,
         question=_("Cancel this campaign for ever?"),
-        explanation=_("Nobody is called any more, and it cannot be started again. To stop for a while, pause it."),
+        explanation=_(
+            "No new call starts, and it cannot be started again. Calls in progress go on to their end. To stop for a "
+            "while, pause it."
+        ),
         confirmation=_("Cancel the campaign"),
     ),
 }
@@ -144,6 +150,7 @@ def make_page_action(step: str) -> Callable[..., HttpResponse]:
         "title": button.question,
         "description": button.explanation,
         "form_submit_text": button.title if button.confirmation is None else button.confirmation,
+        "is_dangerous": button.variant == ActionVariant.DANGER,
     }
     decorate = action(
         description=button.title, icon=button.icon, variant=button.variant, permissions=["change"], dialog=dialog
@@ -396,7 +403,10 @@ class CampaignAdmin(ModelAdmin):
             queryset,
             action="cancel_selected",
             title=gettext("Cancel campaigns"),
-            question=gettext("Cancel these campaigns for ever? To stop for a while, pause them instead."),
+            question=gettext(
+                "Cancel these campaigns for ever? Calls in progress go on to their end. To stop for a while, pause "
+                "them instead."
+            ),
         )
 
     activate = make_page_action("activate")

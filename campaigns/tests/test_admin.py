@@ -299,6 +299,18 @@ def test_opening_the_dialog_of_a_button_changes_nothing(admin_client, button):
     assert status_of(campaign) == "running"
 
 
+GO_ON = "Calls in progress go on to their end."
+
+
+@pytest.mark.parametrize(("button", "is_dangerous"), [("pause", False), ("complete", False), ("cancel", True)])
+def test_a_dialog_says_what_becomes_of_calls_and_tells_the_step_from_the_way_back(admin_client, button, is_dangerous):
+    page = admin_client.get(page_of(CampaignFactory(), button)).content.decode()
+    back, submit = page.split('id="dialog-form"')[1].split("openModal = false")[1].split("<button")
+    assert GO_ON in page
+    assert "No, take me back" in back and "Cancel" not in back
+    assert ("bg-red-600" in submit) is is_dangerous
+
+
 @pytest.mark.parametrize(
     ("status", "buttons"),
     [
@@ -344,7 +356,7 @@ def test_the_other_actions_of_the_list(admin_client, before, action, after):
 def test_cancelling_from_the_list_asks_first(admin_client):
     campaign = CampaignFactory()
     page = choose(admin_client, "cancel_selected", campaign).content.decode()
-    assert "Cancel these campaigns for ever?" in page
+    assert f"Cancel these campaigns for ever? {GO_ON}" in page
     assert status_of(campaign) == "running"
     choose(admin_client, "cancel_selected", campaign, confirmed="yes")
     assert status_of(campaign) == "cancelled"
