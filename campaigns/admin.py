@@ -450,6 +450,8 @@ def describe_record(record: Model) -> str:
 def describe_edit(form: CampaignForm, moved: lifecycle.Moved) -> str:
     """What was changed, and what that means for those who wait."""
     sentences = [gettext("Changed: %(fields)s.") % {"fields": ", ".join(form.describe_changes())}]
+    if form.starts_at_once:
+        sentences.append(gettext("It starts now: people are rung as soon as their calling hours allow it."))
     if lifecycle.CALLING_RULES.intersection(form.changed_data):
         sentences += describe_moved(moved)
     return " ".join(sentences)

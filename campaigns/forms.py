@@ -40,6 +40,9 @@ from campaigns.windows import known_zones
 # A problem, before the usual help of a field.
 PROBLEM = '<strong class="block text-orange-700 dark:text-orange-400">{}</strong>{}'
 
+# Under which name the page sends back, beside what it showed of each field, the start of which it has asked.
+START_AT_ONCE = "start-at-once"
+
 # What is longer is not repeated in what is told of a change.
 LONGEST_VALUE = 40
 
@@ -177,10 +180,12 @@ def _help(name: str) -> str:
 class CampaignForm(forms.ModelForm):
     """Refuses what would make a campaign that is active ring nobody, and what would take back somebody else's edit.
 
-    To be used in the transaction that saves it. ``stored`` is then the campaign as it was before, locked.
+    Asks before an edit that starts to call. To be used in the transaction that saves it. ``stored`` is then the
+    campaign as it was before, locked.
     """
 
     stored: Campaign | None = None
+    starts_at_once = False
 
     weekdays = forms.TypedMultipleChoiceField(
         label=_("Weekdays"),
@@ -292,18 +297,22 @@ class CampaignForm(forms.ModelForm):
         if self.instance._state.adding:
             return
         self.stored = Campaign.objects.select_for_update(no_key=True).get(pk=self.instance.pk)
-        self._refuse_to_take_back()
-        if self.errors:
-            return
-        for field, reason in lifecycle.find_edit_problems(self.instance, timezone.now()).items():
-            self.add_error(field, reason)
+        now, seen = timezone.now(), dict(self.cleaned_data.get("seen", {}))
+        self._refuse_to_take_back(seen)
+        if not self.errors:
+            for field, reason in lifecycle.find_edit_problems(self.instance, now).items():
+                self.add_error(field, reason)
+        if not self.errors:
+            self.starts_at_once = lifecycle.starts_at_once(self.instance, self.stored, now)
+            self._ask_before_it_starts(seen)
+        self.data = self.data.copy()  # a request's cannot be changed
+        self.data[self.add_prefix("seen")] = self.fields["seen"].prepare_value(seen)
 
     def _model_fields(self) -> list[str]:
         return [field.name for field in Campaign._meta.fields if field.name in self.fields]
 
-    def _refuse_to_take_back(self) -> None:
+    def _refuse_to_take_back(self, seen: dict[str, str]) -> None:
         """Say what somebody else has changed since the page was opened; what is sent again after that is meant."""
-        seen = dict(self.cleaned_data.get("seen", {}))
         for name in self._model_fields():
             value = getattr(self.stored, name)
             if seen.get(name, present := _take_fingerprint(value)) == present:
@@ -311,8 +320,14 @@ class CampaignForm(forms.ModelForm):
             if name in self.cleaned_data and self.cleaned_data[name] != value:
                 self.add_error(name, self._tell_of_change(name, value))
                 seen[name] = present
-        self.data = self.data.copy()  # a request's cannot be changed
-        self.data[self.add_prefix("seen")] = self.fields["seen"].prepare_value(seen)
+
+    def _ask_before_it_starts(self, seen: dict[str, str]) -> None:
+        """Once for each start that is written; the same that is sent again is meant."""
+        start = _take_fingerprint(self.instance.starts_at)
+        if self.starts_at_once and seen.get(START_AT_ONCE) != start:
+            problem = gettext("With this it starts to call at once, and not on %(when)s. To have it so, save again.")
+            self.add_error("starts_at", problem % {"when": self._write_value(self.stored.starts_at)})
+            seen[START_AT_ONCE] = start
 
     def _tell_of_change(self, name: str, value: Any) -> str:
         text = self._write_value(self.fields[name].prepare_value(value))

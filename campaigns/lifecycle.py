@@ -249,6 +249,12 @@ def find_edit_problems(edited: Campaign, now: datetime) -> dict[str, str]:
     return {field: reason for field, reason in find_setting_problems(edited, now).items() if field not in before}
 
 
+def starts_at_once(edited: Campaign, stored: Campaign, now: datetime) -> bool:
+    """Whether this edit has a campaign call from now on that is scheduled for later."""
+    waits = stored.status == CampaignStatus.SCHEDULED and stored.starts_at is not None and stored.starts_at > now
+    return waits and (edited.starts_at is None or edited.starts_at <= now)
+
+
 def find_setting_problems(campaign: Campaign, now: datetime) -> dict[str, str]:
     """What is wrong with the settings, by the name of the field in which it is best put right."""
     problems = {}

@@ -1,5 +1,5 @@
 from collections import Counter
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 import time_machine
@@ -593,6 +593,38 @@ def test_what_both_have_changed_to_the_same_and_steps_of_the_campaign_are_in_nob
     assert admin_client.post(page_of(campaign), tab | {"max_attempts": 2, "name": "Spring"}).status_code == 302
     campaign.refresh_from_db()
     assert (campaign.name, campaign.max_attempts, campaign.status) == ("Spring", 2, "paused")
+
+
+@time_machine.travel(NOON, tick=False)
+@pytest.mark.parametrize(
+    "start", [{"starts_at_0": "2026-03-03", "starts_at_1": "12:00"}, {"starts_at_0": "", "starts_at_1": ""}]
+)
+def test_an_edit_that_starts_a_scheduled_campaign_is_asked_about_and_told(admin_client, start):
+    campaign = CampaignFactory(status="scheduled", starts_at=NOON + timedelta(days=1))
+    ContactFactory(campaign=campaign)
+    typed = open_tab(admin_client, campaign) | start
+    form = admin_client.post(page_of(campaign), typed).context["adminform"].form
+    question = "With this it starts to call at once, and not on 5 Mar 2026, 12:00:00. To have it so, save again."
+    assert form.errors == {"starts_at": [question]}
+    again = typed | {"seen": form["seen"].value()}
+    other = again | {"starts_at_0": "2026-03-02", "starts_at_1": "12:00"}
+    assert "starts_at" in admin_client.post(page_of(campaign), other).context["adminform"].form.errors
+    page = admin_client.post(page_of(campaign), again, follow=True).content.decode()
+    assert "It starts now: people are rung as soon as their calling hours allow it." in page
+    campaign.refresh_from_db()
+    assert campaign.starts_at != NOON + timedelta(days=1)
+
+
+@time_machine.travel(NOON, tick=False)
+@pytest.mark.parametrize(
+    ("status", "before", "after"), [("scheduled", 2, 1), ("scheduled", -1, -2), ("paused", 1, -1), ("running", 1, -1)]
+)
+def test_other_edits_of_the_start_are_asked_nothing(admin_client, status, before, after):
+    campaign = CampaignFactory(status=status, starts_at=NOON + timedelta(days=before))
+    ContactFactory(campaign=campaign)
+    start = {"starts_at_0": f"{NOON + timedelta(days=after):%Y-%m-%d}", "starts_at_1": "12:00"}
+    page = admin_client.post(page_of(campaign), form_of(campaign, **start), follow=True).content.decode()
+    assert "Changed: First call at" in page and "It starts now" not in page
 
 
 def test_an_edit_of_what_is_said_tells_nothing_of_those_who_wait(admin_client):
