@@ -12,6 +12,7 @@ from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
+from campaigns.lifecycle import ACTIVE
 from campaigns.models import Campaign, Language, validate_country, validate_e164, validate_time_zone
 
 E164 = r"^\+[1-9][0-9]{6,14}$"
@@ -216,6 +217,13 @@ class Contact(models.Model):
 
     def __str__(self) -> str:
         return self.external_contact_id or self.phone_number or gettext("Erased person")
+
+    @property
+    def due_from(self) -> datetime | None:
+        """From when on its campaign rings it, whenever the window opens; None as long as that rings nobody."""
+        if self.next_attempt_at is None or self.campaign.status not in ACTIVE:
+            return None
+        return self.campaign.unless_ended(max(self.next_attempt_at, self.campaign.starts_at or self.next_attempt_at))
 
 
 class Rearming(models.Model):

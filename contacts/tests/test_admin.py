@@ -129,6 +129,44 @@ def test_contacts_can_be_filtered_by_their_next_call(admin_client, value, found)
     assert {contact.external_contact_id for contact in response.context["cl"].result_list} == found
 
 
+@pytest.mark.parametrize(
+    ("status", "lists"),
+    [
+        ("draft", ["waiting"]),
+        ("scheduled", ["waiting"]),
+        ("running", ["due", "waiting"]),
+        ("paused", ["waiting"]),
+        ("completed", ["waiting"]),
+        ("cancelled", ["never"]),
+    ],
+)
+def test_only_whom_a_running_campaign_rings_is_due_now_and_whom_a_cancelled_one_has_never_again(
+    admin_client, status, lists
+):
+    ContactFactory(campaign=CampaignFactory(status=status), external_contact_id="anna")
+    assert [
+        one for one in ("due", "waiting", "never") if ">anna<" in get(admin_client, f"{CONTACTS}?next={one}")
+    ] == lists
+
+
+@time_machine.travel("2026-03-04T12:00Z", tick=False)
+@pytest.mark.parametrize(
+    ("campaign", "due_from"),
+    [
+        ({"status": "running"}, "4 Mar 2026, 11:00"),
+        ({"status": "scheduled", "starts_at": "2026-03-06T08:00Z"}, "6 Mar 2026, 08:00"),
+        ({"status": "scheduled", "starts_at": "2026-03-03T08:00Z"}, "4 Mar 2026, 11:00"),
+        ({"status": "running", "ends_at": "2026-03-04T10:00Z"}, "-"),
+        *(({"status": status}, "-") for status in ("draft", "paused", "completed", "cancelled")),
+    ],
+)
+def test_the_list_says_from_when_on_a_campaign_rings_each(admin_client, campaign, due_from):
+    ContactFactory(campaign=CampaignFactory(**campaign), next_attempt_at="2026-03-04T11:00Z")
+    page = admin_client.get(CONTACTS)
+    contact = page.context["cl"].result_list[0]
+    assert page.context["cl"].model_admin.show_next_attempt(contact) == due_from
+
+
 @time_machine.travel("2026-03-04T12:00Z", tick=False)
 def test_a_new_contact_is_due_at_once_in_the_zones_of_its_number(admin_client):
     campaign = CampaignFactory()
