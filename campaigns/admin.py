@@ -30,7 +30,7 @@ from unfold.views import ChangeList
 from campaigns import lifecycle
 from campaigns.confirmation import ask_first, is_confirmed, leave_dialog
 from campaigns.counting import MOST_COUNTED, is_exact, say_count
-from campaigns.forms import CampaignForm
+from campaigns.forms import CampaignForm, DuplicateForm
 from campaigns.history import STEP, in_language_of_the_record, write_line
 from campaigns.models import Campaign, CampaignStatus
 from campaigns.progress import ATTEMPTS, count_progress
@@ -341,16 +341,19 @@ class CampaignAdmin(ModelAdmin):
             "title": _("Make another campaign like this?"),
             "description": _("It gets the same settings, without dates and contacts, and is a draft."),
             "form_submit_text": pgettext_lazy("campaign", "Duplicate"),
+            "form_class": DuplicateForm,
         },
     )
-    def duplicate(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+    def duplicate(self, request: HttpRequest, form: DuplicateForm, object_id: str) -> HttpResponse:
         campaign = self._find(request, object_id)
-        copy = lifecycle.duplicate(campaign, created_by=request.user)
-        with in_language_of_the_record():
-            origin = gettext("Duplicated from “%(campaign)s”.") % {"campaign": campaign}
-        write_line(request.user, [copy], ADDITION, origin)
-        news = gettext("%(campaign)s is a draft: import its contacts.") % {"campaign": copy}
-        self.message_user(request, news, messages.SUCCESS)
+        copy_id = form.cleaned_data["copy_id"]
+        copy, is_new = lifecycle.duplicate(campaign, copy_id=copy_id, created_by=request.user)
+        if is_new:
+            with in_language_of_the_record():
+                origin = gettext("Duplicated from “%(campaign)s”.") % {"campaign": campaign}
+            write_line(request.user, [copy], ADDITION, origin)
+            news = gettext("%(campaign)s is a draft: import its contacts.") % {"campaign": copy}
+            self.message_user(request, news, messages.SUCCESS)
         return leave_dialog(reverse("admin:campaigns_campaign_change", args=[copy.pk]))
 
     def save_model(self, request: HttpRequest, obj: Campaign, form: CampaignForm, change: bool) -> None:

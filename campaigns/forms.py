@@ -14,6 +14,7 @@ from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.translation import gettext, pgettext
 from django.utils.translation import gettext_lazy as _
+from unfold.forms import BaseDialogForm
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldAdminSelect2Widget,
@@ -21,6 +22,7 @@ from unfold.widgets import (
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
 )
+from uuid_utils.compat import uuid7
 
 from campaigns import lifecycle
 from campaigns.holidays import name_calendars
@@ -167,6 +169,12 @@ class SeenField(forms.CharField):
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         return False
+
+
+class DuplicateForm(BaseDialogForm):
+    """Has the id of the copy from the dialog on, so that it is made once however often the dialog is sent."""
+
+    copy_id = forms.UUIDField(initial=uuid7, widget=forms.HiddenInput)
 
 
 def _take_fingerprint(value: Any) -> str:

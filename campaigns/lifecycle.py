@@ -162,16 +162,22 @@ def complete_if_done(campaign_id: UUID, now: datetime) -> bool:
     return True
 
 
-def duplicate(campaign: Campaign, *, created_by: Any = None) -> Campaign:
-    """A draft with the same settings, but for its dates, and without contacts."""
-    copy = Campaign.objects.get(pk=campaign.pk)
-    name_length = Campaign._meta.get_field("name").max_length
-    copy.pk, copy._state.adding = Campaign._meta.pk.get_default(), True
-    copy.name = (gettext("Copy of %(name)s") % {"name": campaign.name})[:name_length]
-    copy.status, copy.created_by = CampaignStatus.DRAFT, created_by
-    copy.starts_at = copy.ends_at = None
-    copy.save()
-    return copy
+def duplicate(campaign: Campaign, *, copy_id: UUID, created_by: Any = None) -> tuple[Campaign, bool]:
+    """A draft with the same settings, but for its dates, and without contacts; and whether it is new.
+
+    Whoever asks twice for the copy of one id, as a double click does, is given the same one.
+    """
+    with transaction.atomic():
+        copy = Campaign.objects.select_for_update(no_key=True).get(pk=campaign.pk)
+        if made := Campaign.objects.filter(pk=copy_id).first():
+            return made, False
+        name_length = Campaign._meta.get_field("name").max_length
+        copy.pk, copy._state.adding = copy_id, True
+        copy.name = (gettext("Copy of %(name)s") % {"name": campaign.name})[:name_length]
+        copy.status, copy.created_by = CampaignStatus.DRAFT, created_by
+        copy.starts_at = copy.ends_at = None
+        copy.save(force_insert=True)
+    return copy, True
 
 
 def admit_contacts(campaign: Campaign) -> Campaign:

@@ -38,6 +38,12 @@ def press(client, campaign, button):
     return client.get(page_of(campaign)).content.decode()
 
 
+def fill_dialog(client, campaign, button):
+    """What the dialog of a button sends."""
+    form = client.get(page_of(campaign, button)).context["form"]
+    return {field.html_name: field.value() for field in form}
+
+
 def choose(client, action, *campaigns, **data):
     data |= {"action": action, "_selected_action": [campaign.pk for campaign in campaigns]}
     return client.post(LIST, data, follow=True)
@@ -444,7 +450,7 @@ def test_a_campaign_is_duplicated_as_a_draft_without_dates_and_contacts(admin_cl
         allowed_call_end=time(17),
     )
     ContactFactory(campaign=campaign)
-    response = admin_client.post(page_of(campaign, "duplicate"), {"_form_submitted": "True"})
+    response = admin_client.post(page_of(campaign, "duplicate"), fill_dialog(admin_client, campaign, "duplicate"))
     copy = Campaign.objects.exclude(pk=campaign.pk).get()
     assert response.headers["HX-Redirect"] == page_of(copy)
     assert (copy.name, copy.status, copy.created_by) == (f"Copy of {campaign.name}", CampaignStatus.DRAFT, admin_user)
@@ -457,8 +463,19 @@ def test_a_campaign_is_duplicated_as_a_draft_without_dates_and_contacts(admin_cl
 
 def test_a_name_of_the_greatest_length_can_be_duplicated(admin_client):
     campaign = CampaignFactory(name="x" * 200)
-    admin_client.post(page_of(campaign, "duplicate"), {"_form_submitted": "True"})
+    admin_client.post(page_of(campaign, "duplicate"), fill_dialog(admin_client, campaign, "duplicate"))
     assert Campaign.objects.filter(name=f"Copy of {'x' * 192}").exists()
+
+
+def test_a_double_click_makes_one_copy_and_another_dialog_another(admin_client):
+    campaign = CampaignFactory()
+    data = fill_dialog(admin_client, campaign, "duplicate")
+    first, second = (admin_client.post(page_of(campaign, "duplicate"), data) for _ in range(2))
+    copy = Campaign.objects.exclude(pk=campaign.pk).get()
+    assert first.headers["HX-Redirect"] == second.headers["HX-Redirect"] == page_of(copy)
+    assert LogEntry.objects.count() == 1
+    admin_client.post(page_of(campaign, "duplicate"), fill_dialog(admin_client, campaign, "duplicate"))
+    assert Campaign.objects.count() == 3
 
 
 @time_machine.travel(NOON, tick=False)

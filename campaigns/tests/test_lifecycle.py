@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 from django.db import connection, transaction
 from django.utils.translation import override
+from uuid_utils.compat import uuid7
 
 from calls.tests.threads import in_thread
 from campaigns import lifecycle
@@ -608,3 +609,13 @@ def test_whatever_decides_when_somebody_is_tried_again_moves_those_who_wait(rule
     assert lifecycle.campaign_edited(campaign, changed_fields=[next(iter(rules))], now=HOLIDAY).contacts == 1
     contact.refresh_from_db()
     assert contact.next_attempt_at != HOLIDAY + timedelta(hours=1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_copy_that_is_asked_for_twice_at_the_same_time_is_made_once():
+    campaign, copy_id = make_campaign(), uuid7()
+    with transaction.atomic():
+        copy, is_new = lifecycle.duplicate(campaign, copy_id=copy_id)
+        second = in_thread(lambda: lifecycle.duplicate(campaign, copy_id=copy_id))
+        assert second(timeout=0.5) == "still at it"
+    assert is_new and second(timeout=10) == (copy, False)
