@@ -11,7 +11,6 @@ from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.functional import Promise
 from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
@@ -32,6 +31,7 @@ from campaigns.confirmation import ask_first, is_confirmed, leave_dialog
 from campaigns.counting import MOST_COUNTED, is_exact, say_count
 from campaigns.forms import CampaignForm, DuplicateForm
 from campaigns.history import STEP, in_language_of_the_record, write_line
+from campaigns.local_times import show_time
 from campaigns.models import Campaign, CampaignStatus
 from campaigns.progress import ATTEMPTS, count_progress
 
@@ -384,7 +384,7 @@ class CampaignAdmin(ModelAdmin):
 
     @display(description=_("Dates"), ordering="starts_at")
     def show_dates(self, campaign: Campaign) -> str:
-        starts, ends = (at and date_format(timezone.localtime(at)) for at in (campaign.starts_at, campaign.ends_at))
+        starts, ends = (at and show_time(at) for at in (campaign.starts_at, campaign.ends_at))
         if starts and ends:
             return pgettext("dates", "from %(start)s until %(end)s") % {"start": starts, "end": ends}
         if starts:

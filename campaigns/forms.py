@@ -1,5 +1,6 @@
 """The form in which operators write a campaign."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, time
 from functools import cache
@@ -132,7 +133,16 @@ class BlockedDatesField(forms.CharField):
         try:
             return parse_dates(value or "")
         except ValueError as exc:
-            raise ValidationError(str(exc)) from exc
+            raise ValidationError([*exc.args]) from exc
+
+
+class CallerNumberField(forms.CharField):
+    """Takes +1 (202) 555-0123 and gives +12025550123; whether it is a number says the model."""
+
+    widget = UnfoldAdminTextInputWidget
+
+    def to_python(self, value: Any) -> str:
+        return re.sub(r"[\s().-]+", "", super().to_python(value))
 
 
 class RetryField(forms.CharField):
@@ -238,6 +248,8 @@ class CampaignForm(forms.ModelForm):
     starts_at = LocalTimeField(label=_("First call at"))
     ends_at = LocalTimeField(label=_("No calls from"), help_text=_("Calls that go on then go on to their end."))
 
+    caller_id = CallerNumberField(label=_("Number shown"), required=False, help_text=_help("caller_id"))
+
     seen = SeenField()
 
     class Meta:
@@ -255,7 +267,6 @@ class CampaignForm(forms.ModelForm):
             "max_attempts": _("Tries at most"),
             "retry_interval_minutes": _("Minutes between tries"),
             "max_concurrent_calls": _("Lines at most"),
-            "caller_id": _("Number shown"),
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -8,11 +8,17 @@ from zoneinfo import ZoneInfo
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from unfold.widgets import UnfoldAdminSplitDateTimeWidget
 
 from campaigns.models import FIRST_YEAR, LAST_YEAR, validate_time_zone
 from campaigns.windows import load_zone
+
+
+def show_time(instant: datetime | None) -> str:
+    """Short enough for a list, in the time zone of the operators' pages."""
+    return date_format(timezone.localtime(instant), "j M Y, H:i") if instant else "-"
 
 
 class LocalTimeWidget(UnfoldAdminSplitDateTimeWidget):

@@ -1,7 +1,8 @@
 """How operators write the hours of a day, dates and delays, in English and in Italian, whichever they read; and the
 one spelling in which we keep them.
 
-Pure: no Django. What cannot be read raises ValueError with a sentence that says what is wrong and how to write it.
+Pure: no Django but its translations. What cannot be read raises ValueError with a sentence that says what is wrong and
+how to write it.
 """
 
 import re
@@ -10,15 +11,16 @@ from datetime import date, datetime, time, timedelta
 from functools import cache
 from itertools import pairwise
 
+from django.utils.translation import get_language, gettext_noop, pgettext
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop, pgettext
 
 from campaigns.windows import Span
 
 _TIME = r"(\d{1,2})(?:[:.h](\d{2}))?"
 _SPAN = re.compile(rf"{_TIME}\s*(?:-|\u2013|\u2014|to|(?:fino\s+)?a(?:l|lle)?)\s*{_TIME}", re.IGNORECASE)
 _RANGE = re.compile(r"\s+(?:-|\u2013|\u2014|to|until|(?:fino\s+)?al?)\s+|\.\.", re.IGNORECASE)
-_DATE_FORMATS = ("%Y-%m-%d", "%d/%m/%Y", "%d.%m.%Y", "%d %B %Y", "%d %b %Y", "%d %m %Y")
+_SLASHES = "%d/%m/%Y"
+_DATE_FORMATS = ("%Y-%m-%d", _SLASHES, "%d.%m.%Y", "%d %B %Y", "%d %b %Y", "%d %m %Y")
 _ITALIAN_MONTHS = (
     *("gennaio", "febbraio", "marzo", "aprile", "maggio", "giugno"),
     *("luglio", "agosto", "settembre", "ottobre", "novembre", "dicembre"),
@@ -72,14 +74,22 @@ def _parse_span(text: str) -> Span:
 
 
 def parse_dates(text: str) -> list[date]:
-    """Days and ranges of them, one a line or after a comma: 2026-12-24, 24/12/2026, 2026-12-24 to 2027-01-06."""
+    """Days and ranges of them, one a line or after a comma: 2026-12-24, 24/12/2026, 2026-12-24 to 2027-01-06.
+
+    The arguments of its ValueError are a sentence for each that cannot be read.
+    """
     days: set[date] = set()
+    problems = []
     for part in re.split(r"[\n,;]+", text):
-        if part.strip():
-            days.update(_parse_days(part.strip()))
-            if len(days) > MOST_BLOCKED:
-                problem = _("These are more than %(most)s days; end the campaign instead.")
-                raise ValueError(problem % {"most": MOST_BLOCKED})
+        try:
+            days.update(_parse_days(part.strip()) if part.strip() else ())
+        except ValueError as exc:
+            problems.append(str(exc))
+        if len(days) > MOST_BLOCKED:
+            problem = _("These are more than %(most)s days; end the campaign instead.")
+            raise ValueError(problem % {"most": MOST_BLOCKED})
+    if problems:
+        raise ValueError(*problems)
     return sorted(days)
 
 
@@ -109,10 +119,21 @@ def _parse_date(text: str) -> date:
     numbered = re.sub(r"[a-z]{3,}", _number_italian_month, plain, flags=re.IGNORECASE)
     for form in _DATE_FORMATS:
         try:
-            return datetime.strptime(numbered, form).date()
+            day = datetime.strptime(numbered, form).date()
         except ValueError:
             continue
+        if form == _SLASHES:
+            _refuse_two_days(day, text.strip())
+        return day
     raise ValueError(_("%(text)r is no date; write it such as 2026-12-24.") % {"text": text.strip()})
+
+
+def _refuse_two_days(day: date, text: str) -> None:
+    """A reader of English may write the month first, where both are numbers of months; one of Italian never does."""
+    if day.day <= 12 and day.day != day.month and not (get_language() or "").startswith("it"):
+        problem = _("%(text)r may be %(one)s or %(other)s; write which of them it is.")
+        other = day.replace(month=day.day, day=day.month)
+        raise ValueError(problem % {"text": text, "one": day, "other": other})
 
 
 def _number_italian_month(word: re.Match[str]) -> str:

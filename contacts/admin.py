@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +15,6 @@ from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.text import format_lazy
 from django.utils.translation import gettext, ngettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
@@ -29,6 +27,7 @@ from campaigns.confirmation import ask_first, is_confirmed
 from campaigns.counting import say_count
 from campaigns.history import EXPORT, in_language_of_the_record, write_line
 from campaigns.lifecycle import CampaignIsCancelled, admit_contacts
+from campaigns.local_times import show_time
 from campaigns.long_lists import ChoicesByCampaignFilter, LongList
 from campaigns.models import Campaign, CampaignStatus
 from contacts.arming import add_contact, change_number
@@ -81,11 +80,6 @@ def read_numbers(text: str) -> set[str]:
         with contextlib.suppress(InvalidPhoneNumber):
             numbers.add(normalise_number(text, country))
     return numbers
-
-
-def show_time(instant: datetime | None) -> str:
-    """Short enough for a list, in the time zone of the operators' pages."""
-    return date_format(timezone.localtime(instant), "j M Y, H:i") if instant else "-"
 
 
 def list_keys(campaigns: QuerySet[Campaign]) -> list[UUID]:

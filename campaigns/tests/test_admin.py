@@ -214,6 +214,18 @@ def test_hours_of_weekdays_closed_days_and_intervals_are_kept_in_one_spelling_an
 
 
 @pytest.mark.parametrize(
+    ("written", "kept"), [("+1 (202) 555-0123", "+12025550123"), ("+39.06\u00a0123 4567", "+39061234567"), (" ", "")]
+)
+def test_the_number_shown_is_taken_in_the_spelling_of_people(admin_client, written, kept):
+    campaign = CampaignFactory(status="draft", caller_id=kept)
+    assert CampaignForm(form_of(campaign, caller_id=written), instance=campaign).is_valid()
+    assert "caller_id" not in CampaignForm(form_of(campaign, caller_id=written), instance=campaign).changed_data
+    assert admin_client.post(page_of(campaign), form_of(campaign, caller_id=written)).status_code == 302
+    campaign.refresh_from_db()
+    assert campaign.caller_id == kept
+
+
+@pytest.mark.parametrize(
     ("changes", "error"),
     [
         ({"weekdays": []}, "This field is required."),
@@ -222,9 +234,10 @@ def test_hours_of_weekdays_closed_days_and_intervals_are_kept_in_one_spelling_an
         ({"allowed_call_start": "18:00", "allowed_call_end": "09:00"}, "Calling hours need a start before their end"),
         ({"allowed_call_start": "18:00"}, "Calling hours need a start before their end"),
         ({"caller_id": "12345"}, "international form"),
+        ({"caller_id": "+1 202 CALL US"}, "international form"),
         ({"weekday_hours_6": "13-9"}, "Saturday: &#x27;13-9&#x27; ends before it starts"),
         ({"weekdays": [1], "weekday_hours_6": "9-13"}, "Saturday: tick the day above, or leave its hours empty."),
-        ({"blocked_dates": "Christmas"}, "&#x27;Christmas&#x27; is no date"),
+        ({"blocked_dates": "Easter\nChristmas"}, "&#x27;Christmas&#x27; is no date"),
         ({"holidays_of": "ITA"}, "Select a valid choice. ITA is not one of the available choices."),
         ({"retry_busy": "soon"}, "&#x27;soon&#x27; is no interval"),
     ],
@@ -420,6 +433,21 @@ def test_somebody_who_may_only_look_can_press_nothing(client, django_user_model)
     assert page_of(campaign, "pause") not in page
     assert client.post(page_of(campaign, "pause"), {"_form_submitted": "True"}).status_code == 403
     assert status_of(campaign) == "running"
+
+
+@pytest.mark.parametrize(
+    ("starts_at", "ends_at", "shown"),
+    [
+        (NOON, NOON + timedelta(days=1), "from 4 Mar 2026, 12:00 until 5 Mar 2026, 12:00"),
+        (NOON, None, "from 4 Mar 2026, 12:00"),
+        (None, NOON, "until 4 Mar 2026, 12:00"),
+        (None, None, "-"),
+    ],
+)
+def test_the_list_has_the_dates_with_their_hours(admin_client, starts_at, ends_at, shown):
+    CampaignFactory(starts_at=starts_at, ends_at=ends_at)
+    page = admin_client.get(LIST)
+    assert f">{shown}<" in page.content.decode().replace("\n", "")
 
 
 @pytest.mark.parametrize("query", ["?status__exact=running", "?q=library", "?o=-1.2", "?starts_at__isnull=True"])

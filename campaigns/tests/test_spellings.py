@@ -81,6 +81,8 @@ def test_days_are_read_one_by_one_and_in_ranges_and_shown_in_runs():
     [
         ("Christmas", "'Christmas' is no date; write it such as 2026-12-24."),
         ("2026-02-30", "'2026-02-30' is no date; write it such as 2026-12-24."),
+        ("05/06/2027", "'05/06/2027' may be 2027-06-05 or 2027-05-06; write which of them it is."),
+        ("12/24/2026", "'12/24/2026' is no date; write it such as 2026-12-24."),
         ("2026-12-26 to 2026-12-24", "'2026-12-26 to 2026-12-24' ends before it begins."),
         ("2026-01-01 to 9999-12-31", f"These are more than {MOST_BLOCKED} days; end the campaign instead."),
     ],
@@ -89,6 +91,26 @@ def test_days_that_cannot_be_read_are_refused_with_what_to_write(text, reason):
     with pytest.raises(ValueError) as caught:
         parse_dates(text)
     assert str(caught.value) == reason
+
+
+def test_every_day_that_cannot_be_read_is_named():
+    with pytest.raises(ValueError) as caught:
+        parse_dates("Christmas\n2026-12-24\n2026-02-30, 2026-12-26 to 2026-12-24")
+    assert caught.value.args == (
+        "'Christmas' is no date; write it such as 2026-12-24.",
+        "'2026-02-30' is no date; write it such as 2026-12-24.",
+        "'2026-12-26 to 2026-12-24' ends before it begins.",
+    )
+
+
+def test_slashes_are_read_where_they_can_be_one_day_only():
+    assert parse_dates("05/05/2027, 13/06/2027, 05.06.2027") == [
+        date(2027, 5, 5),
+        date(2027, 6, 5),
+        date(2027, 6, 13),
+    ]
+    with override("it"):
+        assert parse_dates("05/06/2027") == [date(2027, 6, 5)]
 
 
 @pytest.mark.parametrize(
