@@ -1,7 +1,7 @@
 """Campaigns in the admin: prepared, started, watched and stopped by operators."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,7 @@ from unfold.utils import display_for_label
 from unfold.views import ChangeList
 
 from campaigns import lifecycle
-from campaigns.confirmation import ask_first, is_confirmed, leave_dialog
+from campaigns.confirmation import SHOWN, ask_first, is_confirmed, leave_dialog, say_not_shown
 from campaigns.counting import MOST_COUNTED, is_exact, say_count
 from campaigns.forms import CampaignForm, DuplicateForm
 from campaigns.history import STEP, in_language_of_the_record, write_line
@@ -429,6 +429,7 @@ class CampaignAdmin(ModelAdmin):
         return campaign
 
     def take_step(self, request: HttpRequest, campaigns: Iterable[Campaign], button: StepButton) -> None:
+        told: dict[int, list[str]] = {messages.ERROR: [], messages.SUCCESS: [], messages.WARNING: []}
         for campaign in campaigns:
             now = timezone.now()
             try:
@@ -436,14 +437,17 @@ class CampaignAdmin(ModelAdmin):
             except lifecycle.LifecycleError as error:
                 title = gettext("%(campaign)s stays as it is.") % {"campaign": campaign}
                 text = format_html("<strong>{}</strong>{}", title, list_sentences(error.problems))
-                self.message_user(request, text, messages.ERROR)
+                told[messages.ERROR].append(text)
                 continue
             news, line = NEWS[changed.status]
             write_line(request.user, [changed], STEP, line)
-            self.message_user(request, news % {"campaign": changed}, messages.SUCCESS)
+            told[messages.SUCCESS].append(news % {"campaign": changed})
             if changed.status in lifecycle.ACTIVE and (warnings := lifecycle.find_warnings(changed, now)):
                 text = format_html("<strong>{}:</strong>{}", changed, list_sentences(warnings))
-                self.message_user(request, text, messages.WARNING)
+                told[messages.WARNING].append(text)
+        for level, texts in told.items():
+            if texts:
+                self.message_user(request, texts[0] if len(texts) == 1 else list_first(texts), level)
 
 
 def describe_record(record: Model) -> str:
@@ -478,6 +482,11 @@ def describe_moved(moved: lifecycle.Moved) -> list[str]:
 
 def list_sentences(sentences: Iterable[str]) -> SafeString:
     return format_html("<ul>{}</ul>", format_html_join("", "<li>{}</li>", ((sentence,) for sentence in sentences)))
+
+
+def list_first(texts: Sequence[str]) -> SafeString:
+    """As many as are read, and how many there are."""
+    return list_sentences(filter(None, [*texts[:SHOWN], say_not_shown(len(texts))]))
 
 
 def show_status(campaign: Campaign) -> str:

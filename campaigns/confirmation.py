@@ -35,7 +35,8 @@ def ask_first(
 ) -> TemplateResponse:
     """A page that sends the action, by its name, for the same rows once more, confirmed.
 
-    With a ``reason``, which says what for, it has to be given one, and sends it along under that name.
+    With a ``reason``, which says what for, it has to be given one, and sends it along under that name. Who has
+    confirmed without any, or with blanks only, is told so.
 
     When every row of a list was chosen it says so, instead of naming each: Django takes no form of more than
     DATA_UPLOAD_MAX_NUMBER_FIELDS fields. Of the ids it sends one even then, because without any Django's
@@ -49,9 +50,10 @@ def ask_first(
         "title": title,
         "question": question,
         "reason": reason,
+        "reason_is_missing": bool(reason) and is_confirmed(request),
         "opts": model_admin.opts,
         "shown": chosen[:SHOWN],
-        "not_shown": _say_not_shown(count),
+        "not_shown": say_not_shown(count),
         "ids": ids[:1] if select_across == "1" else ids,
         "select_across": select_across,
         "action": action,
@@ -60,7 +62,8 @@ def ask_first(
     return TemplateResponse(request, "campaigns/confirmation.html", context)
 
 
-def _say_not_shown(count: int) -> str:
+def say_not_shown(count: int) -> str:
+    """What is told after the first SHOWN of so many."""
     if count <= SHOWN:
         return ""
     return _("and %(more)s more, %(all)s together") % {"more": say_count(count - SHOWN), "all": say_count(count)}

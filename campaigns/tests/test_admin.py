@@ -372,6 +372,22 @@ def test_the_other_actions_of_the_list(admin_client, before, action, after):
     assert status_of(campaign) == after
 
 
+def test_a_step_of_many_campaigns_is_told_in_one_message_of_each_kind(admin_client):
+    running = CampaignFactory.create_batch(18, status="running")
+    refused = CampaignFactory.create_batch(3, status="draft")
+    done, failed = (choose(admin_client, "pause_selected", *some) for some in (running, refused))
+    (news,), (problems,) = (map(str, page.context["messages"]) for page in (done, failed))
+    assert news.count(" is paused.</li>") == 18 and "more" not in news
+    assert problems.count("stays as it is.") == 3
+    (news,) = map(str, choose(admin_client, "resume_selected", *running).context["messages"])
+    assert news.count("stays as it is.") == 18
+    CampaignFactory.create_batch(5, status="running")
+    cancelled = choose(admin_client, "cancel_selected", *Campaign.objects.all(), confirmed="yes")
+    (news,) = map(str, cancelled.context["messages"])
+    assert news.count(" is cancelled.</li>") == 20
+    assert "<li>and 6 more, 26 together</li>" in news
+
+
 def test_cancelling_from_the_list_asks_first(admin_client):
     campaign = CampaignFactory()
     page = choose(admin_client, "cancel_selected", campaign).content.decode()
