@@ -134,9 +134,20 @@ def test_each_step_between_pages_can_be_used_by_everybody(make_operator):
     expect(page.get_by_role("button", name="Erase for good")).to_be_visible()
     check("erasure before it is confirmed")
 
+    operator.allowed = {403, 404, 429}
+    operator.open("/admin/nowhere/")
+    expect(page.get_by_role("link", name="Home")).to_be_visible()
+    check("missing page")
+    operator.open("/admin/campaigns/campaign/add/")
     page.context.clear_cookies()
+    page.locator("#id_name").fill("Autumn")
+    page.get_by_role("button", name="Save", exact=True).click()
+    operator.see("Nothing was saved")
+    check("form without cookies")
+    page.get_by_role("link", name="To the page before").click()
+    expect(page.get_by_label("Username")).to_be_visible()
+
     operator.open("/admin/")
-    operator.allowed = {429}
     for _ in range(5):
         page.get_by_label("Username").fill("nobody")
         page.get_by_label("Password").fill("wrong")
@@ -161,7 +172,7 @@ def test_each_role_is_offered_what_it_may_do(make_operator):
     expect(viewer.page.get_by_role("link", name="Audit", exact=True)).to_have_count(0)
     viewer.allowed = {403}
     viewer.open("/admin/campaigns/campaign/add/")
-    viewer.see("403")
+    viewer.see("You may not do this")
 
     manager = make_operator("campaign_manager", PASSWORD)
     manager.open("/admin/campaigns/campaign/add/")
