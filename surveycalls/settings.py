@@ -80,6 +80,7 @@ MIDDLEWARE = [
     "surveycalls.headers.HeadersMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "surveycalls.headers.IdleLimitMiddleware",
+    "surveycalls.fragments.FragmentsMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -242,6 +243,7 @@ UNFOLD = {
     "SCRIPTS": [
         lambda request: static("surveycalls/time_zone.js"),
         lambda request: static("surveycalls/accessibility.js"),
+        lambda request: static("surveycalls/dialogs.js"),
         lambda request: static("surveycalls/live.js"),
     ],
     "ENVIRONMENT": "calls.admin.show_dialling",

@@ -157,6 +157,39 @@ def test_each_step_between_pages_can_be_used_by_everybody(make_operator):
     assert problems == []
 
 
+def test_a_dialog_that_does_not_come_says_why(make_operator, site):
+    operator = make_operator()
+    page, dialog = operator.page, operator.page.get_by_role("dialog")
+    campaign = find_row(operator, "campaigns")
+
+    operator.open(campaign)
+    page.context.set_offline(True)
+    operator.choose("Duplicate")
+    expect(dialog).to_contain_text("The site does not answer")
+    assert find_violations(operator) == []
+    dialog.get_by_role("button", name="Close", exact=True).last.click()
+    expect(dialog).to_be_hidden()
+    page.context.set_offline(False)
+    operator.problems.clear()
+
+    operator.choose("Duplicate")
+    expect(dialog).to_contain_text("Make another campaign like this?")
+    page.context.clear_cookies(name="csrftoken")
+    operator.allowed = {403}
+    dialog.get_by_role("button", name="Duplicate", exact=True).click()
+    expect(dialog).to_contain_text("Nothing was saved")
+    operator.problems.clear()
+
+    operator.open(campaign)
+    page.context.clear_cookies()
+    operator.choose("Duplicate")
+    expect(page.get_by_label("Username")).to_be_visible()
+    page.get_by_label("Username").fill(site.user)
+    page.get_by_label("Password").fill(site.password)
+    page.get_by_role("button", name="Log in").click()
+    expect(page).to_have_url(re.compile(re.escape(campaign.partition("?")[0])))
+
+
 def test_each_role_is_offered_what_it_may_do(make_operator):
     admin = make_operator()
     for role in ("viewer", "campaign_manager", "admin"):
