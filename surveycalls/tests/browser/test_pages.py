@@ -2,10 +2,11 @@
 
 import re
 
+import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from surveycalls.tests.browser.conftest import NARROW
+from surveycalls.tests.browser.conftest import NARROW, WIDE
 
 PASSWORD = "a-long-way-to-the-library"
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
@@ -83,6 +84,32 @@ def test_every_page_fits_a_phone_in_italian_too(make_operator):
         if not operator.fits():
             problems.append(f"{path} scrolls sideways")
     assert problems == []
+
+
+LONG = "n" * 190
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["desk", "phone"])
+def test_a_name_without_spaces_breaks_and_pushes_nothing_out_of_sight(make_operator, size):
+    operator = make_operator(size=size)
+    page = operator.open("/admin/campaigns/campaign/add/")
+    page.locator("#id_name").fill(LONG)
+    page.get_by_role("button", name="Save and continue editing").click()
+    operator.see("was added successfully")
+    for path in (page.url, page.url.replace("/change/", "/forecast/"), "/admin/", "campaigns"):
+        operator.open(path)
+        assert operator.fits(), path
+    table = page.locator("#result_list")
+    assert table.evaluate("table => table.scrollWidth <= table.parentElement.clientWidth")
+
+
+def test_a_phone_shows_a_row_as_a_card_without_what_is_empty(make_operator):
+    operator = make_operator(size=NARROW)
+    operator.open("campaigns")
+    shown = operator.page.locator("#result_list td").filter(visible=True).all_inner_texts()
+    assert "-" not in [text.strip() for text in shown]
+    heights = operator.page.locator("tr.data-row").evaluate_all("rows => rows.map(row => row.offsetHeight)")
+    assert max(heights) < 300
 
 
 def test_the_first_page_before_anybody_is_signed_in_can_be_used_by_everybody(make_operator):
