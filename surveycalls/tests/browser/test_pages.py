@@ -87,6 +87,11 @@ def test_every_page_fits_a_phone_in_italian_too(make_operator):
 
 
 LONG = "n" * 190
+HIDDEN_BY_THE_BAR = """() => {
+    const field = document.activeElement, bar = document.getElementById("submit-row");
+    const isBelow = field.getBoundingClientRect().bottom > bar.getBoundingClientRect().top;
+    return isBelow && !bar.contains(field) && field.id;
+}"""
 
 
 @pytest.mark.parametrize("size", [WIDE, NARROW], ids=["desk", "phone"])
@@ -110,6 +115,15 @@ def test_a_phone_shows_a_row_as_a_card_without_what_is_empty(make_operator):
     assert "-" not in [text.strip() for text in shown]
     heights = operator.page.locator("tr.data-row").evaluate_all("rows => rows.map(row => row.offsetHeight)")
     assert max(heights) < 300
+
+
+def test_what_has_the_focus_is_not_behind_the_bar_of_buttons(operator):
+    page = operator.open("/admin/campaigns/campaign/add/")
+    hidden = []
+    for _ in range(45):
+        page.keyboard.press("Tab")
+        hidden.append(page.evaluate(HIDDEN_BY_THE_BAR))
+    assert [field for field in hidden if field] == []
 
 
 def test_the_first_page_before_anybody_is_signed_in_can_be_used_by_everybody(make_operator):
