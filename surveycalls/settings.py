@@ -241,6 +241,7 @@ UNFOLD = {
         lambda request: static("surveycalls/header.css"),
         lambda request: static("surveycalls/pages.css"),
         lambda request: static("surveycalls/lists.css"),
+        lambda request: static("surveycalls/forms.css"),
     ],
     "SCRIPTS": [
         lambda request: static("surveycalls/time_zone.js"),

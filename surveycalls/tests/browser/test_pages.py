@@ -126,6 +126,15 @@ def test_what_has_the_focus_is_not_behind_the_bar_of_buttons(operator):
     assert [field for field in hidden if field] == []
 
 
+def test_fields_beside_each_other_begin_at_the_same_height(operator):
+    page = operator.open("/admin/campaigns/campaign/add/")
+    rows = page.locator(".field-row.grid").all()
+    top_of = "field => field.getBoundingClientRect().top"
+    tops = [[field.evaluate(top_of) for field in row.locator(".field-line > .grow").all()] for row in rows]
+    assert len(tops) >= 5
+    assert [row for row in tops if len(set(row)) > 1] == []
+
+
 def test_the_first_page_before_anybody_is_signed_in_can_be_used_by_everybody(make_operator):
     operator = make_operator()
     operator.open("/admin/")
