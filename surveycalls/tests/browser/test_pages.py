@@ -240,6 +240,27 @@ def test_a_dialog_that_does_not_come_says_why(make_operator, site):
     expect(page).to_have_url(re.compile(re.escape(campaign.partition("?")[0])))
 
 
+@pytest.mark.parametrize("is_erased", [True, False])
+def test_back_leads_from_an_erasure_to_a_page_that_can_be_shown(operator, is_erased):
+    operator.open("contacts")
+    page = operator.open("/admin/contacts/contact/erase/")
+    page.get_by_label("Phone number").fill("+12025550199")
+    page.get_by_label("Reason").fill("Wrote from anna@example.org")
+    page.get_by_role("button", name="Show what there is").click()
+    operator.see("Leave numbers and addresses out")
+    page.get_by_label("Reason").fill("Asked by letter.")
+    page.get_by_label("Never ring this number again").set_checked(False, force=True)
+    page.get_by_role("button", name="Show what there is").click()
+    expect(page.get_by_role("heading", name="Erase +12025550199 for good?")).to_be_focused()
+    if is_erased:
+        page.get_by_role("button", name="Erase for good").click()
+        operator.see("Erased: ")
+    else:
+        operator.open("/admin/")
+    page.go_back()
+    expect(page.get_by_role("button", name="Show what there is")).to_be_visible()
+
+
 def test_each_role_is_offered_what_it_may_do(make_operator):
     admin = make_operator()
     for role in ("viewer", "campaign_manager", "admin"):
