@@ -19,6 +19,7 @@ from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
 
 from calls.erasure import ErasureImpossible, Findings, Person, count_findings, erase_person, look_for
+from campaigns.confirmation import leave_page
 from campaigns.forms import CountryField
 from contacts.hashing import is_hashing_possible
 from contacts.phones import InvalidPhoneNumber, normalise_number
@@ -146,11 +147,11 @@ class ErasurePages:
             )
         except ErasureImpossible as error:
             self.message_user(request, str(error), messages.ERROR)
-            return HttpResponseRedirect(reverse("admin:contacts_contact_erase"))
+            return leave_page(request, reverse("admin:contacts_contact_erase"))
         self.message_user(
             request, gettext("Erased: %(findings)s.") % {"findings": say_findings(found)}, messages.SUCCESS
         )
-        return HttpResponseRedirect(reverse("admin:contacts_contact_changelist"))
+        return leave_page(request, reverse("admin:contacts_contact_changelist"))
 
 
 def say_findings(found: Findings) -> str:

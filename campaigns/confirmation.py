@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib.admin import ModelAdmin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 
@@ -21,6 +21,11 @@ def is_confirmed(request: HttpRequest) -> bool:
 def leave_dialog(url: str) -> HttpResponse:
     """What the dialog of a button answers when its work is done: the page is left for that one."""
     return HttpResponse(headers={"HX-Redirect": url})
+
+
+def leave_page(request: HttpRequest, url: str) -> HttpResponse:
+    """The same for a form that is answered in its own page, if the browser did so."""
+    return leave_dialog(url) if "HX-Request" in request.headers else HttpResponseRedirect(url)
 
 
 def ask_first(

@@ -1,7 +1,7 @@
 """The form in which operators write a campaign."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from datetime import date, datetime, time
 from functools import cache
 from hashlib import blake2b
@@ -82,11 +82,12 @@ class CountryField(forms.ChoiceField):
 
 
 class WeekdayHoursWidget(forms.MultiWidget):
-    """A line for each weekday."""
+    """A line for each weekday; those in ``wrong`` are marked."""
 
     template_name = "campaigns/weekday_hours.html"
 
     def __init__(self) -> None:
+        self.wrong: Set[Weekday] = frozenset()
         super().__init__({str(day.value): UnfoldAdminTextInputWidget() for day in Weekday})
 
     def decompress(self, value: Sequence[str] | None) -> list[str]:
@@ -96,11 +97,17 @@ class WeekdayHoursWidget(forms.MultiWidget):
         context = super().get_context(name, value, attrs)
         for day, widget in zip(Weekday, context["widget"]["subwidgets"], strict=True):
             widget["label"] = day.label
+            widget["is_wrong"] = day in self.wrong
+            if day not in self.wrong:
+                widget["attrs"].pop("aria-invalid", None)
         return context
 
 
 class WeekdayHoursField(forms.MultiValueField):
-    """The hours of each weekday in our spelling, empty for the usual ones; an empty list when all are."""
+    """The hours of each weekday in our spelling, empty for the usual ones; an empty list when all are.
+
+    The code of an error is the name of its weekday.
+    """
 
     def __init__(self, **kwargs: Any) -> None:
         fields = [forms.CharField(required=False) for _day in Weekday]
@@ -112,7 +119,7 @@ class WeekdayHoursField(forms.MultiValueField):
             try:
                 hours.append(format_spans(parse_spans(text)))
             except ValueError as exc:
-                problems.append(f"{day.label}: {exc}")
+                problems.append(ValidationError(f"{day.label}: {exc}", code=day.name))
         if problems:
             raise ValidationError(problems)
         return hours if any(hours) else []
@@ -301,13 +308,18 @@ class CampaignForm(forms.ModelForm):
             return f"{value:%H:%M}"
         return pgettext("value", "none") if value in (None, "") else str(value)
 
+    def full_clean(self) -> None:
+        super().full_clean()
+        codes = {error.code for error in self._errors.as_data().get("weekday_hours", [])}
+        self.fields["weekday_hours"].widget.wrong = {day for day in Weekday if day.name in codes}
+
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
         hours, ticked = cleaned.get("weekday_hours") or [], cleaned.get("weekdays") or []
-        closed = [str(day.label) for day, own in zip(Weekday, hours, strict=False) if own and day not in ticked]
-        if closed:
-            problem = gettext("%(days)s: tick the day above, or leave its hours empty.")
-            self.add_error("weekday_hours", problem % {"days": ", ".join(closed)})
+        problem = gettext("%(days)s: tick the day above, or leave its hours empty.")
+        for day, own in zip(Weekday, hours, strict=False):
+            if own and day not in ticked:
+                self.add_error("weekday_hours", ValidationError(problem % {"days": day.label}, code=day.name))
         return cleaned
 
     def _post_clean(self) -> None:

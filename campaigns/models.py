@@ -1,6 +1,6 @@
 """A campaign: what to say, to whom it may be said when, and how often it is tried."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Any, Self
@@ -8,7 +8,7 @@ from typing import Any, Self
 import phonenumbers
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
-from django.core.exceptions import ValidationError
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import F, Q
@@ -119,6 +119,10 @@ def make_hours(
 def version_of(table: str) -> str:
     """SQL for the version of a row: the transaction that wrote it, and where it wrote it."""
     return f"{table}.xmin || {table}.ctid::text"
+
+
+# Of constraints, the field beside which it is told that they do not hold.
+TOLD_BESIDE = {"campaign_hours_are_a_window": "allowed_call_end", "campaign_ends_after_it_starts": "ends_at"}
 
 
 class CampaignQuerySet(models.QuerySet["Campaign"]):
@@ -306,6 +310,17 @@ class Campaign(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def validate_constraints(self, exclude: Collection[str] | None = None) -> None:
+        """What is wrong with two fields together is told beside the second."""
+        problems: dict[str, list[ValidationError]] = {}
+        for constraint in self._meta.constraints:
+            try:
+                constraint.validate(Campaign, self, exclude=exclude)
+            except ValidationError as error:
+                problems.setdefault(TOLD_BESIDE.get(constraint.name, NON_FIELD_ERRORS), []).append(error)
+        if problems:
+            raise ValidationError(problems)
 
     @property
     def hours(self) -> CallingHours:

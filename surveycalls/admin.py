@@ -12,6 +12,7 @@ from django_q import admin as jobs
 from django_q.models import Failure, OrmQ, Schedule, Success
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from campaigns.read_only import ReadOnly
 from surveycalls import audit_admin  # noqa: F401  (registers it)
@@ -28,6 +29,7 @@ class OperatorAdmin(UserAdmin, ModelAdmin):
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
+    filter_horizontal = ["user_permissions"]
     # With what it takes to sign in here and to see anything.
     add_fieldsets = [(None, {"fields": ["username", "password1", "password2", "is_staff", "groups"]})]
 
@@ -41,6 +43,8 @@ class OperatorAdmin(UserAdmin, ModelAdmin):
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Of the groups, roles: another one may hold permissions that whoever gives it does not have."""
+        if db_field.name == "groups":
+            kwargs["widget"] = UnfoldAdminCheckboxSelectMultipleWidget
         field = super().formfield_for_manytomany(db_field, request, **kwargs)
         if db_field.name == "groups" and not request.user.is_superuser:
             field.queryset = field.queryset.filter(name__in=ROLES)

@@ -80,6 +80,7 @@ MIDDLEWARE = [
     "surveycalls.headers.HeadersMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "surveycalls.headers.IdleLimitMiddleware",
+    "surveycalls.fragments.FragmentsMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -124,6 +125,7 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _https and read_bool("HST
 # They ask for the two above, which speak for hosts that are not ours: the owner of the domain decides.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 CSRF_TRUSTED_ORIGINS = [PUBLIC_BASE_URL]
+CSRF_FAILURE_VIEW = "surveycalls.error_pages.show_forged"
 BEHIND_PROXY = read_bool("BEHIND_PROXY", default=False)
 if BEHIND_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
@@ -138,7 +140,7 @@ AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_RESET_ON_SUCCESS = True
 AXES_CLIENT_IP_CALLABLE = "surveycalls.addresses.find_address"
-AXES_LOCKOUT_TEMPLATE = "surveycalls/locked_out.html"
+AXES_LOCKOUT_CALLABLE = "surveycalls.error_pages.show_locked_out"
 AXES_ENABLE_ADMIN = AXES_VERBOSE = False
 
 AUTH_PASSWORD_VALIDATORS = [
@@ -237,10 +239,15 @@ UNFOLD = {
         lambda request: static("surveycalls/figures.css"),
         lambda request: static("surveycalls/accessibility.css"),
         lambda request: static("surveycalls/header.css"),
+        lambda request: static("surveycalls/pages.css"),
+        lambda request: static("surveycalls/lists.css"),
+        lambda request: static("surveycalls/forms.css"),
     ],
     "SCRIPTS": [
         lambda request: static("surveycalls/time_zone.js"),
         lambda request: static("surveycalls/accessibility.js"),
+        lambda request: static("surveycalls/dialogs.js"),
+        lambda request: static("surveycalls/lists.js"),
         lambda request: static("surveycalls/live.js"),
     ],
     "ENVIRONMENT": "calls.admin.show_dialling",

@@ -14,3 +14,8 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("webhooks/telephony/", include("calls.urls")),
 ]
+
+handler400 = "surveycalls.error_pages.show_bad_request"
+handler403 = "surveycalls.error_pages.show_forbidden"
+handler404 = "surveycalls.error_pages.show_missing"
+handler500 = "surveycalls.error_pages.show_failure"

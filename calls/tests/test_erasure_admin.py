@@ -57,6 +57,15 @@ def test_then_it_is_erased(admin_client):
     assert DoNotCallEntry.objects.get().phone_number is None
 
 
+def test_a_form_that_its_own_page_has_sent_leaves_that_page_when_it_is_done(admin_client):
+    contact = make_called()
+    data = {"phone_number": NUMBER, "keeps_off": "on", "reason": "Asked by letter.", "step": "erase"}
+    response = admin_client.post(PAGE, data, headers={"HX-Request": "true"})
+    assert (response.status_code, response.headers["HX-Redirect"]) == (200, "/admin/contacts/contact/")
+    contact.refresh_from_db()
+    assert contact.erased_at
+
+
 @pytest.mark.parametrize(
     "fields",
     [{"phone_number": "+39 02 3672.6012"}, {"phone_number": "02 3672 6012", "country": "IT"}],

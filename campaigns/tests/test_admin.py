@@ -248,6 +248,30 @@ def test_what_could_never_work_is_refused_with_a_reason(admin_client, changes, e
     assert not Campaign.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"allowed_call_start": "18:00", "allowed_call_end": "09:00"}, "allowed_call_end"),
+        ({"allowed_call_start": "18:00"}, "allowed_call_end"),
+        (
+            {"starts_at_0": "2026-03-05", "starts_at_1": "9:00", "ends_at_0": "2026-03-04", "ends_at_1": "9:00"},
+            "ends_at",
+        ),
+    ],
+)
+def test_what_is_wrong_with_two_fields_is_told_beside_one_of_them(changes, field):
+    assert list(CampaignForm(form_of(CampaignFactory.build(), **changes)).errors) == [field]
+
+
+def test_of_the_weekdays_only_the_wrong_ones_are_marked():
+    hours = {"weekday_hours_1": "25-26", "weekday_hours_2": "9-12", "weekday_hours_6": "9-12"}
+    for changes, wrong in (({}, "1"), ({"weekdays": [1, 2]}, "1"), ({"weekdays": [1, 2], "weekday_hours_1": ""}, "6")):
+        field = str(CampaignForm(form_of(CampaignFactory.build(), **hours | changes))["weekday_hours"])
+        marked = [line for line in field.split("<label") if 'aria-invalid="true"' in line]
+        assert [f"weekday_hours_{wrong}" in line for line in marked] == [True]
+        assert field.count("is-wrong") == 1
+
+
 def test_the_status_can_not_be_written_by_hand(admin_client):
     campaign = CampaignFactory(status="draft")
     admin_client.post(page_of(campaign), form_of(campaign, status="running"))

@@ -9,6 +9,7 @@ import sys
 from html.parser import HTMLParser
 
 import pytest
+from django.template.loader import render_to_string
 from django.utils import translation
 
 from calls.models import ProviderConfig
@@ -158,6 +159,14 @@ def test_every_text_of_a_page_can_be_translated(client, admin_client, world, mar
     assert response.status_code == 200
     texts = Texts()
     texts.feed(response.content.decode())
+    assert sorted(texts.found) == []
+
+
+@pytest.mark.parametrize("name", ["bad_request", "forbidden", "forged", "missing", "failure", "locked_out"])
+def test_every_text_of_an_error_page_can_be_translated(rf, marked, name):
+    context = {"back": "/admin/", "username": "Ω", "failure_limit": 5}
+    texts = Texts()
+    texts.feed(render_to_string(f"surveycalls/{name}.html", context, rf.get("/")))
     assert sorted(texts.found) == []
 
 
