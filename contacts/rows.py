@@ -97,7 +97,7 @@ class RefusedRow:
     """A row that became no contact. Column and value are empty when the row as a whole is at fault.
 
     ``opted_out`` is the number of somebody who is not to be called, said in a row that is refused for another
-    column; empty otherwise. ``cells`` are the row as it stands in the file, if it could be read.
+    column; empty otherwise. ``cells`` are the row as it stands in the file.
     """
 
     line: int
@@ -162,7 +162,7 @@ class ContactRows:
             if row.line <= line:
                 continue
             if row.fault:
-                yield RefusedRow(line=row.line, reason=describe_fault(row.fault))
+                yield RefusedRow(line=row.line, reason=describe_fault(row.fault), cells=row.cells)
             else:
                 yield self.read(row)
 

@@ -315,6 +315,21 @@ def test_a_long_import_goes_on_in_further_jobs_and_keeps_its_place(admin_client,
     assert Contact.objects.count() == 35
 
 
+def test_an_import_keeps_its_place_also_behind_a_stray_quote(admin_client, monkeypatch):
+    monkeypatch.setattr(uploads, "SLICE_SECONDS", 0)
+    monkeypatch.setattr(importing, "CHUNK_SIZE", 2)
+    lines = make_csv(9).splitlines()
+    lines[3] += ',"stray'
+    upload(admin_client, CampaignFactory(), "\n".join(["phone_number,note", *lines[1:]]))
+    record = ContactImport.objects.get()
+    page = admin_client.get(page_of(record)).content.decode()
+    assert "A quote is opened in this line" in page
+    start(admin_client, record)
+    assert (work(record).imported, record.refused, record.rows_in_file, record.line) == (8, 1, 9, 10)
+    refused = b"".join(admin_client.get(f"{LIST}{record.pk}/refused/").streaming_content).decode()
+    assert f'{make_number(2)},"""stray"' in refused
+
+
 def test_the_time_to_come_to_the_first_new_row_is_no_part_of_a_job(admin_client, monkeypatch):
     monkeypatch.setattr(uploads, "SLICE_SECONDS", 0.3)
     monkeypatch.setattr(importing, "CHUNK_SIZE", 10)
