@@ -241,8 +241,52 @@ def test_refused_rows_are_mended_and_loaded_again(admin_client):
     upload(admin_client, record.campaign, text.replace("maybe,\r\n", "yes,\r\n"), "refused.csv")
     again = ContactImport.objects.get()
     start(admin_client, again)
-    assert (work(again).imported, again.updated, again.refused) == (1, 1, 1)
+    assert (work(again).imported, again.updated, again.refused) == (1, 0, 2)
     assert Contact.objects.get(phone_number="+12025550124").has_prior_consent
+
+
+def take_refused_home(client, record):
+    return b"".join(client.get(f"{LIST}{record.pk}/refused/").streaming_content).decode("utf-8-sig")
+
+
+def test_a_duplicate_that_is_loaded_again_as_it_is_does_not_win(admin_client):
+    campaign = CampaignFactory()
+    rows = f"{make_number(0)},anna,\n{make_number(0)},bob,yes\n{make_number(1)},carl,\n"
+    upload(admin_client, campaign, f"phone_number,external_contact_id,do_not_call\n{rows}")
+    record = ContactImport.objects.get()
+    start(admin_client, record)
+    assert (work(record).imported, record.duplicates) == (2, 1)
+    assert "Duplicates are refused again" in admin_client.get(page_of(record)).content.decode()
+    DoNotCallEntry.objects.all().delete()
+    text = take_refused_home(admin_client, record)
+    for content, counts in [
+        (text, (0, 0, 1)),
+        (text.replace(f",{make_number(0)},bob", f",{make_number(2)},bob"), (1, 0, 0)),
+        (text.replace(f"phone_number,{make_number(0)}", "phone_number,"), (0, 1, 0)),
+    ]:
+        record.delete()
+        upload(admin_client, campaign, content, "refused.csv")
+        record = ContactImport.objects.get()
+        start(admin_client, record)
+        assert (work(record).imported, record.updated, record.refused) == counts
+        if record.refused:
+            assert "empty its “refused value”" in record.refusals.get().reason
+            assert Contact.objects.get(phone_number=make_number(0)).external_contact_id == "anna"
+            assert DoNotCallEntry.objects.get().phone_number == make_number(0)  # said so all the same
+
+
+def test_whoever_was_refused_for_a_missing_plus_is_imported_when_it_is_there(admin_client):
+    campaign = CampaignFactory()
+    upload(admin_client, campaign, f"phone_number\n{make_number(0)[1:]}\n")
+    record = ContactImport.objects.get()
+    start(admin_client, record)
+    assert work(record).refused == 1
+    text = take_refused_home(admin_client, record)
+    record.delete()
+    upload(admin_client, campaign, text.replace(f",{make_number(0)[1:]}\r", f",{make_number(0)}\r"))
+    record = ContactImport.objects.get()
+    start(admin_client, record)
+    assert work(record).imported == 1
 
 
 def test_the_cluster_tells_what_is_wrong_in_the_language_of_whoever_uploaded(admin_client):
