@@ -15,7 +15,7 @@ from django.utils.translation import ngettext, pgettext
 from campaigns.windows import known_zones
 from contacts.models import Contact, PreferredLanguage
 from contacts.numbering import read_clean
-from contacts.phones import NUMBER_MISSING, normalise_and_locate
+from contacts.phones import NUMBER_MISSING, looks_like_number, normalise_and_locate
 from contacts.sheets import Sheet, SheetRow, UnusableFile, describe_fault
 from contacts.spreadsheets import restore
 
@@ -131,6 +131,18 @@ def match_columns(header: Sequence[str], columns: Sequence[str] = COLUMNS) -> di
     return found
 
 
+def check_header(header: Sequence[str]) -> None:
+    """Raises UnusableFile when it is rather somebody's row, who would be lost."""
+    if NUMBER_COLUMN in match_columns(header, [NUMBER_COLUMN]):
+        return
+    if number := next(filter(looks_like_number, header), ""):
+        text = _(
+            "The first line must have the names of the columns, and it has a number: %(number)s. Put a line with the "
+            "names above it, such as %(column)s for the numbers, and load the file again."
+        )
+        raise UnusableFile(text % {"number": number, "column": NUMBER_COLUMN})
+
+
 def _find_columns(header: Sequence[str]) -> dict[str, int]:
     names = [name.lower() for name in header]
     if repeated := sorted({name for name in names if name in COLUMNS and names.count(name) > 1}):
@@ -164,6 +176,7 @@ class ContactRows:
         has_refusals = not accepts_duplicates and {*REFUSAL_COLUMNS} <= {*sheet.header}
         self._refusal = [sheet.header.index(name) for name in REFUSAL_COLUMNS[1:3]] if has_refusals else []
         if NUMBER_COLUMN not in self.columns:
+            check_header(sheet.header)
             names = ", ".join(filter(None, sheet.header)) or pgettext("names of columns", "none")
             text = _("The first line must name a column %(column)s; it names: %(names)s.")
             raise UnusableFile(text % {"column": NUMBER_COLUMN, "names": names})

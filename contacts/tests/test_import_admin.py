@@ -120,7 +120,9 @@ def test_a_preview_refuses_the_bytes_that_the_import_refuses(admin_client):
 def test_a_column_is_chosen_by_hand_and_looked_at_again(admin_client):
     upload(admin_client, CampaignFactory(), "who,where,nr\nAnn,x@example.org,+12025550123\n")
     record = ContactImport.objects.get()
-    assert "The first" not in admin_client.get(page_of(record)).content.decode()
+    page = admin_client.get(page_of(record)).content.decode()
+    assert "The first 1 row" not in page
+    assert "No column is known to have the phone numbers." in page
     look = {"step": "look", "phone_number": "2", "external_contact_id": "0"}
     assert "Nothing is wrong" in admin_client.post(page_of(record), look).content.decode()
     start(admin_client, record, phone_number="2", external_contact_id="0")
@@ -150,6 +152,7 @@ def test_columns_that_make_no_sense_are_refused(admin_client, columns, message):
     [
         ("", "The submitted file is empty."),
         ("phone_number\n", "There is no row below the names of the columns."),
+        ("+12025550113,x1\n+12025550114,x2\n", "it has a number: +12025550113. Put a line"),
         (b"%PDF-1.7 ...", "This is a PDF"),
         (b"\x00\x01\x02" * 100, "This is not a text file"),
     ],
