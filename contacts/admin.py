@@ -31,6 +31,7 @@ from campaigns.lifecycle import CampaignIsCancelled, admit_contacts
 from campaigns.long_lists import ChoicesByCampaignFilter, LongList
 from campaigns.models import Campaign
 from contacts.arming import add_contact, change_number
+from contacts.chosen_campaign import ChosenCampaign
 from contacts.exclusion import (
     add_numbers_to_do_not_call,
     entries_of,
@@ -152,7 +153,7 @@ class LockedWhileSaved:
 
 
 @admin.register(Contact)
-class ContactAdmin(LockedWhileSaved, LongList, CampaignExport, ModelAdmin):
+class ContactAdmin(LockedWhileSaved, ChosenCampaign, LongList, CampaignExport, ModelAdmin):
     form = ContactForm
     export_name = "contacts"
     export_message = _("Contacts exported.")

@@ -19,6 +19,7 @@ from unfold.decorators import display
 from campaigns.counting import say_count
 from campaigns.history import EXPORT, write_line
 from campaigns.lifecycle import CampaignIsCancelled
+from contacts.chosen_campaign import ChosenCampaign
 from contacts.import_forms import ColumnsForm, ContactsForm, FileForm, NumbersForm, inspect_file
 from contacts.import_pages import describe_import, describe_preview, list_refused, show_status, url_of
 from contacts.importing import cancel_import
@@ -138,7 +139,7 @@ class ImportAdmin(ModelAdmin):
         return HttpResponseRedirect(url_of(record, "change"))
 
 
-class ContactImportAdmin(ImportAdmin):
+class ContactImportAdmin(ChosenCampaign, ImportAdmin):
     form = ContactsForm
     list_display = [
         "__str__",

@@ -79,6 +79,19 @@ def test_the_campaigns_page_leads_to_the_upload(admin_client):
     assert campaign.name in response.content.decode()
 
 
+@pytest.mark.parametrize("url", [f"{LIST}add/", "/admin/contacts/contact/add/"])
+@pytest.mark.parametrize("campaign", ["abc", "", "01a0b1c2-0000-7000-8000-000000000000"])
+def test_an_address_with_an_unknown_campaign_gives_the_form_without_one(admin_client, url, campaign):
+    page = admin_client.get(f"{url}?campaign={campaign}")
+    assert page.status_code == 200
+    assert f'value="{campaign or "-"}"' not in page.content.decode()
+
+
+def test_the_name_of_a_file_is_written_as_it_is(admin_client):
+    page = admin_client.get(page_of(upload_messy(admin_client))).content.decode()
+    assert "people.csv" in page and "People.csv" not in page
+
+
 def test_an_upload_shows_what_would_become_of_it_and_imports_nothing_yet(admin_client, admin_user):
     record = upload_messy(admin_client)
     page = admin_client.get(page_of(record)).content.decode()
