@@ -1,6 +1,7 @@
 """The pages of imports, and the job behind them."""
 
 import csv
+import re
 import time
 from datetime import timedelta
 from io import StringIO
@@ -136,6 +137,7 @@ def test_a_column_is_chosen_by_hand_and_looked_at_again(admin_client):
     page = admin_client.get(page_of(record)).content.decode()
     assert "The first 1 row" not in page
     assert "No column is known to have the phone numbers." in page
+    assert re.search(r'value="cancel"[^>]* formnovalidate>', page)
     look = {"step": "look", "phone_number": "2", "external_contact_id": "0"}
     assert "Nothing is wrong" in admin_client.post(page_of(record), look).content.decode()
     start(admin_client, record, phone_number="2", external_contact_id="0")
