@@ -331,7 +331,7 @@ class DoNotCallEntryAdmin(LockedWhileSaved, LongList, ModelAdmin):
     search_fields = ["phone_number"]
     search_help_text = _("The whole number in any spelling")
     actions = ["remove_selected"]
-    actions_list = ["import_numbers", "export"]
+    actions_list = ["import_numbers", "list_imports", "export"]
     fieldsets = [
         (
             None,
@@ -368,6 +368,13 @@ class DoNotCallEntryAdmin(LockedWhileSaved, LongList, ModelAdmin):
     @action(description=pgettext_lazy("button", "Import"), icon="upload_file", permissions=["import"])
     def import_numbers(self, request: HttpRequest) -> HttpResponse:
         return HttpResponseRedirect(reverse("admin:contacts_donotcallimport_add"))
+
+    def has_list_imports_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("contacts.view_donotcallimport")
+
+    @action(description=_("Imports"), icon="history", permissions=["list_imports"])
+    def list_imports(self, request: HttpRequest) -> HttpResponse:
+        return HttpResponseRedirect(reverse("admin:contacts_donotcallimport_changelist"))
 
     @action(description=pgettext_lazy("button", "Export"), icon="download", permissions=["view"])
     def export(self, request: HttpRequest) -> HttpResponse:

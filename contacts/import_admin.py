@@ -9,12 +9,12 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
-from unfold.decorators import display
+from unfold.decorators import action, display
 
 from campaigns.counting import say_count
 from campaigns.history import EXPORT, write_line
@@ -156,9 +156,17 @@ class ContactImportAdmin(ChosenCampaign, ImportAdmin):
     autocomplete_fields = ["campaign"]
     fieldsets = [(None, {"fields": ["campaign", "file"]})]
     add_title = _("Import contacts")
+    actions_list = ["list_imports_of_numbers"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ContactImport]:
         return super().get_queryset(request).filter(campaign__isnull=False)
+
+    def has_list_of_numbers_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("contacts.view_donotcallimport")
+
+    @action(description=_("Imports of the do-not-call list"), icon="phone_disabled", permissions=["list_of_numbers"])
+    def list_imports_of_numbers(self, request: HttpRequest) -> HttpResponse:
+        return HttpResponseRedirect(reverse("admin:contacts_donotcallimport_changelist"))
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, change, **kwargs)

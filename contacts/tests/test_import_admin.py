@@ -542,6 +542,25 @@ def test_the_do_not_call_list_leads_to_its_import(admin_client):
     assert response.headers["Location"] == f"{NUMBERS}add/"
 
 
+@pytest.mark.parametrize(
+    ("page", "link"),
+    [
+        ("/admin/", NUMBERS),
+        ("/admin/contacts/donotcallentry/", "/admin/contacts/donotcallentry/list_imports/"),
+        (LIST, f"{LIST}list_imports_of_numbers/"),
+    ],
+)
+def test_imports_of_the_do_not_call_list_are_found_by_whoever_may_see_them(admin_client, client, page, link):
+    assert f'href="{link}"' in admin_client.get(page).content.decode()
+    if link != NUMBERS:
+        assert admin_client.get(link).headers["Location"] == NUMBERS
+    user = User.objects.create_user("viewer", password="-", is_staff=True)
+    names = ["view_contactimport", "view_donotcallentry"]
+    user.user_permissions.set(Permission.objects.filter(codename__in=names))
+    client.force_login(user)
+    assert f'href="{link}"' not in client.get(page).content.decode()
+
+
 def test_numbers_are_imported_into_the_do_not_call_list_with_their_reasons(admin_client):
     known = DoNotCallEntryFactory(phone_number="+12025550124", reason="before")
     contact = ContactFactory(phone_number="+12025550123")
