@@ -350,6 +350,18 @@ def test_the_progress_of_an_import_is_drawn_in_every_language(admin_client):
     assert "Mancano circa 4 minuti." in page
 
 
+@pytest.mark.parametrize("rows", [0, 2], ids=["not begun", "begun"])
+def test_after_a_minute_without_a_worker_it_is_said_that_there_is_none_and_what_to_do(admin_client, rows):
+    record = upload_messy(admin_client)
+    start(admin_client, record)
+    ContactImport.objects.update(rows=rows, imported=rows)
+    for minutes, is_told in ((0, False), (1, True)):
+        ContactImport.objects.update(updated_at=timezone.now() - timedelta(minutes=minutes))
+        page = admin_client.get(f"{LIST}{record.pk}/progress/").content.decode()
+        assert ("tell whoever runs the site" in page) is is_told
+        assert ("as soon as a worker" in page) is (not is_told and not rows)
+
+
 def test_what_failed_is_told_in_the_language_of_whoever_uploaded(admin_client, monkeypatch):
     admin_client.cookies["django_language"] = "it"
     record = upload_messy(admin_client)
