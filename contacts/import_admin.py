@@ -11,6 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.functional import Promise
+from django.utils.http import urlencode
 from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
@@ -24,7 +25,7 @@ from contacts.import_forms import ColumnsForm, ContactsForm, FileForm, NumbersFo
 from contacts.import_pages import describe_import, describe_preview, list_refused, show_status, url_of
 from contacts.importing import cancel_import
 from contacts.models import ContactImport, ImportStatus
-from contacts.rows import REFUSAL_COLUMNS
+from contacts.rows import NUMBER_COLUMN, REFUSAL_COLUMNS
 from contacts.spreadsheets import stream_csv
 from contacts.uploads import start_import, store_upload
 
@@ -79,14 +80,9 @@ class ImportAdmin(ModelAdmin):
         may_work = self.has_add_permission(request)
         if request.method == "POST" and not may_work:
             raise PermissionDenied
-        if request.method == "POST" and request.POST.get("step") == "cancel":
-            if cancel_import(record.pk):
-                write_line(request.user, [record], CHANGE, pgettext_lazy("history of an import", "Cancelled."))
-            return HttpResponseRedirect(url_of(record, "change"))
-        form = ColumnsForm(record, request.POST if request.method == "POST" else None)
-        is_valid = form.is_valid() if form.is_bound else True
-        if is_valid and request.POST.get("step") == "start":
-            return self._start(request, record, form.columns)
+        if request.method == "POST":
+            return self._take_step(request, record)
+        form = ColumnsForm(record, request.GET if NUMBER_COLUMN in request.GET else None)
         context = {
             **self.admin_site.each_context(request),
             "title": str(record),
@@ -96,7 +92,7 @@ class ImportAdmin(ModelAdmin):
             **describe_import(record),
         }
         if record.status == ImportStatus.PREPARED:
-            columns = form.columns if form.is_bound and is_valid else record.columns
+            columns = form.columns if form.is_bound and form.is_valid() else record.columns
             context |= {"columns_form": form, "preview": describe_preview(record, columns)}
         return TemplateResponse(request, "contacts/import.html", context)
 
@@ -129,6 +125,18 @@ class ImportAdmin(ModelAdmin):
         if not self.has_view_permission(request, record):
             raise PermissionDenied
         return record
+
+    def _take_step(self, request: HttpRequest, record: ContactImport) -> HttpResponse:
+        if request.POST.get("step") == "cancel":
+            if cancel_import(record.pk):
+                write_line(request.user, [record], CHANGE, pgettext_lazy("history of an import", "Cancelled."))
+            return HttpResponseRedirect(url_of(record, "change"))
+        form = ColumnsForm(record, request.POST)
+        if request.POST.get("step") == "start" and form.is_valid():
+            return self._start(request, record, form.columns)
+        # The columns stand in the address, so that the browser's Back finds a page that it may load again.
+        chosen = urlencode({column: request.POST.get(column, "") for column in form.fields})
+        return HttpResponseRedirect(f"{url_of(record, 'change')}?{chosen}")
 
     def _start(self, request: HttpRequest, record: ContactImport, columns: dict[str, int]) -> HttpResponse:
         try:
