@@ -22,6 +22,8 @@ from contacts.models import Contact, ContactImport, ContactState, DoNotCallEntry
 
 log = structlog.get_logger(__name__)
 
+NAMED_IMPORTS = 5
+
 # Sent with message=..., which names nobody, in the transaction in which somebody was erased.
 people_erased = Signal()
 
@@ -175,15 +177,31 @@ def anonymise(contacts: Collection[Contact], *, now: datetime) -> int:
     return count
 
 
-def _refuse_during_imports() -> None:
-    """Their files are kept as they were uploaded, and nobody can be taken out of a file."""
+def describe_obstacle() -> str:
+    """The imports during which nobody is erased; empty without one.
+
+    Their files are kept as they were uploaded, and nobody can be taken out of a file.
+    """
     going_on = ContactImport.objects.filter(status__in=[ImportStatus.PREPARED, ImportStatus.RUNNING])
-    if names := [str(record) for record in going_on[:5]]:
-        text = _(
-            "An import is not over, and its file may have this person in it. Wait for its end or throw it away, then "
-            "erase: %(imports)s."
+    count = going_on.count()
+    if not count:
+        return ""
+    names = ", ".join(str(record) for record in going_on[:NAMED_IMPORTS])
+    if count > NAMED_IMPORTS:
+        text = ngettext(
+            "%(imports)s and %(count)s other import", "%(imports)s and %(count)s other imports", count - NAMED_IMPORTS
         )
-        raise ErasureImpossible(text % {"imports": ", ".join(names)})
+        names = text % {"imports": names, "count": say_count(count - NAMED_IMPORTS)}
+    text = _(
+        "An import is not over, and its file may have this person in it. Wait for its end or throw it away, then "
+        "erase: %(imports)s."
+    )
+    return text % {"imports": names}
+
+
+def _refuse_during_imports() -> None:
+    if obstacle := describe_obstacle():
+        raise ErasureImpossible(obstacle)
 
 
 def _list_numbers(person: Person, contacts: Collection[Contact]) -> list[str]:

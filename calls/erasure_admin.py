@@ -18,7 +18,15 @@ from unfold.decorators import action
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
 
-from calls.erasure import ErasureImpossible, Findings, Person, count_findings, erase_person, look_for
+from calls.erasure import (
+    ErasureImpossible,
+    Findings,
+    Person,
+    count_findings,
+    describe_obstacle,
+    erase_person,
+    look_for,
+)
 from campaigns.confirmation import leave_page
 from campaigns.forms import CountryField
 from contacts.hashing import is_hashing_possible
@@ -115,11 +123,15 @@ class ErasurePages:
             form = ErasureForm(request.POST)
         else:
             form = ErasureForm(initial={"keeps_off": is_hashing_possible(), **self._find_initial(request)})
-        found = None
+        found, obstacle = None, ""
         if form.is_bound and form.is_valid() and "edit" not in request.POST:
             person = form.cleaned_data["person"]
-            if request.POST.get("step") == "erase":
-                return self._erase(request, person, form)
+            try:
+                if request.POST.get("step") == "erase":
+                    return self._erase(request, person, form)
+                obstacle = describe_obstacle()
+            except ErasureImpossible as error:
+                obstacle = str(error)
             found = look_for(person)
             if not found.contacts and not person.phone_number:
                 form.add_error("external_contact_id", gettext("No contact has this external id."))
@@ -130,6 +142,7 @@ class ErasurePages:
             "opts": self.opts,
             "form": form,
             "found": found and describe_findings(found, keeps_off=form.cleaned_data["keeps_off"]),
+            "obstacle": obstacle,
         }
         return TemplateResponse(request, "calls/erase.html", context)
 
@@ -138,16 +151,13 @@ class ErasurePages:
         return {"phone_number": contact.phone_number} if contact and contact.phone_number else {}
 
     def _erase(self, request: HttpRequest, person: Person, form: ErasureForm) -> HttpResponse:
-        try:
-            found = erase_person(
-                person,
-                keeps_off=form.cleaned_data["keeps_off"],
-                reason=form.cleaned_data["reason"],
-                now=timezone.now(),
-            )
-        except ErasureImpossible as error:
-            self.message_user(request, str(error), messages.ERROR)
-            return leave_page(request, reverse("admin:contacts_contact_erase"))
+        """Raises ErasureImpossible."""
+        found = erase_person(
+            person,
+            keeps_off=form.cleaned_data["keeps_off"],
+            reason=form.cleaned_data["reason"],
+            now=timezone.now(),
+        )
         self.message_user(
             request, gettext("Erased: %(findings)s.") % {"findings": say_findings(found)}, messages.SUCCESS
         )

@@ -31,6 +31,7 @@ from campaigns.local_times import show_time
 from campaigns.long_lists import ChoicesByCampaignFilter, LongList
 from campaigns.models import Campaign, CampaignStatus
 from contacts.arming import add_contact, change_number
+from contacts.chosen_campaign import ChosenCampaign
 from contacts.exclusion import (
     add_numbers_to_do_not_call,
     entries_of,
@@ -158,7 +159,7 @@ class LockedWhileSaved:
 
 
 @admin.register(Contact)
-class ContactAdmin(LockedWhileSaved, LongList, CampaignExport, ModelAdmin):
+class ContactAdmin(LockedWhileSaved, ChosenCampaign, LongList, CampaignExport, ModelAdmin):
     form = ContactForm
     export_name = "contacts"
     export_message = _("Contacts exported.")
@@ -336,7 +337,7 @@ class DoNotCallEntryAdmin(LockedWhileSaved, LongList, ModelAdmin):
     search_fields = ["phone_number"]
     search_help_text = _("The whole number in any spelling")
     actions = ["remove_selected"]
-    actions_list = ["import_numbers", "export"]
+    actions_list = ["import_numbers", "list_imports", "export"]
     fieldsets = [
         (
             None,
@@ -373,6 +374,13 @@ class DoNotCallEntryAdmin(LockedWhileSaved, LongList, ModelAdmin):
     @action(description=pgettext_lazy("button", "Import"), icon="upload_file", permissions=["import"])
     def import_numbers(self, request: HttpRequest) -> HttpResponse:
         return HttpResponseRedirect(reverse("admin:contacts_donotcallimport_add"))
+
+    def has_list_imports_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("contacts.view_donotcallimport")
+
+    @action(description=_("Imports"), icon="history", permissions=["list_imports"])
+    def list_imports(self, request: HttpRequest) -> HttpResponse:
+        return HttpResponseRedirect(reverse("admin:contacts_donotcallimport_changelist"))
 
     @action(description=pgettext_lazy("button", "Export"), icon="download", permissions=["view"])
     def export(self, request: HttpRequest) -> HttpResponse:

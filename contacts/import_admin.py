@@ -9,20 +9,23 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils.functional import Promise
+from django.utils.http import urlencode
 from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
-from unfold.decorators import display
+from unfold.decorators import action, display
 
 from campaigns.counting import say_count
 from campaigns.history import EXPORT, write_line
 from campaigns.lifecycle import CampaignIsCancelled
+from contacts.chosen_campaign import ChosenCampaign
 from contacts.import_forms import ColumnsForm, ContactsForm, FileForm, NumbersForm, inspect_file
 from contacts.import_pages import describe_import, describe_preview, list_refused, show_status, url_of
 from contacts.importing import cancel_import
 from contacts.models import ContactImport, ImportStatus
+from contacts.rows import NUMBER_COLUMN, REFUSAL_COLUMNS
 from contacts.spreadsheets import stream_csv
 from contacts.uploads import start_import, store_upload
 
@@ -77,14 +80,9 @@ class ImportAdmin(ModelAdmin):
         may_work = self.has_add_permission(request)
         if request.method == "POST" and not may_work:
             raise PermissionDenied
-        if request.method == "POST" and request.POST.get("step") == "cancel":
-            if cancel_import(record.pk):
-                write_line(request.user, [record], CHANGE, pgettext_lazy("history of an import", "Cancelled."))
-            return HttpResponseRedirect(url_of(record, "change"))
-        form = ColumnsForm(record, request.POST if request.method == "POST" else None)
-        is_valid = form.is_valid() if form.is_bound else True
-        if is_valid and request.POST.get("step") == "start":
-            return self._start(request, record, form.columns)
+        if request.method == "POST":
+            return self._take_step(request, record)
+        form = ColumnsForm(record, request.GET if NUMBER_COLUMN in request.GET else None)
         context = {
             **self.admin_site.each_context(request),
             "title": str(record),
@@ -94,7 +92,7 @@ class ImportAdmin(ModelAdmin):
             **describe_import(record),
         }
         if record.status == ImportStatus.PREPARED:
-            columns = form.columns if form.is_bound and is_valid else record.columns
+            columns = form.columns if form.is_bound and form.is_valid() else record.columns
             context |= {"columns_form": form, "preview": describe_preview(record, columns)}
         return TemplateResponse(request, "contacts/import.html", context)
 
@@ -108,9 +106,7 @@ class ImportAdmin(ModelAdmin):
         """Each with its reason and as it stood in the file, so that it can be mended and loaded again."""
         record = self._find(request, pk)
         write_line(request.user, [record], EXPORT, _("Refused rows exported."))
-        # None of our own columns is called so, when the file is imported again.
-        header = ["refused line", "refused column", "refused value", "refused because", *record.header]
-        return stream_csv(f"refused-{record.pk}", header, list_refused(record))
+        return stream_csv(f"refused-{record.pk}", [*REFUSAL_COLUMNS, *record.header], list_refused(record))
 
     @display(description=_("Status"), ordering="status")
     def show_status(self, record: ContactImport) -> str:
@@ -130,6 +126,18 @@ class ImportAdmin(ModelAdmin):
             raise PermissionDenied
         return record
 
+    def _take_step(self, request: HttpRequest, record: ContactImport) -> HttpResponse:
+        if request.POST.get("step") == "cancel":
+            if cancel_import(record.pk):
+                write_line(request.user, [record], CHANGE, pgettext_lazy("history of an import", "Cancelled."))
+            return HttpResponseRedirect(url_of(record, "change"))
+        form = ColumnsForm(record, request.POST)
+        if request.POST.get("step") == "start" and form.is_valid():
+            return self._start(request, record, form.columns)
+        # The columns stand in the address, so that the browser's Back finds a page that it may load again.
+        chosen = urlencode({column: request.POST.get(column, "") for column in form.fields})
+        return HttpResponseRedirect(f"{url_of(record, 'change')}?{chosen}")
+
     def _start(self, request: HttpRequest, record: ContactImport, columns: dict[str, int]) -> HttpResponse:
         try:
             if start_import(record, columns):
@@ -139,7 +147,7 @@ class ImportAdmin(ModelAdmin):
         return HttpResponseRedirect(url_of(record, "change"))
 
 
-class ContactImportAdmin(ImportAdmin):
+class ContactImportAdmin(ChosenCampaign, ImportAdmin):
     form = ContactsForm
     list_display = [
         "__str__",
@@ -156,9 +164,17 @@ class ContactImportAdmin(ImportAdmin):
     autocomplete_fields = ["campaign"]
     fieldsets = [(None, {"fields": ["campaign", "file"]})]
     add_title = _("Import contacts")
+    actions_list = ["list_imports_of_numbers"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ContactImport]:
         return super().get_queryset(request).filter(campaign__isnull=False)
+
+    def has_list_of_numbers_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("contacts.view_donotcallimport")
+
+    @action(description=_("Imports of the do-not-call list"), icon="phone_disabled", permissions=["list_of_numbers"])
+    def list_imports_of_numbers(self, request: HttpRequest) -> HttpResponse:
+        return HttpResponseRedirect(reverse("admin:contacts_donotcallimport_changelist"))
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, change, **kwargs)

@@ -15,7 +15,7 @@ from contacts.import_forms import COLUMN_TITLES
 from contacts.models import ContactImport, ImportRefusal, ImportStatus
 from contacts.rows import NUMBER_COLUMN, ContactRow, RefusedRow
 from contacts.spreadsheets import Cell
-from contacts.uploads import columns_of, preview
+from contacts.uploads import LOST_AFTER, columns_of, preview
 
 STATUS_COLOURS = {
     ImportStatus.PREPARED: "info",
@@ -125,10 +125,18 @@ def _describe_not_shown(rows: int) -> str:
 
 
 def _describe_rest(record: ContactImport) -> str:
-    """How long it will take, from how long it has taken."""
-    if not record.rows or not record.rows_in_file or record.started_at is None:
+    """How long it will take, from how long it has taken; or that nobody works on it."""
+    now = timezone.now()
+    if not record.rows_in_file or record.started_at is None:
+        return ""  # of the command line, which reads its file once
+    if now - record.updated_at >= LOST_AFTER:
+        return _(
+            "For a minute or longer nobody has worked on it: the cluster does other imports, or does not run. Nothing "
+            "is lost, and it goes on by itself when the cluster does. If this stays so, tell whoever runs the site."
+        )
+    if not record.rows:
         return _("It begins as soon as a worker of the cluster is free.")
-    seconds = (timezone.now() - record.started_at).total_seconds()
+    seconds = (now - record.started_at).total_seconds()
     left = seconds / record.rows * (record.rows_in_file - record.rows)
     if left < 60:
         return _("Less than a minute left.")

@@ -86,7 +86,8 @@ def import_contacts(
 def rows_of(record: ContactImport, sheet: Sheet, columns: Mapping[str, int]) -> ContactRows:
     """Raises UnusableFile when nobody says where the numbers are."""
     country = record.campaign.default_country if record.campaign else record.default_country
-    return ContactRows(sheet, default_country=country, columns=columns)
+    # An entry of the list stays as it is, whatever a row says of it.
+    return ContactRows(sheet, default_country=country, columns=columns, accepts_duplicates=record.campaign is None)
 
 
 def carry_on(

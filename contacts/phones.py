@@ -14,6 +14,8 @@ from contacts.numbering import E164_DIGITS, join_zones, read_clean
 
 _SPREADSHEET_POWER = re.compile(r"[\d.,]+E\+?\d+", re.IGNORECASE)
 _SPREADSHEET_DECIMAL = re.compile(r"\+?\d{7,}[.,]0+")
+_NUMBER_LIKE = re.compile(r"[+(]*\d(?:[ ()./-]*\d){6,14}")
+_DATE_LIKE = re.compile(r"\d{4}[./-]\d\d?[./-]\d\d?|\d\d?[./-]\d\d?[./-]\d{4}")
 NUMBER_MISSING = _("It is empty; every contact needs a number.")
 _COUNTRY_MISSING = _("It has no country code; write it with + and the code, or set a default country.")
 _COUNTRY_UNKNOWN = _("Its country code does not exist; check the digits after the +.")
@@ -47,6 +49,12 @@ def normalise_number(text: str, default_country: str = "") -> str:
     Raises InvalidPhoneNumber for what cannot be dialled from abroad as it stands.
     """
     return _format(_parse(text, default_country))
+
+
+def looks_like_number(text: str) -> bool:
+    """Whether it is perhaps meant as one, of whatever country; also in quotes, of which one may be missing."""
+    text = text.strip(" \t\"'")
+    return bool(_NUMBER_LIKE.fullmatch(text)) and not _DATE_LIKE.fullmatch(text)
 
 
 def normalise_and_locate(text: str, default_country: str = "") -> tuple[str, str]:

@@ -15,7 +15,7 @@ from django.utils.translation import ngettext, pgettext
 from campaigns.windows import known_zones
 from contacts.models import Contact, PreferredLanguage
 from contacts.numbering import read_clean
-from contacts.phones import NUMBER_MISSING, normalise_and_locate
+from contacts.phones import NUMBER_MISSING, looks_like_number, normalise_and_locate
 from contacts.sheets import Sheet, SheetRow, UnusableFile, describe_fault
 from contacts.spreadsheets import restore
 
@@ -33,6 +33,9 @@ COLUMNS = (
 # Of a file of the do-not-call list.
 REASON_COLUMN = "reason"
 LIST_COLUMNS = (NUMBER_COLUMN, REASON_COLUMN)
+
+# Of a file of refused rows, before its own; none of COLUMNS is called so when it is imported again.
+REFUSAL_COLUMNS = ("refused line", "refused column", "refused value", "refused because")
 
 # How others name them, in English and Italian; compared without capitals, spaces and signs.
 _OTHER_NAMES = {
@@ -97,7 +100,7 @@ class RefusedRow:
     """A row that became no contact. Column and value are empty when the row as a whole is at fault.
 
     ``opted_out`` is the number of somebody who is not to be called, said in a row that is refused for another
-    column; empty otherwise. ``cells`` are the row as it stands in the file, if it could be read.
+    column; empty otherwise. ``cells`` are the row as it stands in the file.
     """
 
     line: int
@@ -128,6 +131,18 @@ def match_columns(header: Sequence[str], columns: Sequence[str] = COLUMNS) -> di
     return found
 
 
+def check_header(header: Sequence[str]) -> None:
+    """Raises UnusableFile when it is rather somebody's row, who would be lost."""
+    if NUMBER_COLUMN in match_columns(header, [NUMBER_COLUMN]):
+        return
+    if number := next(filter(looks_like_number, header), ""):
+        text = _(
+            "The first line must have the names of the columns, and it has a number: %(number)s. Put a line with the "
+            "names above it, such as %(column)s for the numbers, and load the file again."
+        )
+        raise UnusableFile(text % {"number": number, "column": NUMBER_COLUMN})
+
+
 def _find_columns(header: Sequence[str]) -> dict[str, int]:
     names = [name.lower() for name in header]
     if repeated := sorted({name for name in names if name in COLUMNS and names.count(name) > 1}):
@@ -138,17 +153,30 @@ def _find_columns(header: Sequence[str]) -> dict[str, int]:
 class ContactRows:
     """The rows of a sheet one by one: a ContactRow or a RefusedRow for each that is not blank.
 
-    ``columns`` says which of COLUMNS or LIST_COLUMNS stands where; without it they are found by the header. Raises
-    UnusableFile when it does not say where the numbers are, or says something twice.
+    ``columns`` says which of COLUMNS or LIST_COLUMNS stands where; without it they are found by the header. Of a file
+    of refused rows, one that was a duplicate and has its number still is refused again, unless it
+    ``accepts_duplicates``.
+
+    Raises UnusableFile when it does not say where the numbers are, or says something twice.
     """
 
-    def __init__(self, sheet: Sheet, *, default_country: str = "", columns: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        sheet: Sheet,
+        *,
+        default_country: str = "",
+        columns: Mapping[str, int] | None = None,
+        accepts_duplicates: bool = False,
+    ) -> None:
         self._sheet = sheet
         found = _find_columns(sheet.header) if columns is None else columns
         # In this order, so that of several faults of a row the same one is told always.
         self.columns = {column: found[column] for column in (*COLUMNS, REASON_COLUMN) if column in found}
         self._parsers = _PARSERS | {NUMBER_COLUMN: partial(_read_number, default_country=default_country)}
+        has_refusals = not accepts_duplicates and {*REFUSAL_COLUMNS} <= {*sheet.header}
+        self._refusal = [sheet.header.index(name) for name in REFUSAL_COLUMNS[1:3]] if has_refusals else []
         if NUMBER_COLUMN not in self.columns:
+            check_header(sheet.header)
             names = ", ".join(filter(None, sheet.header)) or pgettext("names of columns", "none")
             text = _("The first line must name a column %(column)s; it names: %(names)s.")
             raise UnusableFile(text % {"column": NUMBER_COLUMN, "names": names})
@@ -158,13 +186,14 @@ class ContactRows:
 
     def after(self, line: int) -> Iterator[ContactRow | RefusedRow]:
         """Those that begin behind that line; the others are passed over without a look at their values."""
+        read = self._read_refused if self._refusal else self.read
         for row in self._sheet:
             if row.line <= line:
                 continue
             if row.fault:
-                yield RefusedRow(line=row.line, reason=describe_fault(row.fault))
+                yield RefusedRow(line=row.line, reason=describe_fault(row.fault), cells=row.cells)
             else:
-                yield self.read(row)
+                yield read(row)
 
     def read(self, row: SheetRow) -> ContactRow | RefusedRow:
         found, width = row.cells, len(self._sheet.header)
@@ -188,6 +217,25 @@ class ContactRows:
                 opted_out=self._find_opt_out(values),
                 cells=row.cells,
             )
+
+    def _read_refused(self, row: SheetRow) -> ContactRow | RefusedRow:
+        """Of a file of refused rows: the contact of a duplicate is another row's, which is not to be undone."""
+        found = self.read(row)
+        column, number = (restore(row.cells[i].strip()) if i < len(row.cells) else "" for i in self._refusal)
+        # Of all that are refused for their number, only that of a duplicate is one in our spelling.
+        if isinstance(found, RefusedRow) or (column, number) != (NUMBER_COLUMN, found.phone_number):
+            return found
+        return RefusedRow(
+            line=row.line,
+            column=NUMBER_COLUMN,
+            value=number,
+            reason=_(
+                "It was refused before because another row has the same number; change its number, or empty its "
+                "“refused value” if this row is to count."
+            ),
+            opted_out=number if found.do_not_call else "",
+            cells=row.cells,
+        )
 
     def _check_values(self, row: SheetRow, values: Mapping[str, str]) -> ContactRow:
         read = {}

@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from python_calamine import CalamineError, CalamineWorkbook
 
 from campaigns.counting import say_count
+from contacts.phones import looks_like_number
 from contacts.workbooks import MalformedWorkbook, measure_sheets
 
 # The first decides where none fits better.
@@ -44,6 +45,8 @@ MOST_COLUMNS = 500
 # One without line breaks would be one row; fewer than Python's reader takes for a cell, which it says in its own words.
 MOST_HEADER_CHARACTERS = 100_000
 MOST_ROW_CHARACTERS = 1_000_000
+
+OPEN_QUOTE = "open quote"
 
 # A text may have a stray one; what is no text is full of them.
 MOST_CONTROL_BYTES = 0.02
@@ -75,9 +78,10 @@ class UnusableFile(ValueError):
 
 @dataclass(slots=True, kw_only=True)
 class SheetRow:
-    """``line`` is where it begins in the file, counted from 1. What cannot be read has a fault, and no cells.
+    """``line`` is where it begins in the file, counted from 1.
 
-    The fault is in the words of Python's reader; describe_fault() makes a sentence of it.
+    What cannot be read has a fault, and its line in cells as it stands, with the quotes. The fault is OPEN_QUOTE or in
+    the words of Python's reader; describe_fault() makes a sentence of it.
     """
 
     line: int
@@ -86,6 +90,8 @@ class SheetRow:
 
 
 def describe_fault(fault: str) -> str:
+    if fault == OPEN_QUOTE:
+        return gettext("A quote is opened in this line and not closed; the next line is read as another row.")
     return gettext("The quotes of this row are not in order (%(fault)s).") % {"fault": fault}
 
 
@@ -180,72 +186,152 @@ def _is_utf8(file: BinaryIO) -> bool:
     return good >= bad
 
 
-class _Lines:
-    """Those of a text, with a bound on how many characters of them are taken for one row."""
-
-    def __init__(self, text: TextIOWrapper) -> None:
-        self._text = text
-        self._line = self._left = 0
-
-    def begin_row(self, most: int) -> None:
-        self._most = self._left = most
-
-    def __iter__(self) -> Iterator[str]:
-        while line := self._text.readline(self._most + 1):
-            self._line += 1
-            self._left -= len(line)
-            if self._left < 0:
-                text = gettext("The row at line %(line)s has more than %(most)s characters; is it a table?")
-                raise UnusableFile(text % {"line": say_count(self._line), "most": say_count(self._most)})
-            yield line
-
-
 def _read_csv(text: TextIOWrapper, encoding: str) -> tuple[str, Iterator[SheetRow], Callable[[], int]]:
-    head, delimiter = [], ""
-    lines = _Lines(text)
-    lines.begin_row(MOST_HEADER_CHARACTERS)
-    for line in lines:
-        if hint := _EXCEL_HINT.fullmatch(line) if not head else None:
+    delimiter, first, lines_before = _begin_csv(text)
+    if not delimiter:
+        delimiter = max(DELIMITERS, key=lambda one: len(next(csv.reader([first], delimiter=one))))
+    table = _Table(text, delimiter, first, lines_before)
+    return f"CSV, {encoding}, {DELIMITERS.get(delimiter, repr(delimiter))}", iter(table), table.count
+
+
+def _begin_csv(text: TextIOWrapper) -> tuple[str, str, int]:
+    """The delimiter if it is said, the first line that has something, and how many lines stand before it."""
+    delimiter, lines, left = "", 0, MOST_HEADER_CHARACTERS
+    while line := text.readline(left + 1):
+        left -= len(line)
+        if left < 0:
+            raise _refuse_length(lines + 1, MOST_HEADER_CHARACTERS)
+        if not lines and (hint := _EXCEL_HINT.fullmatch(line)):
             delimiter = hint[1]
-            line = "\n"  # it counts as a line, and is none of the table
-        head.append(line)
-        if line.strip(" \r\n"):
-            break
-    else:
-        raise UnusableFile(gettext("The file is empty."))
-    delimiter = delimiter or max(DELIMITERS, key=lambda one: len(next(csv.reader(head[-1:], delimiter=one))))
-    # Strict: a stray quote is reported instead of being read as best it can.
-    reader = csv.reader(chain(head, lines), delimiter=delimiter, strict=True)
-    format = f"CSV, {encoding}, {DELIMITERS.get(delimiter, repr(delimiter))}"
-    return format, _read_rows(reader, lines), partial(_count_rows, reader, lines)
+        elif line.strip(" \r\n"):
+            return delimiter, line, lines
+        lines += 1
+    raise UnusableFile(gettext("The file is empty."))
 
 
-def _read_rows(reader: Any, lines: _Lines) -> Iterator[SheetRow]:
-    while True:
-        line = reader.line_num + 1
-        lines.begin_row(MOST_ROW_CHARACTERS)
-        try:
-            cells = next(reader, None)
-        except csv.Error as exc:
-            yield SheetRow(line=line, fault=str(exc))
-            continue
-        if cells is None:
-            return
-        yield SheetRow(line=line, cells=cells)
+def _refuse_length(line: int, most: int) -> UnusableFile:
+    text = gettext("The row at line %(line)s has more than %(most)s characters; is it a table?")
+    return UnusableFile(text % {"line": say_count(line), "most": say_count(most)})
 
 
-def _count_rows(reader: Any, lines: _Lines) -> int:
-    """As many as _read_rows() would give that are not blank."""
-    count = 0
-    while True:
-        lines.begin_row(MOST_ROW_CHARACTERS)
-        try:
-            for cells in reader:
-                lines.begin_row(MOST_ROW_CHARACTERS)
-                count += any(map(str.strip, cells))
-            return count
-        except csv.Error:
-            count += 1
+class _RowTooLong(Exception):
+    """It has several lines."""
+
+
+class _Table:
+    """The rows of a CSV. What is done for each of them is done a million times.
+
+    Where a quote is opened and not closed, or only behind what looks like further rows, the line that opens it is a row
+    that cannot be read, and the next line begins another one.
+    """
+
+    def __init__(self, text: TextIOWrapper, delimiter: str, first: str, lines_before: int) -> None:
+        """``first`` is the first line of the table, which has been taken out of the text already."""
+        self._text = text
+        self._delimiter = delimiter
+        self._width = len(next(csv.reader([first], delimiter=delimiter)))
+        self._to_read = [first]  # before the text goes on; the next one is the last
+        self._read_again = 0
+        # Of the row that is being read: where it begins, its first line and the others.
+        self._begins, self._line, self._first = True, lines_before, ""
+        self._others: list[str] = []
+        self._open(lines_before)
+
+    def _open(self, lines_before: int) -> None:
+        self._begins, self._has_ended = True, False
+        self._others.clear()
+        # Strict: a stray quote is reported instead of being read as best it can.
+        self._rows = csv.reader(self._take_lines(lines_before), delimiter=self._delimiter, strict=True)
+
+    def _take_lines(self, lines_before: int) -> Iterator[str]:
+        lines = chain(self._take_again(), iter(partial(self._text.readline, MOST_ROW_CHARACTERS + 1), ""))
+        for number, line in enumerate(lines, start=lines_before + 1):
+            if self._begins:
+                self._begins, self._line, self._first = False, number, line
+                if len(line) > MOST_ROW_CHARACTERS:
+                    raise _refuse_length(number, MOST_ROW_CHARACTERS)
+            else:
+                self._go_on(line)
+            yield line
+        self._has_ended = True
+
+    def _take_again(self) -> Iterator[str]:
+        while self._to_read:
+            yield self._to_read.pop()
+
+    def _go_on(self, line: str) -> None:
+        self._size = len(line) + (self._size if self._others else len(self._first))
+        self._others.append(line)
+        if self._size > MOST_ROW_CHARACTERS:
+            raise _RowTooLong
+
+    def __iter__(self) -> Iterator[SheetRow]:
+        while True:
+            try:
+                for cells in self._rows:
+                    if self._others and not self._end_row():
+                        yield self._refuse_row()
+                        break
+                    self._begins = True
+                    yield SheetRow(line=self._line, cells=cells)
+                else:
+                    return
+            except (csv.Error, _RowTooLong) as exc:
+                yield self._refuse_row(exc)
+
+    def count(self) -> int:
+        """As many as are left of those that are not blank."""
+        count = 0
+        while True:
+            try:
+                for cells in self._rows:
+                    if self._others and not self._end_row():
+                        self._refuse_row()
+                        count += 1
+                        break
+                    self._begins = True
+                    count += any(map(str.strip, cells))
+                else:
+                    return count
+            except (csv.Error, _RowTooLong) as exc:
+                self._refuse_row(exc)
+                count += 1
+
+    def _end_row(self) -> bool:
+        """Of several lines; False when they are rather several rows.
+
+        They are when one of the further lines has as many cells as the table, and a number where the first one has one.
+        The last line may have a number that the first has not, behind a text of several lines.
+        """
+        first, *others = map(self._split, [self._first, *self._others])
+        places = [place for place, cell in enumerate(first) if looks_like_number(cell)]
+        if not places:
+            others.pop()
+        are_rows = any(
+            len(cells) == self._width
+            and any(looks_like_number(cells[i]) for i in places or range(self._width) if i < self._width)
+            for cells in others
+        )
+        if not are_rows:
+            self._others.clear()
+        return not are_rows
+
+    def _refuse_row(self, error: Exception | None = None) -> SheetRow:
+        """Its first line alone; the others are read again. Raises UnusableFile where that would have no end."""
+        is_open = error is None or self._others or self._has_ended
+        refused = SheetRow(line=self._line, cells=self._split(self._first), fault=OPEN_QUOTE if is_open else str(error))
+        self._to_read += reversed(self._others)
+        self._read_again += sum(map(len, self._others))
+        # From one stray quote to the next one each line is read twice, which is far from this.
+        if self._read_again > 4 * self._text.buffer.tell() + MOST_ROW_CHARACTERS:
+            text = gettext("Again and again a quote is opened and not closed, such as in line %(line)s; is it a table?")
+            raise UnusableFile(text % {"line": say_count(self._line)})
+        self._open(self._line)
+        return refused
+
+    def _split(self, line: str) -> list[str]:
+        """As it stands, with the quotes."""
+        return line.rstrip("\r\n").split(self._delimiter)
 
 
 def _read_workbook(file: BinaryIO) -> Iterator[SheetRow]:

@@ -28,7 +28,7 @@ from campaigns.counting import say_count
 from campaigns.lifecycle import CampaignIsCancelled, admit_contacts
 from contacts.importing import ImportStopped, cancel_import, carry_on, fail_import, refuse_duplicate, rows_of
 from contacts.models import ContactImport, ImportPiece, ImportStatus
-from contacts.rows import COLUMNS, LIST_COLUMNS, ContactRow, RefusedRow, match_columns
+from contacts.rows import COLUMNS, LIST_COLUMNS, ContactRow, RefusedRow, check_header, match_columns
 from contacts.sheets import Sheet, SheetRow, UnusableFile, make_judgeable, open_sheet
 
 log = structlog.get_logger(__name__)
@@ -69,6 +69,7 @@ def inspect_upload(upload: UploadedFile) -> UploadFacts:
         size, most = _say_megabytes(upload.size), _say_megabytes(settings.IMPORT_MAX_BYTES)
         raise UnusableFile(text % {"size": size, "most": most})
     with open_sheet(upload) as sheet:
+        check_header(sheet.header)
         sample = list(islice(sheet, PREVIEW_ROWS))
         rows = len(sample) + sheet.count()
     if not rows:

@@ -12,6 +12,7 @@ CALLING = [
     (_("Contacts"), "contacts", "contacts.contact"),
     (_("Imports"), "upload_file", "contacts.contactimport"),
     (_("Do-not-call list"), "phone_disabled", "contacts.donotcallentry"),
+    (_("Imports of the do-not-call list"), "upload_file", "contacts.donotcallimport"),
     (_("Call attempts"), "call_log", "calls.callattempt"),
 ]
 OPERATION = [

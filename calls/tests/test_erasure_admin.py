@@ -1,5 +1,6 @@
 """The page on which a person is erased, and the command."""
 
+import re
 from io import StringIO
 
 import pytest
@@ -9,7 +10,7 @@ from django.urls import reverse
 from calls.models import CallAttempt
 from calls.tests.factories import CallAttemptFactory
 from contacts.exclusion import add_to_do_not_call, keep_as_hash
-from contacts.models import Contact, ContactState, DoNotCallEntry
+from contacts.models import Contact, ContactImport, ContactState, DoNotCallEntry
 from contacts.tests.factories import ContactFactory
 
 PAGE = "/admin/contacts/contact/erase/"
@@ -131,6 +132,21 @@ def test_whoever_is_in_a_call_is_not_erased(admin_client):
     CallAttemptFactory(contact=contact, ringing=True)
     assert "A call to this person is going on." in post(admin_client, "erase")
     assert Contact.objects.get().phone_number == NUMBER
+
+
+def test_imports_that_are_in_the_way_are_told_before_and_at_the_last_step_and_what_was_filled_in_stays(admin_client):
+    make_called()
+    ContactImport.objects.bulk_create(
+        ContactImport(campaign=Contact.objects.get().campaign, file_name=f"{n}.csv") for n in range(11)
+    )
+    for step in ("look", "erase"):
+        page = post(admin_client, step)
+        assert "An import is not over" in page
+        assert re.search(r"(\d+\.csv, ){4}\d+\.csv and 6 other imports\.", page)
+        assert f'value="{NUMBER}"' in page and 'value="Asked by letter."' in page
+    assert Contact.objects.get().phone_number == NUMBER
+    ContactImport.objects.all().delete()
+    assert "in the way" not in post(admin_client)
 
 
 def test_back_leads_to_the_form_as_it_was(admin_client):

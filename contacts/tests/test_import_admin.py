@@ -1,6 +1,7 @@
 """The pages of imports, and the job behind them."""
 
 import csv
+import re
 import time
 from datetime import timedelta
 from io import StringIO
@@ -79,6 +80,19 @@ def test_the_campaigns_page_leads_to_the_upload(admin_client):
     assert campaign.name in response.content.decode()
 
 
+@pytest.mark.parametrize("url", [f"{LIST}add/", "/admin/contacts/contact/add/"])
+@pytest.mark.parametrize("campaign", ["abc", "", "01a0b1c2-0000-7000-8000-000000000000"])
+def test_an_address_with_an_unknown_campaign_gives_the_form_without_one(admin_client, url, campaign):
+    page = admin_client.get(f"{url}?campaign={campaign}")
+    assert page.status_code == 200
+    assert f'value="{campaign or "-"}"' not in page.content.decode()
+
+
+def test_the_name_of_a_file_is_written_as_it_is(admin_client):
+    page = admin_client.get(page_of(upload_messy(admin_client))).content.decode()
+    assert "people.csv" in page and "People.csv" not in page
+
+
 def test_an_upload_shows_what_would_become_of_it_and_imports_nothing_yet(admin_client, admin_user):
     record = upload_messy(admin_client)
     page = admin_client.get(page_of(record)).content.decode()
@@ -120,9 +134,14 @@ def test_a_preview_refuses_the_bytes_that_the_import_refuses(admin_client):
 def test_a_column_is_chosen_by_hand_and_looked_at_again(admin_client):
     upload(admin_client, CampaignFactory(), "who,where,nr\nAnn,x@example.org,+12025550123\n")
     record = ContactImport.objects.get()
-    assert "The first" not in admin_client.get(page_of(record)).content.decode()
+    page = admin_client.get(page_of(record)).content.decode()
+    assert "The first 1 row" not in page
+    assert "No column is known to have the phone numbers." in page
+    assert re.search(r'value="cancel"[^>]* formnovalidate>', page)
     look = {"step": "look", "phone_number": "2", "external_contact_id": "0"}
-    assert "Nothing is wrong" in admin_client.post(page_of(record), look).content.decode()
+    response = admin_client.post(page_of(record), look)
+    assert response.status_code == 302  # to a page that the browser's Back may load again
+    assert "Nothing is wrong" in admin_client.get(response.headers["Location"]).content.decode()
     start(admin_client, record, phone_number="2", external_contact_id="0")
     work(record)
     contact = Contact.objects.get()
@@ -140,7 +159,9 @@ def test_a_column_is_chosen_by_hand_and_looked_at_again(admin_client):
 def test_columns_that_make_no_sense_are_refused(admin_client, columns, message):
     upload(admin_client, CampaignFactory(), "who,nr\nAnn,+12025550123\n")
     record = ContactImport.objects.get()
-    assert message in admin_client.post(page_of(record), {"step": "start", **columns}).content.decode()
+    response = admin_client.post(page_of(record), {"step": "start", **columns}, follow=True)
+    assert response.redirect_chain
+    assert message in response.content.decode()
     record.refresh_from_db()
     assert record.status == ImportStatus.PREPARED
 
@@ -150,6 +171,7 @@ def test_columns_that_make_no_sense_are_refused(admin_client, columns, message):
     [
         ("", "The submitted file is empty."),
         ("phone_number\n", "There is no row below the names of the columns."),
+        ("+12025550113,x1\n+12025550114,x2\n", "it has a number: +12025550113. Put a line"),
         (b"%PDF-1.7 ...", "This is a PDF"),
         (b"\x00\x01\x02" * 100, "This is not a text file"),
     ],
@@ -241,8 +263,52 @@ def test_refused_rows_are_mended_and_loaded_again(admin_client):
     upload(admin_client, record.campaign, text.replace("maybe,\r\n", "yes,\r\n"), "refused.csv")
     again = ContactImport.objects.get()
     start(admin_client, again)
-    assert (work(again).imported, again.updated, again.refused) == (1, 1, 1)
+    assert (work(again).imported, again.updated, again.refused) == (1, 0, 2)
     assert Contact.objects.get(phone_number="+12025550124").has_prior_consent
+
+
+def take_refused_home(client, record):
+    return b"".join(client.get(f"{LIST}{record.pk}/refused/").streaming_content).decode("utf-8-sig")
+
+
+def test_a_duplicate_that_is_loaded_again_as_it_is_does_not_win(admin_client):
+    campaign = CampaignFactory()
+    rows = f"{make_number(0)},anna,\n{make_number(0)},bob,yes\n{make_number(1)},carl,\n"
+    upload(admin_client, campaign, f"phone_number,external_contact_id,do_not_call\n{rows}")
+    record = ContactImport.objects.get()
+    start(admin_client, record)
+    assert (work(record).imported, record.duplicates) == (2, 1)
+    assert "Duplicates are refused again" in admin_client.get(page_of(record)).content.decode()
+    DoNotCallEntry.objects.all().delete()
+    text = take_refused_home(admin_client, record)
+    for content, counts in [
+        (text, (0, 0, 1)),
+        (text.replace(f",{make_number(0)},bob", f",{make_number(2)},bob"), (1, 0, 0)),
+        (text.replace(f"phone_number,{make_number(0)}", "phone_number,"), (0, 1, 0)),
+    ]:
+        record.delete()
+        upload(admin_client, campaign, content, "refused.csv")
+        record = ContactImport.objects.get()
+        start(admin_client, record)
+        assert (work(record).imported, record.updated, record.refused) == counts
+        if record.refused:
+            assert "empty its “refused value”" in record.refusals.get().reason
+            assert Contact.objects.get(phone_number=make_number(0)).external_contact_id == "anna"
+            assert DoNotCallEntry.objects.get().phone_number == make_number(0)  # said so all the same
+
+
+def test_whoever_was_refused_for_a_missing_plus_is_imported_when_it_is_there(admin_client):
+    campaign = CampaignFactory()
+    upload(admin_client, campaign, f"phone_number\n{make_number(0)[1:]}\n")
+    record = ContactImport.objects.get()
+    start(admin_client, record)
+    assert work(record).refused == 1
+    text = take_refused_home(admin_client, record)
+    record.delete()
+    upload(admin_client, campaign, text.replace(f",{make_number(0)[1:]}\r", f",{make_number(0)}\r"))
+    record = ContactImport.objects.get()
+    start(admin_client, record)
+    assert work(record).imported == 1
 
 
 def test_the_cluster_tells_what_is_wrong_in_the_language_of_whoever_uploaded(admin_client):
@@ -288,6 +354,18 @@ def test_the_progress_of_an_import_is_drawn_in_every_language(admin_client):
     assert "Mancano circa 4 minuti." in page
 
 
+@pytest.mark.parametrize("rows", [0, 2], ids=["not begun", "begun"])
+def test_after_a_minute_without_a_worker_it_is_said_that_there_is_none_and_what_to_do(admin_client, rows):
+    record = upload_messy(admin_client)
+    start(admin_client, record)
+    ContactImport.objects.update(rows=rows, imported=rows)
+    for minutes, is_told in ((0, False), (1, True)):
+        ContactImport.objects.update(updated_at=timezone.now() - timedelta(minutes=minutes))
+        page = admin_client.get(f"{LIST}{record.pk}/progress/").content.decode()
+        assert ("tell whoever runs the site" in page) is is_told
+        assert ("as soon as a worker" in page) is (not is_told and not rows)
+
+
 def test_what_failed_is_told_in_the_language_of_whoever_uploaded(admin_client, monkeypatch):
     admin_client.cookies["django_language"] = "it"
     record = upload_messy(admin_client)
@@ -313,6 +391,21 @@ def test_a_long_import_goes_on_in_further_jobs_and_keeps_its_place(admin_client,
     start(admin_client, record)
     assert (work(record).imported, record.rows, record.line) == (35, 35, 36)
     assert Contact.objects.count() == 35
+
+
+def test_an_import_keeps_its_place_also_behind_a_stray_quote(admin_client, monkeypatch):
+    monkeypatch.setattr(uploads, "SLICE_SECONDS", 0)
+    monkeypatch.setattr(importing, "CHUNK_SIZE", 2)
+    lines = make_csv(9).splitlines()
+    lines[3] += ',"stray'
+    upload(admin_client, CampaignFactory(), "\n".join(["phone_number,note", *lines[1:]]))
+    record = ContactImport.objects.get()
+    page = admin_client.get(page_of(record)).content.decode()
+    assert "A quote is opened in this line" in page
+    start(admin_client, record)
+    assert (work(record).imported, record.refused, record.rows_in_file, record.line) == (8, 1, 9, 10)
+    refused = b"".join(admin_client.get(f"{LIST}{record.pk}/refused/").streaming_content).decode()
+    assert f'{make_number(2)},"""stray"' in refused
 
 
 def test_the_time_to_come_to_the_first_new_row_is_no_part_of_a_job(admin_client, monkeypatch):
@@ -463,6 +556,25 @@ def start_numbers(client, record):
 def test_the_do_not_call_list_leads_to_its_import(admin_client):
     response = admin_client.get("/admin/contacts/donotcallentry/import_numbers/")
     assert response.headers["Location"] == f"{NUMBERS}add/"
+
+
+@pytest.mark.parametrize(
+    ("page", "link"),
+    [
+        ("/admin/", NUMBERS),
+        ("/admin/contacts/donotcallentry/", "/admin/contacts/donotcallentry/list_imports/"),
+        (LIST, f"{LIST}list_imports_of_numbers/"),
+    ],
+)
+def test_imports_of_the_do_not_call_list_are_found_by_whoever_may_see_them(admin_client, client, page, link):
+    assert f'href="{link}"' in admin_client.get(page).content.decode()
+    if link != NUMBERS:
+        assert admin_client.get(link).headers["Location"] == NUMBERS
+    user = User.objects.create_user("viewer", password="-", is_staff=True)
+    names = ["view_contactimport", "view_donotcallentry"]
+    user.user_permissions.set(Permission.objects.filter(codename__in=names))
+    client.force_login(user)
+    assert f'href="{link}"' not in client.get(page).content.decode()
 
 
 def test_numbers_are_imported_into_the_do_not_call_list_with_their_reasons(admin_client):

@@ -248,16 +248,16 @@ def test_a_row_with_more_values_than_columns_is_refused(campaign):
 
 
 def test_a_quote_that_is_never_closed_is_reported(campaign):
-    report = import_text(campaign, 'phone_number,note\n+12025550123,fine\n+12025550124,"oh\n+12025550125,lost\n')
-    assert report.imported == 1
+    report = import_text(campaign, 'phone_number,note\n+12025550123,fine\n+12025550124,"oh\n+12025550125,read\n')
+    assert report.imported == 2
     [refused] = report.refused
-    assert refused.line == 3
-    assert "quotes" in refused.reason
+    assert (refused.line, refused.cells) == (3, ["+12025550124", '"oh'])
+    assert "A quote is opened in this line and not closed" in refused.reason
 
 
 def test_rows_after_a_stray_quote_are_read_again(campaign):
     report = import_text(campaign, 'phone_number,note\n+12025550123,"a"b\n+12025550124,fine\n')
-    assert [refused.line for refused in report.refused] == [2]
+    assert [(refused.line, refused.cells) for refused in report.refused] == [(2, ["+12025550123", '"a"b'])]
     assert Contact.objects.get().phone_number == "+12025550124"
 
 

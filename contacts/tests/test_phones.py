@@ -14,6 +14,7 @@ from contacts.numbering import read_clean
 from contacts.phones import (
     InvalidPhoneNumber,
     calling_zones_of,
+    looks_like_number,
     normalise_and_locate,
     normalise_number,
 )
@@ -197,3 +198,21 @@ def test_a_prefix_that_would_be_replaced_is_left_alone(monkeypatch):
 def test_what_the_short_way_leaves_alone_is_read_in_full():
     assert normalise_and_locate("+61 491 570 006") == ("+61491570006", calling_zones_of("+61491570006"))
     assert normalise_and_locate("020 7946 0018", "GB") == ("+442079460018", "Europe/London")
+
+
+@pytest.mark.parametrize(
+    ("text", "looks_like_one"),
+    [
+        ("+12025550113", True),
+        ("(202) 555-0113", True),
+        ('"02/3672 6012', True),
+        ("2026-03-04", False),
+        ("4.3.2026", False),
+        ("12345", False),
+        ("+12025550113 x", False),
+        ("phone_number", False),
+        ("", False),
+    ],
+)
+def test_what_looks_like_a_number(text, looks_like_one):
+    assert looks_like_number(text) == looks_like_one

@@ -12,7 +12,7 @@ from django.utils.translation import override
 from contacts import sheets
 from contacts.import_forms import COLUMN_TITLES
 from contacts.rows import match_columns
-from contacts.sheets import SheetRow, UnusableFile, open_sheet
+from contacts.sheets import OPEN_QUOTE, SheetRow, UnusableFile, open_sheet
 
 TEXT = "phone_number;name\r\n+12025550123;Zoë “Città”\r\n\r\n+12025550124;Ann\r\n"
 ROWS = [
@@ -84,10 +84,68 @@ def test_excels_hint_names_the_delimiter():
     assert rows == [SheetRow(line=3, cells=["+12025550123", "x"])]
 
 
-@pytest.mark.parametrize("row", [b"," * 1_000_000, b'"\n",' * 250_001], ids=["in a line", "in many lines"])
-def test_a_row_that_would_fill_the_memory_is_no_row(row):
-    with pytest.raises(UnusableFile, match=r"The row at line [0-9,]+ has more than 1,000,000 characters"):
-        read(b"phone_number,name\n" + row + b"\n")
+def test_a_line_that_would_fill_the_memory_is_no_row():
+    with pytest.raises(UnusableFile, match=r"The row at line 2 has more than 1,000,000 characters"):
+        read(b"phone_number,name\n" + b"," * 1_000_000 + b"\n")
+
+
+def test_of_a_row_of_many_lines_that_would_fill_the_memory_the_first_is_refused_and_the_others_are_read():
+    rows = read(b"phone_number,name\n" + b'"\n",' * 250_001 + b"\n")[1]
+    assert (len(rows), rows[0]) == (250_002, SheetRow(line=2, cells=['"'], fault=OPEN_QUOTE))
+    assert rows[1] == SheetRow(line=3, cells=[","])
+
+
+def test_lines_of_which_each_opens_a_quote_that_only_the_end_closes_are_not_read_for_ever():
+    with pytest.raises(UnusableFile, match="Again and again a quote is opened and not closed"):
+        read(b"phone_number,name\n" + b'a",",\n' * 150_000)
+
+
+PEOPLE = [f"+120255501{n:02d},q{n}" for n in range(60)]
+
+
+@pytest.mark.parametrize(
+    ("strays", "refused"),
+    [
+        pytest.param({1: '+12025550101,"q1'}, [3], id="one"),
+        pytest.param({1: '+12025550101,"q1', 55: '+12025550155,"q55'}, [3, 57], id="two that open"),
+        pytest.param({1: '+12025550101,"q1', 55: '+12025550155,q55"'}, [3], id="one that another one closes"),
+        pytest.param({1: '"+12025550101,q1', 55: '"+12025550155","q55"'}, [3], id="in front of a number"),
+        pytest.param({1: '+12025550101,"q1', 3: "", 7: "12;no"}, [3], id="before lines that are no rows"),
+        pytest.param({59: '+12025550159,"q59'}, [61], id="in the last line"),
+    ],
+)
+def test_a_stray_quote_costs_its_own_line_and_no_other(strays, refused):
+    lines = [strays.get(n, line) for n, line in enumerate(PEOPLE)]
+    content = "\n".join(["phone_number,name", *lines]).encode()
+    rows = read(content)[1]
+    assert [row.line for row in rows] == [n for n, line in enumerate(lines, start=2) if line]
+    faults = [row for row in rows if row.fault]
+    assert [(row.line, row.fault) for row in faults] == [(line, OPEN_QUOTE) for line in refused]
+    assert [",".join(row.cells) for row in faults] == [lines[line - 2] for line in refused]
+    with open_sheet(BytesIO(content)) as sheet:
+        assert sheet.count() == len(rows)
+
+
+def test_in_a_list_of_nothing_but_numbers_a_stray_quote_costs_its_own_line_too():
+    numbers = [f"+120255501{n:02d}" for n in range(42)]
+    for last in (numbers[41], numbers[41] + '"'):
+        rows = read("\n".join(["phone_number", '"' + numbers[0], *numbers[1:41], last]).encode())[1]
+        assert (len(rows), [row.line for row in rows if row.fault]) == (42, [2])
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        '+12025550123,"Called:\n2026-03-04, no answer\n2026-03-05, refused"',
+        '+12025550123,"Office:\n+12025550124\n\nthanks, Ann"',
+        '"1 High Street\nLondon\n\nEngland",+12025550123',
+    ],
+    ids=["dates", "a number on a line of its own", "before the number"],
+)
+def test_line_breaks_within_quotes_belong_to_their_cell(row):
+    rows = read(f"phone_number,note\n{row}\n+12025550125,x\n".encode())[1]
+    assert ([bool(one.fault) for one in rows], len(rows[0].cells)) == ([False, False], 2)
+    assert rows[1].line == 3 + row.count("\n")
 
 
 def test_the_bound_of_a_row_is_no_bound_of_a_file():
@@ -147,7 +205,7 @@ def make_archive(**files):
         pytest.param(b",,\n,\n", "empty", id="blank cells"),
         pytest.param(b"x" * 200_000, "more than 100,000 characters", id="one long line"),
         pytest.param(b"phone_number" + b"," * 500, "501 columns, and 500 are the most", id="too many columns"),
-        pytest.param(b'"never closed\n', "The quotes of this row are not in order", id="a quote"),
+        pytest.param(b'"never closed\n', "A quote is opened in this line and not closed", id="a quote"),
         pytest.param(b"%PDF-1.7\n...", "a PDF", id="PDF"),
         pytest.param(b"\x89PNG\r\n\x1a\n", "a picture", id="PNG"),
         pytest.param(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "before 2007", id="xls"),
