@@ -98,8 +98,11 @@ class ColumnsForm(forms.Form):
     def __init__(self, record: ContactImport, data: Mapping[str, Any] | None = None) -> None:
         initial = {column: str(index) for column, index in record.columns.items()}
         super().__init__(data, initial=initial)
-        unnamed = gettext("(column %(number)s)")
-        names = [name or unnamed % {"number": number} for number, name in enumerate(record.header, start=1)]
+        numbered = gettext("(column %(number)s)")
+        names = [
+            name if name and record.header.count(name) == 1 else f"{name} {numbered % {'number': number}}".strip()
+            for number, name in enumerate(record.header, start=1)
+        ]
         choices = [("", "—"), *((str(index), name) for index, name in enumerate(names))]
         for column in columns_of(record):
             self.fields[column] = forms.ChoiceField(

@@ -11,9 +11,10 @@ from django.utils.translation import ngettext, pgettext
 from unfold.utils import display_for_label
 
 from campaigns.counting import say_count
+from contacts.exclusion import numbers_on_do_not_call
 from contacts.import_forms import COLUMN_TITLES
-from contacts.models import ContactImport, ImportRefusal, ImportStatus
-from contacts.rows import NUMBER_COLUMN, ContactRow, RefusedRow
+from contacts.models import Contact, ContactImport, ImportRefusal, ImportStatus
+from contacts.rows import NUMBER_COLUMN, ContactRow, RefusedRow, list_candidates
 from contacts.spreadsheets import Cell
 from contacts.uploads import LOST_AFTER, columns_of, preview
 
@@ -146,25 +147,77 @@ def _describe_rest(record: ContactImport) -> str:
 
 
 def describe_preview(record: ContactImport, columns: Mapping[str, int]) -> dict[str, Any]:
-    """A table of the first rows as they would be imported, with what is wrong with each."""
+    """A table of the first rows as they would be imported, with what would become of each."""
     if NUMBER_COLUMN not in columns:
         return {}
     rows = preview(record, columns)
     shown = [column for column in columns_of(record) if column in columns]
+    fates = _Fates(record, rows)
     title = ngettext("The first %(count)s row", "The first %(count)s rows", len(rows))
     return {
         "title": title % {"count": len(rows)},
-        "verdict": _describe_problems(sum(isinstance(row, RefusedRow) for row in rows)),
+        "verdict": _describe_problems(sum(isinstance(row, RefusedRow) for row in rows), len(rows)),
+        "candidates": _describe_candidates(record),
         "table": {
-            "headers": [pgettext("of a file", "line"), *(COLUMN_TITLES[column] for column in shown), _("problem")],
-            "rows": [[row.line, *_show_cells(row, shown, columns), getattr(row, "reason", "—")] for row in rows],
+            "headers": [
+                pgettext("of a file", "line"),
+                *(COLUMN_TITLES[column] for column in shown),
+                _("what becomes of it"),
+            ],
+            "rows": [[row.line, *_show_cells(row, shown, columns), fates.describe(row)] for row in rows],
         },
     }
 
 
-def _describe_problems(rows: int) -> str:
+class _Fates:
+    """What would become of rows, by what there is now."""
+
+    def __init__(self, record: ContactImport, rows: list[ContactRow | RefusedRow]) -> None:
+        numbers = [row.phone_number for row in rows if isinstance(row, ContactRow)]
+        known = Contact.objects.filter(campaign=record.campaign_id, phone_number__in=numbers)
+        self._is_of_a_campaign = record.campaign_id is not None
+        self._known = set(known.values_list("phone_number", flat=True)) if self._is_of_a_campaign else set()
+        self._listed = numbers_on_do_not_call(numbers)
+
+    def describe(self, row: ContactRow | RefusedRow) -> str:
+        if isinstance(row, RefusedRow):
+            return _("Refused: %(reason)s") % {"reason": row.reason}
+        is_listed = row.phone_number in self._listed
+        if not self._is_of_a_campaign:
+            return _("It is on the list already.") if is_listed else _("It is put on the list.")
+        if row.do_not_call and not is_listed:
+            return _("It is put on the do-not-call list, and is not rung.")
+        if row.phone_number in self._known:
+            return (
+                _("The campaign has it: what is new is taken over. It is on the do-not-call list, and is not rung.")
+                if is_listed
+                else _("The campaign has it: what is new is taken over.")
+            )
+        return (
+            _("New, but on the do-not-call list: it is not rung.")
+            if is_listed
+            else pgettext("contact of a file", "New")
+        )
+
+
+def _describe_candidates(record: ContactImport) -> str:
+    """The columns of which several may have been meant."""
+    several = [
+        f"{COLUMN_TITLES[column]} ({', '.join(record.header[place] for place in places)})"
+        for column, places in list_candidates(record.header, columns_of(record)).items()
+        if len(places) > 1
+    ]
+    if not several:
+        return ""
+    text = _("More than one column may be meant: %(columns)s. See above which one is taken.")
+    return text % {"columns": "; ".join(several)}
+
+
+def _describe_problems(rows: int, of_rows: int) -> str:
     if not rows:
-        return _("Nothing is wrong with them.")
+        return ngettext("Nothing is wrong with it.", "Nothing is wrong with them.", of_rows)
+    if of_rows == 1:
+        return _("It would be refused.")
     text = ngettext(
         "%(count)s of them would be refused; the others are imported all the same.",
         "%(count)s of them would be refused; the others are imported all the same.",

@@ -121,13 +121,18 @@ def match_columns(header: Sequence[str], columns: Sequence[str] = COLUMNS) -> di
 
     Of several that may be the same, the one with our name counts, else the first.
     """
-    found: dict[str, int] = {}
+    return {column: places[0] for column, places in list_candidates(header, columns).items()}
+
+
+def list_candidates(header: Sequence[str], columns: Sequence[str] = COLUMNS) -> dict[str, list[int]]:
+    """Where each of the columns may stand, the likeliest place first; those that stand nowhere are left out."""
+    found = {}
     plain = [re.sub(r"[\W_]", "", name.lower()) for name in header]
     for column in columns:
         matching = [i for i, name in enumerate(plain) if name == column.replace("_", "")]
         matching += [i for i, name in enumerate(plain) if _COLUMN_OF.get(name) == column]
         if matching:
-            found[column] = matching[0]
+            found[column] = matching
     return found
 
 

@@ -17,7 +17,7 @@ from calls.tests.threads import in_thread
 from campaigns import lifecycle
 from campaigns.models import Campaign, CampaignStatus
 from campaigns.tests.factories import CampaignFactory
-from contacts import import_admin, import_forms, importing, tasks, uploads
+from contacts import import_admin, import_forms, import_pages, importing, tasks, uploads
 from contacts.models import (
     Contact,
     ContactImport,
@@ -129,6 +129,41 @@ def test_a_preview_refuses_the_bytes_that_the_import_refuses(admin_client):
     start(admin_client, record)
     assert work(record).imported == 2
     assert foreseen == list(record.refusals.values_list("line", "reason"))
+
+
+def test_a_preview_tells_who_is_new_who_is_known_and_who_is_on_the_do_not_call_list(admin_client):
+    campaign = CampaignFactory()
+    for n in (1, 3):
+        ContactFactory(campaign=campaign, phone_number=make_number(n))
+    for n in (2, 3):
+        DoNotCallEntryFactory(phone_number=make_number(n))
+    rows = [*(f"{make_number(n)}," for n in range(4)), f"{make_number(4)},yes", "12,"]
+    upload(admin_client, campaign, "\n".join(["phone_number,do_not_call", *rows]))
+    table = import_pages.describe_preview(ContactImport.objects.get(), {"phone_number": 0, "do_not_call": 1})["table"]
+    assert [row[-1].split(":")[0] for row in table["rows"]] == [
+        "New",
+        "The campaign has it",
+        "New, but on the do-not-call list",
+        "The campaign has it",
+        "It is put on the do-not-call list, and is not rung.",
+        "Refused",
+    ]
+    assert "on the do-not-call list" in table["rows"][3][-1]
+
+
+@pytest.mark.parametrize(
+    ("row", "verdict"), [("+12025550123", "Nothing is wrong with it."), ("12", "It would be refused.")]
+)
+def test_a_preview_of_one_row_speaks_of_one(admin_client, row, verdict):
+    upload(admin_client, CampaignFactory(), f"phone_number\n{row}\n")
+    assert verdict in admin_client.get(page_of(ContactImport.objects.get())).content.decode()
+
+
+def test_where_several_columns_may_be_meant_that_is_said_and_they_can_be_told_apart(admin_client):
+    upload(admin_client, CampaignFactory(), "Phone,Mobile,Phone,email\n+12025550123,,,\n")
+    page = admin_client.get(page_of(ContactImport.objects.get())).content.decode()
+    assert "More than one column may be meant: Phone number (Phone, Mobile, Phone)." in page
+    assert "Phone (column 1)" in page and "Phone (column 3)" in page and "Mobile (column" not in page
 
 
 def test_a_column_is_chosen_by_hand_and_looked_at_again(admin_client):
@@ -589,6 +624,7 @@ def test_numbers_are_imported_into_the_do_not_call_list_with_their_reasons(admin
     page = admin_client.get(f"{NUMBERS}{record.pk}/change/").content.decode()
     assert "For the do-not-call list." in page
     assert "said no" in page
+    assert "It is put on the list." in page and "It is on the list already." in page
     assert not DoNotCallEntry.objects.filter(phone_number="+12025550123").exists()
     start_numbers(admin_client, record)
     record = work(record)
