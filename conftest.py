@@ -32,3 +32,8 @@ def language_of_the_deployment():
     """The language of the last request stays with its thread."""
     yield
     translation.deactivate()
+
+
+def pytest_collection_modifyitems(items):
+    """Those in a browser first: they wait most, and the last ones to begin would have the machine for themselves."""
+    items.sort(key=lambda item: "browser" not in item.path.parts)

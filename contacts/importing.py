@@ -1,6 +1,7 @@
 """A file becomes contacts of a campaign or numbers not to call, chunk by chunk, with a record of every other row."""
 
 import contextlib
+import gc
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -150,7 +151,7 @@ def _read_ahead(rows: Iterator[ContactRow | RefusedRow]) -> Iterator[list[Contac
         with override(language):
             return list(islice(rows, CHUNK_SIZE))
 
-    with _quick_turns(), ThreadPoolExecutor(1, thread_name_prefix="reader") as reader:
+    with _full_speed(), ThreadPoolExecutor(1, thread_name_prefix="reader") as reader:
         coming = reader.submit(read)
         while chunk := coming.result():
             coming = reader.submit(read)
@@ -158,13 +159,18 @@ def _read_ahead(rows: Iterator[ContactRow | RefusedRow]) -> Iterator[list[Contac
 
 
 @contextlib.contextmanager
-def _quick_turns() -> Iterator[None]:
-    """Whoever has got an answer of the database goes on soon, though another thread of this process is busy."""
+def _full_speed() -> Iterator[None]:
+    """Whoever has got an answer of the database goes on soon, though another thread of this process is busy.
+
+    And the search for garbage, which so many rows set off again and again, passes over all that was there before.
+    """
     usual = sys.getswitchinterval()
     sys.setswitchinterval(TURN_SECONDS)
+    gc.freeze()
     try:
         yield
     finally:
+        gc.unfreeze()
         sys.setswitchinterval(usual)
 
 

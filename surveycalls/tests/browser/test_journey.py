@@ -206,6 +206,8 @@ def test_the_page_says_what_it_waits_for(operator):
     page.locator("#id_starts_at_1").fill("")
     page.locator("#id_retry_busy").fill("2 h")
     page.get_by_role("button", name="Save and continue editing").click()
+    operator.see("With this it starts to call at once")
+    page.get_by_role("button", name="Save and continue editing").click()
     operator.see("was changed successfully")
     page.evaluate("window.isTheSamePage = true")
     expect(read_explanation(operator)).to_have_text(
