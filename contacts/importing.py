@@ -162,15 +162,16 @@ def _read_ahead(rows: Iterator[ContactRow | RefusedRow]) -> Iterator[list[Contac
 def _full_speed() -> Iterator[None]:
     """Whoever has got an answer of the database goes on soon, though another thread of this process is busy.
 
-    And the search for garbage, which so many rows set off again and again, passes over all that was there before.
+    And nobody looks for circles of garbage, which so many rows would set off again and again: rows are in none.
     """
-    usual = sys.getswitchinterval()
+    usual, collects = sys.getswitchinterval(), gc.isenabled()
     sys.setswitchinterval(TURN_SECONDS)
-    gc.freeze()
+    gc.disable()
     try:
         yield
     finally:
-        gc.unfreeze()
+        if collects:
+            gc.enable()
         sys.setswitchinterval(usual)
 
 

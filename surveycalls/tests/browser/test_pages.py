@@ -183,6 +183,8 @@ def test_each_step_between_pages_can_be_used_by_everybody(make_operator):
     page.get_by_role("button", name="Show what there is").click()
     expect(page.get_by_role("button", name="Erase for good")).to_be_visible()
     check("erasure before it is confirmed")
+    page.get_by_role("button", name="Erase for good").click()
+    operator.see("Erased: ")
 
     operator.allowed = {403, 404, 429}
     operator.open("/admin/nowhere/")
