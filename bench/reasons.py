@@ -2,7 +2,7 @@
 
 REASONS = {
     "import": (
-        "It is near its goal, and above it in some runs (0.65 to 0.74 in five of the full size on one day). While "
+        "It is near its goal, and above it in some runs (0.65 to 0.74 in four of the full size on one day). While "
         "the rows behind are read in a thread, each row waits for PostgreSQL 20 to 25 microseconds (six indexes; the "
         "check of its campaign is 3 of them, at the commit) and for about 6 of Python that have to come before and "
         "after. What is left would be to prepare the columns of a chunk in the thread that reads it."
