@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, models
-from django.db.models import Count, F, Q
+from django.db.models import F, Q
 from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
@@ -73,10 +73,6 @@ class ContactQuerySet(models.QuerySet["Contact"]):
 
     def unfinished(self) -> Self:
         return self.filter(Q(next_attempt_at__isnull=False) | Q(state=ContactState.IN_PROGRESS))
-
-    def count_by_zone(self) -> dict[str, int]:
-        """How many there are in each calling zone; reads all of them, from an index."""
-        return dict(self.order_by().values_list("calling_zone").annotate(contacts=Count("pk")))
 
 
 class ContactManager(models.Manager.from_queryset(ContactQuerySet)):
