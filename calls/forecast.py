@@ -4,12 +4,13 @@ Nobody is rung and nothing is written.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from uuid import UUID
 
-from django.db.models import Avg, Count, F, Q
+from django.db.models import Avg, Count, F, Q, QuerySet
 
 from calls.caps import Caps
 from calls.models import CallAttempt, ProviderConfig
@@ -112,9 +113,10 @@ def find_ends(
     first end then.
     """
     dialling = set(Campaign.objects.dialling(now).values_list("pk", flat=True))
+    see_others = cache(_see_others)  # once for all of them
     ends = {}
     for campaign in campaigns:
-        pace = see_pace(campaign)
+        pace = see_pace(campaign, see_others)
         if pace.seen_in and (campaign.ends_at is None or campaign.ends_at > now):
             others = len(dialling - {campaign.pk})
             course = _rehearse(campaign, turns.get(campaign.pk, []), provider, others, pace, now)
@@ -192,24 +194,28 @@ def _group_in_call(campaign: Campaign, turns: Sequence[Turn]) -> Counter[Group]:
     return in_call
 
 
-def see_pace(campaign: Campaign) -> Pace:
+def see_pace(campaign: Campaign, see_others: Callable[[], Pace] | None = None) -> Pace:
     """From the campaign's last calls, else those of all others, else assumed."""
-    seen = {
-        "this campaign": CallAttempt.objects.filter(campaign=campaign),
-        "other campaigns": CallAttempt.objects.all(),
-    }
-    for where, attempts in seen.items():
-        last = attempts.order_by("-pk").values("pk")[:CALLS_LOOKED_AT]
-        ended = CallAttempt.objects.filter(pk__in=last, ended_at__isnull=False, given_back=False)
-        settled = Q(outcome__in=SETTLING_OUTCOMES)
-        found = ended.aggregate(
-            calls=Count("pk"), settled=Count("pk", filter=settled), length=Avg(F("ended_at") - F("start_at"))
-        )
-        if found["calls"] >= CALLS_THAT_TELL:
-            seconds = max(1.0, found["length"].total_seconds())
-            share = found["settled"] / found["calls"]
-            return Pace(settled=share, seconds=seconds, seen_in=where, calls=found["calls"])
-    return Pace()
+    own = _see(CallAttempt.objects.filter(campaign=campaign), "this campaign")
+    return own or (see_others or _see_others)()
+
+
+def _see_others() -> Pace:
+    return _see(CallAttempt.objects.all(), "other campaigns") or Pace()
+
+
+def _see(attempts: QuerySet[CallAttempt], where: str) -> Pace | None:
+    """None of too few calls."""
+    last = attempts.order_by("-pk").values("pk")[:CALLS_LOOKED_AT]
+    ended = CallAttempt.objects.filter(pk__in=last, ended_at__isnull=False, given_back=False)
+    settled = Q(outcome__in=SETTLING_OUTCOMES)
+    found = ended.aggregate(
+        calls=Count("pk"), settled=Count("pk", filter=settled), length=Avg(F("ended_at") - F("start_at"))
+    )
+    if found["calls"] < CALLS_THAT_TELL:
+        return None
+    seconds = max(1.0, found["length"].total_seconds())
+    return Pace(settled=found["settled"] / found["calls"], seconds=seconds, seen_in=where, calls=found["calls"])
 
 
 def _find_share(campaign: Campaign, provider: ProviderConfig, others: int) -> tuple[float, float]:
