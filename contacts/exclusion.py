@@ -149,8 +149,12 @@ def exclude_contacts(contacts: QuerySet[Contact]) -> int:
 
 def numbers_on_do_not_call(numbers: Collection[str]) -> set[str]:
     """Those of the E.164 numbers that are on the list."""
-    with connection.cursor() as cursor:  # by hand, because Django takes longer for a long list than the database
-        cursor.execute("SELECT phone_number FROM contacts_donotcallentry WHERE phone_number = ANY(%s)", [list(numbers)])
+    # By hand, and the array as one text: Django and the driver take longer for a long list than the database.
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT phone_number FROM contacts_donotcallentry WHERE phone_number = ANY(%s::text[])",
+            ["{" + ",".join(numbers) + "}"],
+        )
         return {number for (number,) in cursor.fetchall()} | numbers_kept_as_hashes(numbers)
 
 

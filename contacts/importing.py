@@ -24,7 +24,7 @@ from contacts.exclusion import (
     lock_list_to_add,
     numbers_on_do_not_call,
 )
-from contacts.loading import find_made, insert_contacts, lock_contacts, note_numbers, update_contacts
+from contacts.loading import NewContacts, find_made, lock_contacts, note_numbers, update_contacts
 from contacts.models import (
     ContactImport,
     DoNotCallEntry,
@@ -105,7 +105,7 @@ def carry_on(
     has failed.
     """
     try:
-        for chunk in _read_ahead(rows.after(record.line)):
+        for chunk in _read_ahead(record, rows.after(record.line)):
             record = _write_chunk(record, chunk)
             show_progress(record)
             if is_over():
@@ -143,13 +143,31 @@ def _end(pk: UUID, status: ImportStatus, failure: str | Promise = "") -> bool:
     return True
 
 
-def _read_ahead(rows: Iterator[ContactRow | RefusedRow]) -> Iterator[list[ContactRow | RefusedRow]]:
+class _Chunk:
+    """Rows of a file, at least one, with all that can be told of them without the database."""
+
+    def __init__(self, record: ContactImport, rows: list[ContactRow | RefusedRow]) -> None:
+        self.length, self.last_line = len(rows), rows[-1].line
+        self.good = [row for row in rows if isinstance(row, ContactRow)]
+        self.refused = [row for row in rows if isinstance(row, RefusedRow)]
+        if record.campaign is None:
+            return
+        # Of a number that stands in the chunk twice the last row would be the one that counts, hence backwards.
+        self.firsts = {row.phone_number: row for row in reversed(self.good)}
+        self.new = NewContacts(record.pk, self.firsts.values())
+        # Also from rows that are refused or turn out to be duplicates: whoever said no in any of them said no.
+        self.opted_out = {row.phone_number for row in self.good if row.do_not_call}
+        self.opted_out.update(row.opted_out for row in self.refused if row.opted_out)
+
+
+def _read_ahead(record: ContactImport, rows: Iterator[ContactRow | RefusedRow]) -> Iterator[_Chunk]:
     """Chunk after chunk; the next one is read in a thread while the database is busy with the one before."""
     language = get_language()
 
-    def read() -> list[ContactRow | RefusedRow]:
+    def read() -> _Chunk | None:
         with override(language):
-            return list(islice(rows, CHUNK_SIZE))
+            found = list(islice(rows, CHUNK_SIZE))
+            return _Chunk(record, found) if found else None
 
     with _full_speed(), ThreadPoolExecutor(1, thread_name_prefix="reader") as reader:
         coming = reader.submit(read)
@@ -176,44 +194,34 @@ def _full_speed() -> Iterator[None]:
 
 
 @transaction.atomic
-def _write_chunk(record: ContactImport, chunk: list[ContactRow | RefusedRow]) -> ContactImport:
+def _write_chunk(record: ContactImport, chunk: _Chunk) -> ContactImport:
     """Returns the record as it is then. Raises ImportStopped."""
     done = record.line
     record = ContactImport.objects.select_for_update(no_key=True).get(pk=record.pk)
     if record.status != ImportStatus.RUNNING or record.line != done:
         raise ImportStopped("The import was cancelled, or somebody else works on it.")
-    good = [row for row in chunk if isinstance(row, ContactRow)]
-    refused = [row for row in chunk if isinstance(row, RefusedRow)]
-    if record.campaign is None:
-        first_lines = _write_entries(record, good)
-    else:
-        # Also from rows that are refused or turn out to be duplicates: whoever said no in any of them said no.
-        opted_out = {row.phone_number for row in good if row.do_not_call}
-        opted_out.update(row.opted_out for row in refused if row.opted_out)
-        first_lines = _write_contacts(record, good, opted_out)
-    duplicates = [refuse_duplicate(row, first_lines[row.line]) for row in good if row.line in first_lines]
-    _keep_refusals(record, [*refused, *duplicates])
-    record.line = chunk[-1].line
-    record.rows += len(chunk)
-    record.refused += len(refused) + len(duplicates)
+    first_lines = _write_entries(record, chunk.good) if record.campaign is None else _write_contacts(record, chunk)
+    duplicates = [refuse_duplicate(row, first_lines[row.line]) for row in chunk.good if row.line in first_lines]
+    _keep_refusals(record, [*chunk.refused, *duplicates])
+    record.line = chunk.last_line
+    record.rows += chunk.length
+    record.refused += len(chunk.refused) + len(duplicates)
     record.duplicates += len(duplicates)
     record.save()
     return record
 
 
-def _write_contacts(record: ContactImport, rows: list[ContactRow], opted_out: set[str]) -> dict[int, int]:
+def _write_contacts(record: ContactImport, chunk: _Chunk) -> dict[int, int]:
     """Returns the lines of duplicates, each with the line where its number stands first."""
-    campaign = admit_contacts(record.campaign)
-    # Of a number that stands in the chunk twice the last row would be the one that counts, hence backwards.
-    unique = {row.phone_number: row for row in reversed(rows)}
-    if opted_out:
+    campaign, firsts = admit_contacts(record.campaign), chunk.firsts
+    if chunk.opted_out:
         lock_list_to_add()
-        lock_contacts(campaign.pk, unique, opted_out)
+        lock_contacts(campaign.pk, firsts, chunk.opted_out)
         reason = (_("Imported with %(campaign)s") % {"campaign": campaign.name})[:200]
-        add_numbers_to_do_not_call(opted_out, reason=reason, source=DoNotCallSource.IMPORT)
-    listed = numbers_on_do_not_call(unique)
-    inserted = insert_contacts(record, list(unique.values()), listed=listed, due=record.started_at)
-    there = [row for row in unique.values() if row.phone_number not in inserted]
+        add_numbers_to_do_not_call(chunk.opted_out, reason=reason, source=DoNotCallSource.IMPORT)
+    listed = numbers_on_do_not_call(firsts)
+    inserted = chunk.new.insert(campaign.pk, listed=listed, due=record.started_at)
+    there = [row for number, row in firsts.items() if number not in inserted]
     # Numbers are noted only of contacts that were there before the import: of its own their ids tell.
     met = find_made(record, there)
     met |= note_numbers(record, [row for row in there if row.line not in met])
@@ -225,8 +233,10 @@ def _write_contacts(record: ContactImport, rows: list[ContactRow], opted_out: se
     record.excluded += len(inserted & listed)
     record.updated += changed
     record.unchanged += len(known) - changed
-    firsts = {number: met.get(row.line, row.line) for number, row in unique.items()}
-    return {row.line: firsts[row.phone_number] for row in rows if firsts[row.phone_number] != row.line}
+    if len(inserted) == len(chunk.good):
+        return {}
+    lines = {number: met.get(row.line, row.line) for number, row in firsts.items()}
+    return {row.line: lines[row.phone_number] for row in chunk.good if lines[row.phone_number] != row.line}
 
 
 def _write_entries(record: ContactImport, rows: list[ContactRow]) -> dict[int, int]:

@@ -32,12 +32,13 @@ _INSERT = """
         do_not_call, state, next_attempt_at, number_rejected, attempts_count, last_outcome, created_at, updated_at
     )
     SELECT new.id, %(campaign)s, new.number, new.external_id, new.email, new.language, new.consent, new.zone,
-        new.listed, CASE WHEN new.listed THEN %(excluded)s ELSE %(pending)s END,
-        CASE WHEN new.listed THEN NULL ELSE %(due)s::timestamptz END, false, 0, '', now(), now()
+        is_listed, CASE WHEN is_listed THEN %(excluded)s ELSE %(pending)s END,
+        CASE WHEN is_listed THEN NULL ELSE %(due)s::timestamptz END, false, 0, '', now(), now()
     FROM unnest(
         %(ids)s::uuid[], %(numbers)s::text[], %(external_ids)s::text[], %(emails)s::text[], %(languages)s::text[],
-        %(consents)s::bool[], %(zones)s::text[], %(listed)s::bool[]
-    ) AS new (id, number, external_id, email, language, consent, zone, listed)
+        %(consents)s::bool[], %(zones)s::text[]
+    ) AS new (id, number, external_id, email, language, consent, zone),
+        LATERAL (SELECT new.number = ANY(%(listed)s::text[])) AS list (is_listed)
     ORDER BY new.number COLLATE "C"
     ON CONFLICT (phone_number, campaign_id) DO NOTHING
     RETURNING phone_number
@@ -130,40 +131,48 @@ def find_made(record: ContactImport, rows: Sequence[ContactRow]) -> dict[int, in
     return {row.line: lines[row.phone_number] for row in rows if row.phone_number in lines}
 
 
-def insert_contacts(
-    record: ContactImport, rows: Sequence[ContactRow], *, listed: Collection[str], due: datetime
-) -> set[str]:
-    """Those whose numbers the campaign of the import does not have yet; returns their numbers.
+class NewContacts:
+    """Rows of different numbers that may become contacts of an import, as the columns that one statement inserts.
 
-    Whoever is ``listed``, on the do-not-call list, is excluded; the others are due from that instant on.
+    To write these out takes a while and no database, so it can be done ahead.
     """
-    if not rows:
-        return set()
-    first_id = make_contact_id(record.pk, 0).int
-    values = {
-        "campaign": record.campaign_id,
-        "excluded": ContactState.EXCLUDED.value,
-        "pending": ContactState.PENDING.value,
-        "due": due,
-        "ids": _write_array([f"{first_id + row.line:032x}" for row in rows]),
-        "numbers": _write_array([row.phone_number for row in rows]),
-        "external_ids": _write_array([row.external_contact_id for row in rows]),
-        "emails": _write_array([row.email for row in rows]),
-        "languages": _write_array([row.preferred_language for row in rows]),
-        "consents": _write_array(["t" if row.has_prior_consent else "f" for row in rows]),
-        "zones": _write_array([row.calling_zone for row in rows]),
-        "listed": _write_array(["t" if row.phone_number in listed else "f" for row in rows]),
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(_INSERT, values)
-        return {number for (number,) in cursor.fetchall()}
+
+    def __init__(self, contact_import: UUID, rows: Collection[ContactRow]) -> None:
+        first_id = make_contact_id(contact_import, 0).int
+        self.columns = {
+            "ids": _write_array([f"{first_id + row.line:032x}" for row in rows]),
+            "numbers": _write_array([row.phone_number for row in rows]),
+            "external_ids": _write_array([row.external_contact_id for row in rows]),
+            "emails": _write_array([row.email for row in rows]),
+            "languages": _write_array([row.preferred_language for row in rows]),
+            "consents": _write_array(["t" if row.has_prior_consent else "f" for row in rows]),
+            "zones": _write_array([row.calling_zone for row in rows]),
+        }
+
+    def insert(self, campaign_id: UUID, *, listed: Collection[str], due: datetime) -> set[str]:
+        """Those whose numbers the campaign does not have yet; returns their numbers.
+
+        Whoever is ``listed``, on the do-not-call list, is excluded; the others are due from that instant on.
+        """
+        values = {
+            "campaign": campaign_id,
+            "excluded": ContactState.EXCLUDED.value,
+            "pending": ContactState.PENDING.value,
+            "listed": list(listed),
+            "due": due,
+        }
+        with connection.cursor() as cursor:
+            cursor.execute(_INSERT, self.columns | values)
+            return {number for (number,) in cursor.fetchall()}
 
 
 def _write_array(values: Sequence[str]) -> str:
-    """As PostgreSQL reads an array, of at least one text without line breaks.
+    """As PostgreSQL reads an array, of texts without line breaks.
 
     As one parameter, because the driver takes as long to quote the texts of a list one by one as all else of a row.
     """
+    if not values:
+        return "{}"
     joined = "\n".join(values).replace("\\", "\\\\").replace('"', '\\"').replace("\n", '","')
     return f'{{"{joined}"}}'
 

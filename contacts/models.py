@@ -206,7 +206,7 @@ class Contact(models.Model):
             # The lists and counts by state of the admin, and all contacts of a campaign.
             models.Index("campaign", "state", name="contact_state"),
             # A campaign's list in the admin, the newest first.
-            models.Index(fields=["campaign", "-id"], name="contact_of_campaign"),
+            models.Index(fields=["campaign", "id"], name="contact_of_campaign"),
             # The search box. Not the e-mail: it is in no order, so a claim would write as many pages more as contacts.
             models.Index("external_contact_id", name="contact_external_id", condition=~Q(external_contact_id="")),
         ]

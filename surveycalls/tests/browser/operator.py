@@ -94,8 +94,11 @@ class Operator:
     def choose(self, name):
         """A button or link of the page's head, which are in a menu on a phone."""
         target = self.page.get_by_role("link", name=name, exact=True)
+        menu = self.page.get_by_role("link", name="More actions")
+        # One of both, once the page that was asked for is there: is_visible does not wait.
+        expect(target.or_(menu).filter(visible=True).first).to_be_visible()
         if not target.is_visible():
-            self.page.get_by_role("link", name="More actions").click()
+            menu.click()
         target.click()
 
     def shoot(self, name):
