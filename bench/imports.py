@@ -14,7 +14,7 @@ from bench.figures import Figure, compare, measure_in_turn
 from bench.world import ROOT, World, open_world
 
 ROWS = 200_000  # of a round
-ROUNDS = 3
+ROUNDS = 5
 LONG, SHORT = 1_000_000, 100_000  # for the memory
 HEADER = "phone_number,external_contact_id,email,preferred_language,has_prior_consent\n"
 

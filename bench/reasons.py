@@ -1,12 +1,6 @@
 """Why figures miss their goals, as far as it is known; beside a figure that meets its goal it is not shown."""
 
 REASONS = {
-    "import": (
-        "It is near its goal, and above it in some runs (0.65 to 0.74 in four of the full size on one day). While "
-        "the rows behind are read in a thread, each row waits for PostgreSQL 20 to 25 microseconds (six indexes; the "
-        "check of its campaign is 3 of them, at the commit) and for about 6 of Python that have to come before and "
-        "after. What is left would be to prepare the columns of a chunk in the thread that reads it."
-    ),
     "claim_scale": (
         "A claim gives each of its fifty contacts a new entry in every index, and that of the numbers is in "
         "no order: fifty pages at random among those of ten million numbers, always the same few with ten "
