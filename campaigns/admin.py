@@ -34,6 +34,7 @@ from campaigns.history import STEP, in_language_of_the_record, write_line
 from campaigns.local_times import show_time
 from campaigns.models import Campaign, CampaignStatus
 from campaigns.progress import ATTEMPTS, count_progress
+from campaigns.question_admin import QuestionFormSet, QuestionInline, save_questions
 
 STATUS_COLOURS = {
     CampaignStatus.DRAFT: None,
@@ -199,6 +200,7 @@ def show_count(count: int, url: str) -> SafeString | str:
 @admin.register(Campaign)
 class CampaignAdmin(ModelAdmin):
     form = CampaignForm
+    inlines = [QuestionInline]
     change_form_before_template = "campaigns/seen.html"
     list_display = [
         "name",
@@ -226,7 +228,7 @@ class CampaignAdmin(ModelAdmin):
     fieldsets = [
         (
             _("What is said"),
-            {"fields": ["name", "description", "language", "intro_script"]},
+            {"fields": ["name", "description", "language", "intro_script", "intro_script_other"]},
         ),
         (
             _("When it may ring"),
@@ -306,10 +308,11 @@ class CampaignAdmin(ModelAdmin):
         self, request: HttpRequest, form: CampaignForm, formsets: Any, add: bool = False
     ) -> list[dict[str, Any]]:
         """With the values before and after."""
-        if add or not form.changed_data:
-            return super().construct_change_message(request, form, formsets, add)
-        with in_language_of_the_record():
-            return [{"changed": {"fields": form.describe_changes()}}]
+        changes = super().construct_change_message(request, form, formsets, add)
+        if not add and form.changed_data:
+            with in_language_of_the_record():
+                changes[0] = {"changed": {"fields": form.describe_changes()}}
+        return changes
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
         """Only what the campaign's status allows."""
@@ -368,6 +371,9 @@ class CampaignAdmin(ModelAdmin):
         if obj.status == CampaignStatus.COMPLETED and obj.contacts.waiting().exists():
             hint = gettext("It has people who can be called again: activate it to do so.")
             self.message_user(request, hint, messages.INFO)
+
+    def save_formset(self, request: HttpRequest, form: CampaignForm, formset: QuestionFormSet, change: bool) -> None:
+        save_questions(form.instance, formset)
 
     @display(description=_("Status"), ordering="status")
     def show_status(self, campaign: Campaign) -> str:

@@ -2,18 +2,16 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence, Set
-from datetime import date, datetime, time
+from datetime import date
 from functools import cache
-from hashlib import blake2b
 from typing import Any
 
 import phonenumbers
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.html import format_html
-from django.utils.translation import gettext, pgettext
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.forms import BaseDialogForm
 from unfold.widgets import (
@@ -26,6 +24,7 @@ from unfold.widgets import (
 from uuid_utils.compat import uuid7
 
 from campaigns import lifecycle
+from campaigns.careful_forms import CarefulForm, take_fingerprint
 from campaigns.holidays import name_calendars
 from campaigns.local_times import LocalTimeField
 from campaigns.models import Campaign, Weekday, every_weekday
@@ -45,9 +44,6 @@ PROBLEM = '<strong class="block text-orange-700 dark:text-orange-400">{}</strong
 
 # Under which name the page sends back, beside what it showed of each field, the start of which it has asked.
 START_AT_ONCE = "start-at-once"
-
-# What is longer is not repeated in what is told of a change.
-LONGEST_VALUE = 40
 
 
 @cache
@@ -170,46 +166,19 @@ class RetryField(forms.CharField):
             raise ValidationError(str(exc)) from exc
 
 
-class SeenField(forms.CharField):
-    """What the page showed, sent back with it: a fingerprint of each field's value."""
-
-    widget = forms.HiddenInput
-
-    def __init__(self) -> None:
-        super().__init__(required=False)
-
-    def to_python(self, value: str | None) -> dict[str, str]:
-        return dict(pair.partition(":")[::2] for pair in (value or "").split())
-
-    def prepare_value(self, value: Mapping[str, str] | str | None) -> str | None:
-        return " ".join(map(":".join, value.items())) if isinstance(value, Mapping) else value
-
-    def has_changed(self, initial: Any, data: Any) -> bool:
-        return False
-
-
 class DuplicateForm(BaseDialogForm):
     """Has the id of the copy from the dialog on, so that it is made once however often the dialog is sent."""
 
     copy_id = forms.UUIDField(initial=uuid7, widget=forms.HiddenInput)
 
 
-def _take_fingerprint(value: Any) -> str:
-    return blake2b(repr(value).encode(), digest_size=6).hexdigest()
-
-
 def _help(name: str) -> str:
     return Campaign._meta.get_field(name).help_text
 
 
-class CampaignForm(forms.ModelForm):
-    """Refuses what would make a campaign that is active ring nobody, and what would take back somebody else's edit.
+class CampaignForm(CarefulForm):
+    """Refuses what would make a campaign that is active ring nobody. Asks before an edit that starts to call."""
 
-    Asks before an edit that starts to call. To be used in the transaction that saves it. ``stored`` is then the
-    campaign as it was before, locked.
-    """
-
-    stored: Campaign | None = None
     starts_at_once = False
 
     weekdays = forms.TypedMultipleChoiceField(
@@ -257,14 +226,13 @@ class CampaignForm(forms.ModelForm):
 
     caller_id = CallerNumberField(label=_("Number shown"), required=False, help_text=_help("caller_id"))
 
-    seen = SeenField()
-
     class Meta:
         model = Campaign
         fields = "__all__"
         widgets = {
             "description": UnfoldAdminTextareaWidget({"rows": 2}),
             "intro_script": UnfoldAdminTextareaWidget({"rows": 4}),
+            "intro_script_other": UnfoldAdminTextareaWidget({"rows": 2}),
             "allowed_call_start": UnfoldAdminSingleTimeWidget(format="%H:%M"),
             "allowed_call_end": UnfoldAdminSingleTimeWidget(format="%H:%M"),
         }
@@ -278,7 +246,6 @@ class CampaignForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.initial["seen"] = {name: _take_fingerprint(getattr(self.instance, name)) for name in self._model_fields()}
         is_to_start = self.instance.status in lifecycle.NOT_STARTED and not self.instance._state.adding
         if is_to_start and not self.is_bound:
             self._show_problems(lifecycle.find_setting_problems(self.instance, timezone.now()))
@@ -288,25 +255,6 @@ class CampaignForm(forms.ModelForm):
         for name in self.fields.keys() & problems.keys():
             field = self.fields[name]
             field.help_text = format_html(PROBLEM, problems[name], field.help_text)
-
-    def describe_changes(self) -> list[str]:
-        """The label of each field that was changed, with its values where they are short."""
-        return [self._describe_change(name) for name in self.changed_data]
-
-    def _describe_change(self, name: str) -> str:
-        field = self.fields[name]
-        values = self.get_initial_for_field(field, name), self.cleaned_data[name]
-        texts = [self._write_value(field.prepare_value(value)) for value in values]
-        if isinstance(values[1], list) or any(len(text) > LONGEST_VALUE for text in texts):
-            return str(field.label)
-        return f"{field.label} ({texts[0]} → {texts[1]})"
-
-    def _write_value(self, value: Any) -> str:
-        if isinstance(value, datetime):
-            return date_format(timezone.localtime(value), "DATETIME_FORMAT")
-        if isinstance(value, time):
-            return f"{value:%H:%M}"
-        return pgettext("value", "none") if value in (None, "") else str(value)
 
     def full_clean(self) -> None:
         super().full_clean()
@@ -322,49 +270,18 @@ class CampaignForm(forms.ModelForm):
                 self.add_error("weekday_hours", ValidationError(problem % {"days": day.label}, code=day.name))
         return cleaned
 
-    def _post_clean(self) -> None:
-        # Not in clean(): only now does the instance have what was written in the form.
-        super()._post_clean()
-        if self.instance._state.adding:
-            return
-        self.stored = Campaign.objects.select_for_update(no_key=True).get(pk=self.instance.pk)
-        now, seen = timezone.now(), dict(self.cleaned_data.get("seen", {}))
-        self._refuse_to_take_back(seen)
-        if not self.errors:
-            for field, reason in lifecycle.find_edit_problems(self.instance, now).items():
-                self.add_error(field, reason)
+    def check_edit(self, seen: dict[str, str]) -> None:
+        now = timezone.now()
+        for field, reason in lifecycle.find_edit_problems(self.instance, now).items():
+            self.add_error(field, reason)
         if not self.errors:
             self.starts_at_once = lifecycle.starts_at_once(self.instance, self.stored, now)
             self._ask_before_it_starts(seen)
-        self.data = self.data.copy()  # a request's cannot be changed
-        self.data[self.add_prefix("seen")] = self.fields["seen"].prepare_value(seen)
-
-    def _model_fields(self) -> list[str]:
-        return [field.name for field in Campaign._meta.fields if field.name in self.fields]
-
-    def _refuse_to_take_back(self, seen: dict[str, str]) -> None:
-        """Say what somebody else has changed since the page was opened; what is sent again after that is meant."""
-        for name in self._model_fields():
-            value = getattr(self.stored, name)
-            if seen.get(name, present := _take_fingerprint(value)) == present:
-                continue
-            if name in self.cleaned_data and self.cleaned_data[name] != value:
-                self.add_error(name, self._tell_of_change(name, value))
-                seen[name] = present
 
     def _ask_before_it_starts(self, seen: dict[str, str]) -> None:
         """Once for each start that is written; the same that is sent again is meant."""
-        start = _take_fingerprint(self.instance.starts_at)
+        start = take_fingerprint(self.instance.starts_at)
         if self.starts_at_once and seen.get(START_AT_ONCE) != start:
             problem = gettext("With this it starts to call at once, and not on %(when)s. To have it so, save again.")
-            self.add_error("starts_at", problem % {"when": self._write_value(self.stored.starts_at)})
+            self.add_error("starts_at", problem % {"when": self.write_value(self.stored.starts_at)})
             seen[START_AT_ONCE] = start
-
-    def _tell_of_change(self, name: str, value: Any) -> str:
-        text = self._write_value(self.fields[name].prepare_value(value))
-        if isinstance(value, list) or len(text) > LONGEST_VALUE:
-            return gettext("Somebody else has changed this meanwhile. To keep what stands here instead, save again.")
-        problem = gettext(
-            "Somebody else has changed this meanwhile, to: %(value)s. To keep what stands here instead, save again."
-        )
-        return problem % {"value": text}

@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 
 from campaigns.counting import count_some, say_contacts
 from campaigns.models import Campaign, CampaignStatus
+from campaigns.questions import copy_questions, find_question_problems, freeze_questions
 from campaigns.windows import next_opening
 
 # Sent after the commit with campaign=...: somebody may have to be rung now, or in another way than before.
@@ -177,6 +178,7 @@ def duplicate(campaign: Campaign, *, copy_id: UUID, created_by: Any = None) -> t
         copy.status, copy.created_by = CampaignStatus.DRAFT, created_by
         copy.starts_at = copy.ends_at = None
         copy.save(force_insert=True)
+        copy_questions(campaign, copy)
     return copy, True
 
 
@@ -224,7 +226,7 @@ def possible_steps(status: str) -> list[str]:
 
 def find_problems(campaign: Campaign, now: datetime) -> list[str]:
     """Every reason why this campaign may not start: it could call nobody, or some without a time zone never."""
-    problems = list(find_setting_problems(campaign, now).values())
+    problems = [*find_setting_problems(campaign, now).values(), *find_question_problems(campaign)]
     if not campaign.contacts.exists():
         return [gettext("It has no contacts: import some."), *problems]
     if not _is_being_rearmed(campaign) and not campaign.contacts.unfinished().exists():
@@ -349,6 +351,7 @@ def _start(campaign: Campaign, step: str, now: datetime, by: Any) -> Campaign:
         locked = _lock(campaign, step)
         if problems := find_problems(locked, now):
             raise LifecycleError(problems)
+        freeze_questions(locked)
         waits = locked.starts_at is not None and locked.starts_at > now
         _save_status(locked, CampaignStatus.SCHEDULED if waits else CampaignStatus.RUNNING, now, by)
         _announce_change(locked)

@@ -94,6 +94,21 @@ def every_weekday() -> list[int]:
     return list(Weekday.values)
 
 
+class QuestionType(models.TextChoices):
+    SCALE = "scale", pgettext_lazy("question", "Scale")
+    NUMERIC = "numeric", pgettext_lazy("question", "Number")
+    YES_NO = "yes_no", pgettext_lazy("question", "Yes or no")
+    SINGLE_CHOICE = "single_choice", pgettext_lazy("question", "One of several")
+    FREE_TEXT = "free_text", pgettext_lazy("question", "In own words")
+
+
+# The highest of a scale, as on the one from 0 to 10.
+SCALE_END = 10
+# One key each; 9 is for who does not want to be called.
+MOST_CHOICES = 8
+LARGEST_NUMBER = 999_999_999
+
+
 class RetryField(models.CharField):
     """The intervals after the first try, the second and so on, as `campaigns.spellings` reads them."""
 
@@ -161,6 +176,14 @@ class Campaign(models.Model):
         _("intro script"),
         blank=True,
         help_text=_("What is said first: who calls, for whom, why, and how long it will take."),
+    )
+    intro_script_other = models.TextField(
+        _("intro script in the other language"),
+        blank=True,
+        help_text=_(
+            "The same for people who prefer the other language; the questions need it too then. Empty: everybody is "
+            "spoken to in the campaign's language."
+        ),
     )
 
     max_attempts = models.PositiveSmallIntegerField(
@@ -323,6 +346,12 @@ class Campaign(models.Model):
             raise ValidationError(problems)
 
     @property
+    def spoken_languages(self) -> list[Language]:
+        """The campaign's own first, and the other one when there is an introduction in it."""
+        own = Language(self.language)
+        return [own, *(other for other in Language if other != own and self.intro_script_other.strip())]
+
+    @property
     def hours(self) -> CallingHours:
         usual = self.allowed_call_start, self.allowed_call_end, tuple(self.weekdays)
         return make_hours(*usual, tuple(self.weekday_hours), tuple(self.blocked_dates), self.holidays_of)
@@ -346,3 +375,114 @@ class Campaign(models.Model):
 
     def unless_ended(self, instant: datetime | None) -> datetime | None:
         return None if instant and self.ends_at and instant >= self.ends_at else instant
+
+
+class Wording(models.Model):
+    """What is asked, in each language, and what may be answered. A text in a language nobody is spoken to is empty."""
+
+    type = models.CharField(_("type"), max_length=20, choices=QuestionType, default=QuestionType.SCALE)
+    is_required = models.BooleanField(
+        _("required"),
+        default=True,
+        help_text=_("Without an answer to it the call ends politely; else it is passed over."),
+    )
+    text_en = models.TextField(_("text in English"), blank=True)
+    text_it = models.TextField(_("text in Italian"), blank=True)
+    lowest = models.PositiveIntegerField(
+        _("lowest"),
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(LARGEST_NUMBER)],
+        help_text=_("One end of a scale, or the least number that is taken."),
+    )
+    highest = models.PositiveIntegerField(
+        _("highest"),
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(LARGEST_NUMBER)],
+        help_text=_("The other end, 10 at most, or the largest number."),
+    )
+    choices_en = ArrayField(
+        models.CharField(max_length=100),
+        verbose_name=_("choices in English"),
+        default=list,
+        blank=True,
+        size=MOST_CHOICES,
+        help_text=_("One a line; people press 1 for the first one, or say it."),
+    )
+    choices_it = ArrayField(
+        models.CharField(max_length=100),
+        verbose_name=_("choices in Italian"),
+        default=list,
+        blank=True,
+        size=MOST_CHOICES,
+        help_text=_("In the same order."),
+    )
+
+    class Meta:
+        abstract = True
+        constraints = [
+            models.CheckConstraint(
+                name="%(class)s_limits_are_in_order",
+                condition=Q(lowest=None) | Q(highest=None) | Q(lowest__lt=F("highest")),
+            ),
+            models.CheckConstraint(
+                name="%(class)s_scale_has_two_ends",
+                condition=~Q(type="scale") | Q(lowest__isnull=False, highest__isnull=False, highest__lte=SCALE_END),
+            ),
+        ]
+
+    def text_in(self, language: str) -> str:
+        return self.text_it if language == Language.ITALIAN else self.text_en
+
+    def choices_in(self, language: str) -> list[str]:
+        return self.choices_it if language == Language.ITALIAN else self.choices_en
+
+
+class Question(Wording):
+    """One question of a campaign as it is edited; what was asked with it so far is in its versions."""
+
+    id = models.UUIDField(_("id"), primary_key=True, default=uuid7, editable=False)
+    campaign = models.ForeignKey(
+        Campaign, verbose_name=_("campaign"), on_delete=models.CASCADE, related_name="questions"
+    )
+    position = models.PositiveSmallIntegerField(
+        _("position"), default=0, help_text=_("The order in which they are asked; 0 comes last.")
+    )
+    is_withdrawn = models.BooleanField(
+        _("withdrawn"),
+        default=False,
+        editable=False,
+        help_text=_("No longer asked; kept for the answers that it has."),
+    )
+
+    class Meta(Wording.Meta):
+        verbose_name = _("question")
+        verbose_name_plural = _("questions")
+        ordering = ["position", "id"]
+
+    def __str__(self) -> str:
+        return next(filter(None, [self.text_en, self.text_it]), str(self.get_type_display()))[:60]
+
+
+class QuestionVersion(Wording):
+    """A question as it is asked, from the moment on at which its campaign runs; never changed."""
+
+    id = models.UUIDField(_("id"), primary_key=True, default=uuid7, editable=False)
+    question = models.ForeignKey(
+        Question, verbose_name=_("question"), on_delete=models.CASCADE, related_name="versions"
+    )
+    number = models.PositiveIntegerField(_("version"))
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+
+    class Meta(Wording.Meta):
+        verbose_name = _("version of a question")
+        verbose_name_plural = _("versions of questions")
+        ordering = ["question", "number"]
+        constraints = [
+            *Wording.Meta.constraints,
+            models.UniqueConstraint(name="question_version_number_is_unique", fields=["question", "number"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.question} ({self.number})"

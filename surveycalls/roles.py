@@ -10,6 +10,7 @@ from django.contrib.auth.management import create_permissions
 
 VIEWER = (
     "campaigns.view_campaign",
+    "campaigns.view_question",
     "contacts.view_contact",
     "contacts.view_contactimport",
     "contacts.view_donotcallentry",
@@ -22,6 +23,9 @@ CAMPAIGN_MANAGER = (
     "campaigns.add_campaign",
     "campaigns.change_campaign",
     "campaigns.delete_campaign",  # those without contacts, that is
+    "campaigns.add_question",
+    "campaigns.change_question",
+    "campaigns.delete_question",
     "contacts.add_contact",
     "contacts.change_contact",
     "contacts.delete_contact",  # who was never called, that is

@@ -1,6 +1,6 @@
 import factory
 
-from campaigns.models import Campaign, CampaignStatus
+from campaigns.models import Campaign, CampaignStatus, Question
 
 
 class CampaignFactory(factory.django.DjangoModelFactory):
@@ -13,3 +13,14 @@ class CampaignFactory(factory.django.DjangoModelFactory):
     status = CampaignStatus.RUNNING
     intro_script = "Good day. We call for the town library; it will take two minutes."
     time_zone = "UTC"
+
+
+class QuestionFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Question
+
+    campaign = factory.SubFactory(CampaignFactory)
+    position = factory.Sequence(lambda n: n % 100 + 1)
+    text_en = "How satisfied are you, from 1 to 5?"
+    lowest = 1
+    highest = 5

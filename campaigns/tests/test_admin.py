@@ -64,6 +64,8 @@ def form_of(campaign, **changes):
         "time_zone": campaign.time_zone,
         "max_attempts": campaign.max_attempts,
         "retry_interval_minutes": campaign.retry_interval_minutes,
+        "questions-TOTAL_FORMS": 0,
+        "questions-INITIAL_FORMS": 0,
     }
     return fields | changes
 

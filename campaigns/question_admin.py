@@ -1,0 +1,118 @@
+"""The questions of a campaign, written on its page."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django import forms
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from unfold.admin import StackedInline
+from unfold.widgets import UnfoldAdminTextareaWidget
+
+from campaigns import lifecycle
+from campaigns.careful_forms import CarefulForm
+from campaigns.models import Campaign, Question
+from campaigns.questions import (
+    drop_what_does_not_apply,
+    find_faults,
+    find_missing_texts,
+    freeze_questions,
+    has_run,
+    number_questions,
+    withdraw,
+)
+
+MOST_QUESTIONS = 100
+
+
+class LinesField(forms.CharField):
+    """Texts, one a line."""
+
+    widget = UnfoldAdminTextareaWidget({"rows": 3})
+
+    def prepare_value(self, value: Sequence[str] | str | None) -> str:
+        return value if isinstance(value, str) else "\n".join(value or [])
+
+    def to_python(self, value: str | None) -> list[str]:
+        return list(filter(None, map(str.strip, (value or "").splitlines())))
+
+    def has_changed(self, initial: Sequence[str] | None, data: str | None) -> bool:
+        return list(initial or []) != self.to_python(data)
+
+
+def _help(name: str) -> Any:
+    return Question._meta.get_field(name).help_text
+
+
+class QuestionForm(CarefulForm):
+    choices_en = LinesField(label=_("Choices in English"), required=False, help_text=_help("choices_en"))
+    choices_it = LinesField(label=_("Choices in Italian"), required=False, help_text=_help("choices_it"))
+
+    class Meta:
+        model = Question
+        exclude = ["campaign"]
+        widgets = {name: UnfoldAdminTextareaWidget({"rows": 2}) for name in ("text_en", "text_it")}
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        wording = Question(**{name: cleaned[name] for name in cleaned.keys() & self._own_fields()})
+        drop_what_does_not_apply(wording)
+        for name in self._own_fields() & cleaned.keys():
+            cleaned[name] = getattr(wording, name)
+        for name, fault in find_faults(wording).items():
+            if name not in self.errors:
+                self.add_error(name, fault)
+        return cleaned
+
+    def _own_fields(self) -> set[str]:
+        return {field.name for field in Question._meta.fields if field.name in self.fields}
+
+
+class QuestionFormSet(forms.BaseInlineFormSet):
+    def clean(self) -> None:
+        """Nothing may be missing of what a campaign asks that is active."""
+        super().clean()
+        campaign = self.instance
+        if campaign._state.adding:
+            return
+        if Campaign.objects.values_list("status", flat=True).get(pk=campaign.pk) not in lifecycle.ACTIVE:
+            return
+        for form in self.forms:
+            is_asked = form.has_changed() or not form.instance._state.adding
+            if is_asked and form not in self.deleted_forms and form.is_valid():
+                for name, problem in find_missing_texts(form.instance, campaign.spoken_languages).items():
+                    form.add_error(name, problem)
+
+
+class QuestionInline(StackedInline):
+    model = Question
+    form = QuestionForm
+    formset = QuestionFormSet
+    extra = 0
+    max_num = MOST_QUESTIONS
+    verbose_name_plural = _("Questions")
+    fields = [
+        ("position", "type"),
+        "is_required",
+        "text_en",
+        "text_it",
+        ("lowest", "highest"),
+        ("choices_en", "choices_it"),
+        "seen",
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Question]:
+        return super().get_queryset(request).filter(is_withdrawn=False)
+
+
+def save_questions(campaign: Campaign, formset: QuestionFormSet) -> None:
+    """What was edited, and, once the campaign has run, as what it is asked from now on."""
+    questions = formset.save(commit=False)
+    for question in formset.deleted_objects:
+        withdraw(question)
+    for question in questions:
+        question.save()
+    number_questions(campaign)
+    if has_run(campaign):
+        freeze_questions(campaign)

@@ -1,0 +1,233 @@
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Group
+from django.db import IntegrityError, transaction
+
+from campaigns import lifecycle
+from campaigns.models import Question, QuestionType, QuestionVersion
+from campaigns.questions import find_faults, freeze_questions, list_questions, list_versions
+from campaigns.tests.factories import CampaignFactory, QuestionFactory
+from campaigns.tests.test_admin import form_of, page_of
+from campaigns.tests.test_lifecycle import NOW
+from contacts.tests.factories import ContactFactory
+
+pytestmark = pytest.mark.django_db
+
+NO_LIMITS = {"lowest": None, "highest": None}
+
+
+def make_ready(**fields):
+    campaign = CampaignFactory(status="draft", **fields)
+    ContactFactory(campaign=campaign)
+    return campaign
+
+
+def problems_of(campaign):
+    with pytest.raises(lifecycle.LifecycleError) as raised:
+        lifecycle.activate(campaign, now=NOW)
+    return raised.value.problems
+
+
+def write(questions, **changes):
+    """The fields of a campaign's form with these questions, each a mapping, the stored ones first."""
+    stored = sum("id" in question for question in questions)
+    data = {"questions-TOTAL_FORMS": len(questions), "questions-INITIAL_FORMS": stored}
+    for number, question in enumerate(questions):
+        fields = {"position": number + 1, "type": "scale", "text_en": "How was it?", "lowest": 1, "highest": 5}
+        for name, value in (fields | {"is_required": "on"} | question).items():
+            data[f"questions-{number}-{name}"] = "" if value is None else value
+    return data | changes
+
+
+def errors_of(response):
+    (formset,) = (inline.formset for inline in response.context["inline_admin_formsets"])
+    return formset.errors
+
+
+# What can be asked
+
+
+@pytest.mark.parametrize(
+    ("fields", "faults"),
+    [
+        ({"type": "scale", "lowest": 0, "highest": 10}, set()),
+        ({"type": "scale", "lowest": 1, "highest": 11}, {"highest"}),
+        ({"type": "scale", "lowest": None, "highest": 5}, {"lowest"}),
+        ({"type": "scale", **NO_LIMITS}, {"lowest", "highest"}),
+        ({"type": "scale", "lowest": 5, "highest": 5}, {"highest"}),
+        ({"type": "numeric", **NO_LIMITS}, set()),
+        ({"type": "numeric", "lowest": 18, "highest": None}, set()),
+        ({"type": "numeric", "lowest": 18, "highest": 17}, {"highest"}),
+        ({"type": "yes_no", **NO_LIMITS}, set()),
+        ({"type": "free_text", **NO_LIMITS}, set()),
+        ({"type": "single_choice", **NO_LIMITS, "choices_en": ["A", "B"]}, set()),
+        ({"type": "single_choice", **NO_LIMITS, "choices_en": ["A"]}, {"choices_en"}),
+        ({"type": "single_choice", **NO_LIMITS, "choices_en": list("ABCDEFGHI")}, {"choices_en"}),
+        ({"type": "single_choice", **NO_LIMITS, "choices_en": ["Yes", "yes"]}, {"choices_en"}),
+        ({"type": "single_choice", **NO_LIMITS, "choices_en": ["A", "B"], "choices_it": ["A", "B"]}, set()),
+        (
+            {"type": "single_choice", **NO_LIMITS, "choices_en": ["A", "B"], "choices_it": ["A", "B", "C"]},
+            {"choices_it"},
+        ),
+    ],
+)
+def test_what_is_at_fault_with_a_question(fields, faults):
+    assert find_faults(QuestionFactory.build(**fields)).keys() == faults
+
+
+@pytest.mark.parametrize("model", [Question, QuestionVersion])
+@pytest.mark.parametrize(
+    "fields", [{"lowest": 5, "highest": 5}, {"type": "scale", **NO_LIMITS}, {"type": "scale", "highest": 11}]
+)
+def test_the_database_keeps_no_limits_without_sense(model, fields):
+    question = QuestionFactory()
+    freeze_questions(question.campaign)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        model.objects.update(**fields)
+
+
+def test_a_version_has_its_number_alone():
+    question = QuestionFactory()
+    for expected in (1, 0):
+        assert freeze_questions(question.campaign) == expected
+    with pytest.raises(IntegrityError), transaction.atomic():
+        QuestionVersion.objects.create(question=question, number=1, lowest=1, highest=2)
+
+
+# Starting
+
+
+def test_activation_names_each_text_that_is_missing():
+    campaign = make_ready(language="it", intro_script_other="Good day.")
+    QuestionFactory(campaign=campaign, position=1, text_it="Com'è?", text_en="How is it?")
+    QuestionFactory(campaign=campaign, position=2, text_it="", text_en="And that?")
+    QuestionFactory(
+        campaign=campaign, position=3, type="single_choice", **NO_LIMITS, text_it="Quale?", choices_it=["A", "B"]
+    )
+    assert problems_of(campaign) == [
+        "Question 2: It has no text in Italian.",
+        "Question 3: It has no choices in English.",
+    ]
+
+
+def test_only_the_languages_that_are_spoken_are_needed():
+    campaign = make_ready(language="en")
+    QuestionFactory(campaign=campaign, text_en="How is it?", text_it="")
+    assert lifecycle.activate(campaign, now=NOW).status == "running"
+
+
+def test_a_campaign_asks_what_it_had_when_it_started_and_what_was_edited_since():
+    campaign = make_ready()
+    first, second = (QuestionFactory(campaign=campaign, position=place, text_en="Old") for place in (1, 2))
+    assert list_versions(campaign) == []
+    lifecycle.activate(campaign, now=NOW)
+    assert [(version.question, version.number) for version in list_versions(campaign)] == [(first, 1), (second, 1)]
+    Question.objects.filter(pk=first.pk).update(text_en="New", position=3)
+    freeze_questions(campaign)
+    assert [(version.text_en, version.number) for version in list_versions(campaign)] == [("Old", 1), ("New", 2)]
+    assert QuestionVersion.objects.get(question=first, number=1).text_en == "Old"
+
+
+def test_a_pause_without_an_edit_makes_no_version():
+    campaign = make_ready()
+    QuestionFactory(campaign=campaign)
+    for step in (lifecycle.activate, lifecycle.pause, lifecycle.resume):
+        step(campaign, now=NOW)
+    assert QuestionVersion.objects.count() == 1
+
+
+# The page
+
+
+def test_questions_are_written_on_the_page_of_the_campaign(admin_client):
+    campaign = CampaignFactory(status="draft")
+    choice = {"type": "single_choice", **NO_LIMITS, "choices_en": " Books \n\nMusic\n", "choices_it": "", "position": 0}
+    data = form_of(campaign, **write([choice, {"position": 7}, {"type": "yes_no", "choices_en": "left over"}]))
+    assert admin_client.post(page_of(campaign), data).status_code == 302
+    stored = list_questions(campaign)
+    assert [(question.position, question.type) for question in stored] == [
+        (1, QuestionType.YES_NO),
+        (2, QuestionType.SCALE),
+        (3, QuestionType.SINGLE_CHOICE),
+    ]
+    assert (stored[0].lowest, stored[0].choices_en) == (None, [])
+    assert stored[2].choices_en == ["Books", "Music"]
+    assert "Added question" in LogEntry.objects.get().get_change_message()
+    assert not QuestionVersion.objects.exists()
+
+
+def test_what_is_wrong_is_told_beside_its_field(admin_client):
+    campaign = CampaignFactory(status="draft")
+    response = admin_client.post(page_of(campaign), form_of(campaign, **write([{"lowest": 7}])))
+    assert errors_of(response) == [{"highest": ["It must be larger than the lowest."]}]
+    assert not Question.objects.exists()
+
+
+def test_an_active_campaign_keeps_no_question_that_it_cannot_ask(admin_client):
+    campaign = make_ready()
+    question = QuestionFactory(campaign=campaign)
+    lifecycle.activate(campaign, now=NOW)
+    data = form_of(campaign, **write([{"id": question.pk, "text_en": " "}]))
+    assert errors_of(admin_client.post(page_of(campaign), data)) == [{"text_en": ["It has no text in English."]}]
+    data = form_of(campaign, intro_script_other="Buongiorno.", **write([{"id": question.pk}]))
+    assert errors_of(admin_client.post(page_of(campaign), data)) == [{"text_it": ["It has no text in Italian."]}]
+
+
+def test_an_edit_of_what_has_run_is_a_new_version(admin_client):
+    campaign = make_ready()
+    question = QuestionFactory(campaign=campaign, text_en="Old")
+    lifecycle.activate(campaign, now=NOW)
+    data = form_of(campaign, **write([{"id": question.pk, "text_en": "New"}, {"text_en": "One more"}]))
+    assert admin_client.post(page_of(campaign), data).status_code == 302
+    asked = [(version.text_en, version.number) for version in list_versions(campaign)]
+    assert asked == [("New", 2), ("One more", 1)]
+
+
+def test_a_question_that_was_asked_is_withdrawn_and_another_one_goes_away(admin_client):
+    campaign = make_ready()
+    asked = QuestionFactory(campaign=campaign, position=1)
+    lifecycle.activate(campaign, now=NOW)
+    new = QuestionFactory(campaign=campaign, position=2)
+    gone = [{"id": one.pk, "DELETE": "on"} for one in (asked, new)]
+    assert admin_client.post(page_of(campaign), form_of(campaign, **write(gone))).status_code == 302
+    assert list(Question.objects.values_list("pk", "is_withdrawn")) == [(asked.pk, True)]
+    assert (list_versions(campaign), asked.versions.count()) == ([], 1)
+    assert asked.text_en not in admin_client.get(page_of(campaign)).content.decode()
+
+
+def test_somebody_elses_edit_of_a_question_is_not_taken_back_unasked(admin_client):
+    campaign = CampaignFactory(status="draft")
+    question = QuestionFactory(campaign=campaign, text_en="First")
+    page = admin_client.get(page_of(campaign))
+    (form,) = page.context["inline_admin_formsets"][0].formset.initial_forms
+    seen = form["seen"].value()
+    assert f'name="questions-0-seen" value="{seen}"' in page.content.decode()
+    Question.objects.update(text_en="Theirs")
+    ours = {"id": question.pk, "text_en": "Ours", "seen": seen}
+    response = admin_client.post(page_of(campaign), form_of(campaign, **write([ours])))
+    ((_name, (error,)),) = errors_of(response)[0].items()
+    assert "Theirs" in error
+    assert Question.objects.get().text_en == "Theirs"
+
+
+def test_a_copy_asks_the_same(admin_user):
+    campaign = CampaignFactory()
+    QuestionFactory(campaign=campaign, position=1, text_en="One")
+    QuestionFactory(campaign=campaign, position=2, text_en="Withdrawn", is_withdrawn=True)
+    copy, _is_new = lifecycle.duplicate(campaign, copy_id=Question().pk, created_by=admin_user)
+    assert [(question.position, question.text_en) for question in list_questions(copy)] == [(1, "One")]
+
+
+@pytest.mark.parametrize(("role", "may"), [("viewer", False), ("campaign_manager", True), ("admin", True)])
+def test_who_may_write_questions(client, django_user_model, role, may):
+    user = django_user_model.objects.create_user("somebody", password="x", is_staff=True)
+    user.groups.add(Group.objects.get(name=role))
+    client.force_login(user)
+    campaign = CampaignFactory(status="draft")
+    QuestionFactory(campaign=campaign, text_en="How is it, then?")
+    page = client.get(page_of(campaign)).content.decode()
+    assert "How is it, then?" in page
+    assert ('name="questions-0-text_en"' in page) == may
+    response = client.post(page_of(campaign), form_of(campaign, **write([{"text_en": "Another"}])))
+    assert response.status_code == (302 if may else 403)
+    assert Question.objects.filter(text_en="Another").exists() == may
