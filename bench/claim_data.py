@@ -154,7 +154,7 @@ def end_calls(attempts: Sequence[object]) -> None:
     """As if each had been given back: its contact is due again, behind all the others."""
     from django.db import connection, transaction
 
-    from calls.statements import write_array
+    from contacts.arrays import write_array
 
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(

@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from calls.statements import Statement, write_array
+from calls.statements import Statement
 from campaigns.models import Campaign
+from contacts.arrays import write_array
 from contacts.models import Contact
 from contacts.rearming import set_next_attempts
 

@@ -13,9 +13,9 @@ from django.conf import settings
 from django.db import connection
 
 from calls.pacing import LAST_CALL
-from calls.statements import write_array
 from campaigns.models import Campaign
 from campaigns.windows import CallingHours, is_open, next_opening
+from contacts.arrays import write_array
 from contacts.models import Contact
 
 # Where a lane begins: before every contact.

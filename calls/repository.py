@@ -10,9 +10,10 @@ from uuid import UUID
 
 from django.db import connection, models
 
-from calls.statements import Columns, Statement, run, write_array
+from calls.statements import Columns, Statement, run
 from calls.states import AttemptStatus, statuses_before
 from campaigns.models import Campaign, version_of
+from contacts.arrays import write_array
 from contacts.models import CallOutcome, Contact
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ from calls import pacing
 from calls.caps import Caps, find_capped, put_off
 from calls.lanes import Openings, longest_way, send_deadline
 from calls.models import CallAttempt
-from calls.statements import Columns, Statement, write_array
+from calls.statements import Columns, Statement
 from campaigns.models import Campaign, version_of
+from contacts.arrays import write_array
 from contacts.exclusion import exclude_contacts, numbers_kept_as_hashes
 from contacts.models import Contact
 

@@ -4,7 +4,7 @@ There planning costs it more than doing, and putting the query together costs us
 was made while its tables were almost empty stays until they are analysed, which autovacuum does when they have grown.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -54,14 +54,6 @@ def run(*steps: tuple[Statement, Sequence[Any]]) -> list[tuple[Any, ...]]:
         script = "; ".join(statement.execute for statement, _ in steps)
         cursor.execute(script, [value for _, values in steps for value in values])
         return cursor.fetchall() if cursor.description else []
-
-
-def write_array(values: Iterable[Any]) -> str:
-    """For a parameter that is an array: of ids, E.164 numbers, call_ids and instants, which need no quotes.
-
-    Other texts go as a list, of which the driver quotes each value, and takes longer for it.
-    """
-    return f"{{{','.join(map(str, values))}}}"
 
 
 class Columns:

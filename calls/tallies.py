@@ -16,9 +16,9 @@ from django.db import connection, models, transaction
 
 from calls.metrics.counting import GIVEN_BACK
 from calls.models import CallAttempt, CampaignTally, SiteTally, TallyMark
-from calls.statements import write_array
 from campaigns.models import Campaign
 from campaigns.windows import load_zone
+from contacts.arrays import write_array
 from contacts.models import CallOutcome
 
 QUARTER = timedelta(minutes=15)

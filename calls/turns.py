@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db import connection
 
 from calls.caps import Caps, write_capped
-from calls.statements import write_array
+from contacts.arrays import write_array
 
 
 class Turn(NamedTuple):

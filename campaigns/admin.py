@@ -7,6 +7,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.models import ADDITION
+from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -288,6 +289,15 @@ class CampaignAdmin(ModelAdmin):
         """A campaign that has contacts is cancelled instead, and so kept."""
         allowed = super().has_delete_permission(request, obj)
         return allowed and not (isinstance(obj, Campaign) and obj.contacts.exists())
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        with transaction.atomic():
+            if request.method == "POST" and (campaign := self.get_object(request, object_id)):
+                # Whoever adds contacts has the lock until they can be seen, and then it has some.
+                Campaign.objects.select_for_update(no_key=True).filter(pk=campaign.pk).exists()
+            return super().delete_view(request, object_id, extra_context)
 
     def get_deleted_objects(self, objs: Iterable[Campaign], request: HttpRequest) -> Any:
         """Campaigns without contacts, for whoever may delete them, and their imports, which nobody may delete alone.

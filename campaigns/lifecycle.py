@@ -175,7 +175,8 @@ def duplicate(campaign: Campaign, *, copy_id: UUID, created_by: Any = None) -> t
         name_length = Campaign._meta.get_field("name").max_length
         copy.pk, copy._state.adding = copy_id, True
         copy.name = (gettext("Copy of %(name)s") % {"name": campaign.name})[:name_length]
-        copy.status, copy.created_by = CampaignStatus.DRAFT, created_by
+        copy.status, copy.status_changed_at, copy.status_changed_by = CampaignStatus.DRAFT, None, None
+        copy.created_by = created_by
         copy.starts_at = copy.ends_at = None
         copy.save(force_insert=True)
         copy_questions(campaign, copy)

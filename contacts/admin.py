@@ -437,7 +437,7 @@ class DoNotCallEntryAdmin(LockedWhileSaved, LongList, ModelAdmin):
             return None
         with transaction.atomic():
             write_line(request.user, queryset, DELETION, format_lazy(_("Taken off: {reason}"), reason=reason))
-            allowed = sum(remove_from_do_not_call(number, now=timezone.now()) for number in numbers)
+            allowed = remove_from_do_not_call(numbers, now=timezone.now())
         text = ngettext("%(count)s contact may be rung again.", "%(count)s contacts may be rung again.", allowed)
         self.message_user(request, text % {"count": say_count(allowed)})
         return None

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
+from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models import Case, F, Q, QuerySet, Value, When
@@ -9,9 +10,10 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from campaigns.history import in_language_of_the_record
+from contacts.arrays import write_array
 from contacts.hashing import find_fingerprint, hash_number, hash_numbers, is_hashing_possible
 from contacts.models import Contact, ContactState, DoNotCallEntry, DoNotCallSource
-from contacts.rearming import next_attempt_of
+from contacts.rearming import next_attempt_of, set_next_attempts
 from contacts.waiting import announce_waiting
 
 # Any number; it names the lock among all advisory locks of the database.
@@ -53,18 +55,31 @@ def add_numbers_to_do_not_call(
 def add_entries_to_do_not_call(reasons: Mapping[str, str], *, source: DoNotCallSource) -> int:
     """The same, with a reason for each number."""
     with transaction.atomic():
-        lock_list_to_add()
-        hashed = numbers_kept_as_hashes(reasons)
-        DoNotCallEntry.objects.bulk_create(
-            # In the same order everywhere, so that two of these at once wait for each other in one direction.
-            [
-                DoNotCallEntry(phone_number=number, reason=reason, source=source)
-                for number, reason in sorted(reasons.items())
-                if number not in hashed
-            ],
-            ignore_conflicts=True,
-        )
-        return exclude_contacts(Contact.objects.filter(phone_number__in=list(reasons)))
+        write_entries(reasons, source=source)
+        return exclude_numbers(reasons)
+
+
+def write_entries(reasons: Mapping[str, str], *, source: DoNotCallSource) -> None:
+    """For a transaction that excludes their contacts (`exclude_numbers`) after that.
+
+    Whoever adds goes this way, so that nobody waits in a circle: the list's lock, the entries by their numbers, the
+    contacts by their ids.
+    """
+    _lock_list_to_add()
+    hashed = numbers_kept_as_hashes(reasons)
+    DoNotCallEntry.objects.bulk_create(
+        [
+            DoNotCallEntry(phone_number=number, reason=reason, source=source)
+            for number, reason in sorted(reasons.items())
+            if number not in hashed
+        ],
+        ignore_conflicts=True,
+    )
+
+
+def exclude_numbers(numbers: Iterable[str]) -> int:
+    """The contacts with these numbers, in every campaign; how many were allowed before."""
+    return exclude_contacts(Contact.objects.filter(phone_number__in=list(numbers)))
 
 
 def keep_as_hash(numbers: Collection[str]) -> None:
@@ -84,25 +99,34 @@ def keep_as_hash(numbers: Collection[str]) -> None:
         DoNotCallEntry.objects.filter(phone_number__in=list(numbers)).delete()
 
 
-def remove_from_do_not_call(phone_number: str, *, now: datetime) -> int:
-    """Take a number off the list; returns how many contacts that had not finished wait by their rules again."""
+def remove_from_do_not_call(numbers: Collection[str], *, now: datetime) -> int:
+    """Take numbers off the list; returns how many contacts that had not finished wait by their rules again.
+
+    With as many statements for thousands as for one: until the commit nobody can add any.
+    """
     with transaction.atomic():
         _lock_list_to_remove()
-        entries_of([phone_number]).delete()
+        entries_of(numbers).delete()
         contacts = (
-            Contact.objects.filter(phone_number=phone_number, do_not_call=True)
+            Contact.objects.filter(phone_number__in=list(numbers), do_not_call=True)
             .order_by("pk")
             .select_related("campaign")
             .select_for_update(of=("self",), no_key=True)
         )
-        allowed = sum(_allow_again(contact, now) for contact in contacts)
-        if allowed:
+        excluded = []
+        for contact in contacts:
+            if contact.state == ContactState.EXCLUDED:
+                contact.state = ContactState.NOT_REACHED if contact.attempts_count else ContactState.PENDING
+                excluded.append(contact)
+        _allow_again([contact.pk for contact in contacts])
+        set_next_attempts({contact.pk: next_attempt_of(contact.campaign, contact, now) for contact in excluded}, now)
+        if excluded:
             announce_waiting()
-    return allowed
+    return len(excluded)
 
 
-def lock_list_to_add() -> None:
-    """Until the end of the transaction, and before contacts are locked: whoever takes numbers off waits.
+def _lock_list_to_add() -> None:
+    """Until the end of the transaction: whoever takes numbers off waits.
 
     So does whoever makes them hashes: no constraint knows which number a hash is of. And whose entry was taken off
     meanwhile would be excluded without one.
@@ -119,14 +143,13 @@ def _lock_list(sql: str) -> None:
         cursor.execute(sql, [_LIST_LOCK])
 
 
-def _allow_again(contact: Contact, now: datetime) -> bool:
-    was_excluded = contact.state == ContactState.EXCLUDED
-    contact.do_not_call = False
-    if was_excluded:
-        contact.state = ContactState.NOT_REACHED if contact.attempts_count else ContactState.PENDING
-        contact.next_attempt_at = next_attempt_of(contact.campaign, contact, now)
-    contact.save(update_fields=["do_not_call", "state", "next_attempt_at", "updated_at"])
-    return was_excluded
+def _allow_again(contacts: Collection[UUID]) -> None:
+    """Whoever was excluded may wait again; when they do is to be set after that."""
+    was_tried = When(state=ContactState.EXCLUDED, attempts_count__gt=0, then=Value(ContactState.NOT_REACHED))
+    was_not = When(state=ContactState.EXCLUDED, then=Value(ContactState.PENDING))
+    Contact.objects.filter(pk__in=contacts).update(
+        do_not_call=False, state=Case(was_tried, was_not, default=F("state")), updated_at=Now()
+    )
 
 
 def exclude_contacts(contacts: QuerySet[Contact]) -> int:
@@ -149,11 +172,11 @@ def exclude_contacts(contacts: QuerySet[Contact]) -> int:
 
 def numbers_on_do_not_call(numbers: Collection[str]) -> set[str]:
     """Those of the E.164 numbers that are on the list."""
-    # By hand, and the array as one text: Django and the driver take longer for a long list than the database.
+    # By hand, because Django takes longer for a long list than the database.
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT phone_number FROM contacts_donotcallentry WHERE phone_number = ANY(%s::text[])",
-            ["{" + ",".join(numbers) + "}"],
+            [write_array(numbers)],
         )
         return {number for (number,) in cursor.fetchall()} | numbers_kept_as_hashes(numbers)
 

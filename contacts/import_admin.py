@@ -25,7 +25,7 @@ from contacts.import_forms import ColumnsForm, ContactsForm, FileForm, NumbersFo
 from contacts.import_pages import describe_import, describe_preview, list_refused, show_status, url_of
 from contacts.importing import cancel_import
 from contacts.models import ContactImport, ImportStatus
-from contacts.rows import NUMBER_COLUMN, REFUSAL_COLUMNS
+from contacts.rows import NUMBER_COLUMN
 from contacts.spreadsheets import stream_csv
 from contacts.uploads import start_import, store_upload
 
@@ -106,7 +106,7 @@ class ImportAdmin(ModelAdmin):
         """Each with its reason and as it stood in the file, so that it can be mended and loaded again."""
         record = self._find(request, pk)
         write_line(request.user, [record], EXPORT, _("Refused rows exported."))
-        return stream_csv(f"refused-{record.pk}", [*REFUSAL_COLUMNS, *record.header], list_refused(record))
+        return stream_csv(f"refused-{record.pk}", *list_refused(record))
 
     @display(description=_("Status"), ordering="status")
     def show_status(self, record: ContactImport) -> str:

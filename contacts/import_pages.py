@@ -1,6 +1,6 @@
 """What the pages of imports show."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from django.urls import reverse
@@ -14,8 +14,8 @@ from campaigns.counting import say_count
 from contacts.exclusion import numbers_on_do_not_call
 from contacts.import_forms import COLUMN_TITLES
 from contacts.models import Contact, ContactImport, ImportRefusal, ImportStatus
-from contacts.rows import NUMBER_COLUMN, ContactRow, RefusedRow, list_candidates
-from contacts.spreadsheets import Cell
+from contacts.rows import NUMBER_COLUMN, REFUSAL_COLUMNS, ContactRow, RefusedRow, list_candidates
+from contacts.spreadsheets import Cell, restore
 from contacts.uploads import LOST_AFTER, columns_of, preview
 
 STATUS_COLOURS = {
@@ -234,6 +234,17 @@ def _show_cells(row: ContactRow | RefusedRow, shown: list[str], columns: Mapping
         yield text or "—"
 
 
-def list_refused(record: ContactImport) -> Iterator[list[Cell]]:
-    for refusal in ImportRefusal.objects.filter(contact_import=record).order_by("line").iterator():
-        yield [refusal.line, refusal.column, refusal.value, refusal.reason, *refusal.cells]
+def list_refused(record: ContactImport) -> tuple[list[str], Iterator[list[Cell]]]:
+    """The header and the rows of the file of what was refused: each with its reason, and as it would be imported.
+
+    If it was refused before, and came in such a file, without what was said of it then.
+    """
+    has_refusals = {*REFUSAL_COLUMNS} <= {*record.header}
+    former = {record.header.index(name) for name in REFUSAL_COLUMNS} if has_refusals else set()
+
+    def keep(cells: Sequence[str]) -> list[str]:
+        return [restore(cell) for place, cell in enumerate(cells) if place not in former]
+
+    refusals = ImportRefusal.objects.filter(contact_import=record).order_by("line").iterator()
+    rows = ([one.line, one.column, one.value, one.reason, *keep(one.cells)] for one in refusals)
+    return [*REFUSAL_COLUMNS, *keep(record.header)], rows

@@ -20,9 +20,9 @@ from campaigns.lifecycle import CampaignIsCancelled, admit_contacts
 from campaigns.models import Campaign
 from contacts.exclusion import (
     add_entries_to_do_not_call,
-    add_numbers_to_do_not_call,
-    lock_list_to_add,
+    exclude_numbers,
     numbers_on_do_not_call,
+    write_entries,
 )
 from contacts.loading import NewContacts, find_made, lock_contacts, note_numbers, update_contacts
 from contacts.models import (
@@ -197,9 +197,9 @@ def _full_speed() -> Iterator[None]:
 def _write_chunk(record: ContactImport, chunk: _Chunk) -> ContactImport:
     """Returns the record as it is then. Raises ImportStopped."""
     done = record.line
-    record = ContactImport.objects.select_for_update(no_key=True).get(pk=record.pk)
-    if record.status != ImportStatus.RUNNING or record.line != done:
-        raise ImportStopped("The import was cancelled, or somebody else works on it.")
+    record = ContactImport.objects.select_for_update(no_key=True).filter(pk=record.pk).first()
+    if record is None or record.status != ImportStatus.RUNNING or record.line != done:
+        raise ImportStopped("The import was cancelled or deleted, or somebody else works on it.")
     first_lines = _write_entries(record, chunk.good) if record.campaign is None else _write_contacts(record, chunk)
     duplicates = [refuse_duplicate(row, first_lines[row.line]) for row in chunk.good if row.line in first_lines]
     _keep_refusals(record, [*chunk.refused, *duplicates])
@@ -215,10 +215,10 @@ def _write_contacts(record: ContactImport, chunk: _Chunk) -> dict[int, int]:
     """Returns the lines of duplicates, each with the line where its number stands first."""
     campaign, firsts = admit_contacts(record.campaign), chunk.firsts
     if chunk.opted_out:
-        lock_list_to_add()
-        lock_contacts(campaign.pk, firsts, chunk.opted_out)
         reason = (_("Imported with %(campaign)s") % {"campaign": campaign.name})[:200]
-        add_numbers_to_do_not_call(chunk.opted_out, reason=reason, source=DoNotCallSource.IMPORT)
+        write_entries(dict.fromkeys(chunk.opted_out, reason), source=DoNotCallSource.IMPORT)
+        lock_contacts(campaign.pk, firsts, chunk.opted_out)
+        exclude_numbers(chunk.opted_out)
     listed = numbers_on_do_not_call(firsts)
     inserted = chunk.new.insert(campaign.pk, listed=listed, due=record.started_at)
     there = [row for number, row in firsts.items() if number not in inserted]

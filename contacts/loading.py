@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from contacts.arrays import write_texts
 from contacts.models import ContactImport, ContactState
 from contacts.rows import ContactRow
 
@@ -140,13 +141,13 @@ class NewContacts:
     def __init__(self, contact_import: UUID, rows: Collection[ContactRow]) -> None:
         first_id = make_contact_id(contact_import, 0).int
         self.columns = {
-            "ids": _write_array([f"{first_id + row.line:032x}" for row in rows]),
-            "numbers": _write_array([row.phone_number for row in rows]),
-            "external_ids": _write_array([row.external_contact_id for row in rows]),
-            "emails": _write_array([row.email for row in rows]),
-            "languages": _write_array([row.preferred_language for row in rows]),
-            "consents": _write_array(["t" if row.has_prior_consent else "f" for row in rows]),
-            "zones": _write_array([row.calling_zone for row in rows]),
+            "ids": write_texts([f"{first_id + row.line:032x}" for row in rows]),
+            "numbers": write_texts([row.phone_number for row in rows]),
+            "external_ids": write_texts([row.external_contact_id for row in rows]),
+            "emails": write_texts([row.email for row in rows]),
+            "languages": write_texts([row.preferred_language for row in rows]),
+            "consents": write_texts(["t" if row.has_prior_consent else "f" for row in rows]),
+            "zones": write_texts([row.calling_zone for row in rows]),
         }
 
     def insert(self, campaign_id: UUID, *, listed: Collection[str], due: datetime) -> set[str]:
@@ -164,17 +165,6 @@ class NewContacts:
         with connection.cursor() as cursor:
             cursor.execute(_INSERT, self.columns | values)
             return {number for (number,) in cursor.fetchall()}
-
-
-def _write_array(values: Sequence[str]) -> str:
-    """As PostgreSQL reads an array, of texts without line breaks.
-
-    As one parameter, because the driver takes as long to quote the texts of a list one by one as all else of a row.
-    """
-    if not values:
-        return "{}"
-    joined = "\n".join(values).replace("\\", "\\\\").replace('"', '\\"').replace("\n", '","')
-    return f'{{"{joined}"}}'
 
 
 def update_contacts(campaign_id: UUID, rows: Sequence[ContactRow]) -> int:

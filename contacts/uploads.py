@@ -134,7 +134,9 @@ def start_import(record: ContactImport, columns: Mapping[str, int]) -> bool:
 
 def work_on(pk: UUID) -> str:
     """Import for a while, and ask for the next job if that was not all; returns how far it is."""
-    record = ContactImport.objects.select_related("campaign").get(pk=pk)
+    record = ContactImport.objects.select_related("campaign").filter(pk=pk).first()
+    if record is None:
+        return "deleted with its campaign"
     if record.status != ImportStatus.RUNNING:
         return record.status
     try:

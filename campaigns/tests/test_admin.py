@@ -5,11 +5,14 @@ import pytest
 import time_machine
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from calls.tests.factories import CallAttemptFactory
+from calls.tests.phone_network import wait_until
+from calls.tests.threads import count_waiting, in_thread
+from campaigns import lifecycle
 from campaigns.admin import CONTACT_COLOURS, CONTACT_STATES, describe_moved
 from campaigns.forms import CampaignForm
 from campaigns.lifecycle import Moved
@@ -438,6 +441,18 @@ def test_a_campaign_with_contacts_can_not_be_deleted(admin_client):
     assert "delete_selected" not in admin_client.get(LIST).content.decode()
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_campaign_that_is_just_getting_contacts_can_not_be_deleted(admin_client):
+    campaign = CampaignFactory()
+    with transaction.atomic():
+        lifecycle.admit_contacts(campaign)
+        ContactFactory(campaign=campaign)
+        status = in_thread(lambda: admin_client.post(page_of(campaign, "delete"), {"post": "yes"}).status_code)
+        wait_until(lambda: count_waiting() == 1)
+    assert status() == 403
+    assert Campaign.objects.exists()
+
+
 def test_an_empty_campaign_can_be_deleted(admin_client):
     admin_client.post(page_of(CampaignFactory(), "delete"), {"post": "yes"})
     assert not Campaign.objects.exists()
@@ -528,6 +543,7 @@ def test_a_campaign_is_duplicated_as_a_draft_without_dates_and_contacts(admin_cl
     same = ["max_attempts", "weekdays", "allowed_call_start", "allowed_call_end", "intro_script", "time_zone"]
     assert [getattr(copy, name) for name in same] == [getattr(campaign, name) for name in same]
     assert copy.created_at > campaign.created_at
+    assert (copy.status_changed_at, copy.status_changed_by) == (None, None)
     assert campaign.contacts.count() == 1
 
 

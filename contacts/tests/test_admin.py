@@ -366,7 +366,7 @@ def test_a_number_that_is_taken_off_while_its_reason_is_edited_stays_off(admin_c
     entry, removals = DoNotCallEntryFactory(phone_number=NUMBER), []
 
     def take_off(*_args, **_kwargs):
-        removals.append(in_thread(lambda: remove_from_do_not_call(NUMBER, now=timezone.now())))
+        removals.append(in_thread(lambda: remove_from_do_not_call([NUMBER], now=timezone.now())))
         removals[0](timeout=0.5)
 
     monkeypatch.setattr(DoNotCallEntry, "full_clean", take_off)
@@ -375,6 +375,23 @@ def test_a_number_that_is_taken_off_while_its_reason_is_edited_stays_off(admin_c
     assert not DoNotCallEntry.objects.exists()
     page = admin_client.post(page_of(entry), {"reason": "By e-mail"}, follow=True).content.decode()
     assert "Perhaps it was deleted?" in page
+
+
+def test_many_numbers_are_taken_off_with_as_many_statements_as_few(admin_client):
+    def take_off(count):
+        entries = DoNotCallEntryFactory.create_batch(count)
+        for entry in entries:
+            ContactFactory(phone_number=entry.phone_number, do_not_call=True, state="excluded", next_attempt_at=None)
+        data = {"action": "remove_selected", "_selected_action": [entry.pk for entry in entries]}
+        with CaptureQueriesContext(connection) as queries:
+            admin_client.post(ENTRIES, data | {"confirmed": "yes", "reason": "By letter"})
+        assert not DoNotCallEntry.objects.exists()
+        return len(queries)
+
+    take_off(1)  # types of content are looked up once
+    assert take_off(2) == take_off(20)
+    waiting = Contact.objects.filter(state=ContactState.PENDING, do_not_call=False, next_attempt_at__isnull=False)
+    assert waiting.count() == 23
 
 
 def test_the_do_not_call_list_takes_the_same_number_of_queries_for_many(admin_client):

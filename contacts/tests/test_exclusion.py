@@ -128,7 +128,7 @@ def test_a_number_that_is_taken_off_the_list_is_rung_again_by_the_rules_of_its_c
         last_attempt_at=NOW,
     )
     entry = add_to_do_not_call(fresh.phone_number)
-    assert remove_from_do_not_call(entry.phone_number, now=NOW) == 2
+    assert remove_from_do_not_call([entry.phone_number], now=NOW) == 2
     fresh.refresh_from_db()
     tried.refresh_from_db()
     assert (fresh.do_not_call, fresh.state, fresh.next_attempt_at) == (False, ContactState.PENDING, NOW)
@@ -139,7 +139,7 @@ def test_a_number_that_is_taken_off_the_list_is_rung_again_by_the_rules_of_its_c
 def test_taking_a_number_off_the_list_does_not_undo_a_refusal():
     contact = ContactFactory(state=ContactState.REFUSED, next_attempt_at=None, attempts_count=1)
     entry = add_to_do_not_call(contact.phone_number)
-    assert remove_from_do_not_call(entry.phone_number, now=NOW) == 0
+    assert remove_from_do_not_call([entry.phone_number], now=NOW) == 0
     contact.refresh_from_db()
     assert (contact.do_not_call, contact.state, contact.next_attempt_at) == (False, ContactState.REFUSED, None)
 
@@ -181,7 +181,7 @@ def test_adding_a_number_again_leaves_the_hash_alone_and_excludes_its_contacts(h
 
 def test_a_hash_is_taken_off_by_its_number(hashed):
     contact = ContactFactory(phone_number=NUMBER, do_not_call=True, state=ContactState.EXCLUDED, next_attempt_at=None)
-    assert remove_from_do_not_call(NUMBER, now=NOW) == 1
+    assert remove_from_do_not_call([NUMBER], now=NOW) == 1
     assert not DoNotCallEntry.objects.exists()
     assert Contact.objects.get(pk=contact.pk).next_attempt_at == NOW
 
@@ -219,7 +219,7 @@ def test_who_adds_a_number_that_is_just_being_made_a_hash_finds_the_hash(setting
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("leave", [keep_as_hash, lambda numbers: remove_from_do_not_call(*numbers, now=NOW)])
+@pytest.mark.parametrize("leave", [keep_as_hash, lambda numbers: remove_from_do_not_call(numbers, now=NOW)])
 def test_who_adds_numbers_waits_for_nobody_else_who_does_and_is_waited_for_by_whoever_takes_them_off(settings, leave):
     settings.DO_NOT_CALL_HASH_KEY = "a-key-for-tests-0123456789abcdefghij"
     with transaction.atomic():

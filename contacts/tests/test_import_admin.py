@@ -302,6 +302,19 @@ def test_refused_rows_are_mended_and_loaded_again(admin_client):
     assert Contact.objects.get(phone_number="+12025550124").has_prior_consent
 
 
+def test_a_row_that_is_refused_again_and_again_stays_as_it_was(admin_client):
+    campaign, content = CampaignFactory(), "phone_number,external_contact_id\n12,=x1\n12,'=x2\n12,''=x3\n"
+    for _ in range(3):
+        upload(admin_client, campaign, content, "refused.csv")
+        record = ContactImport.objects.latest("pk")
+        start(admin_client, record)
+        work(record)
+        content = take_refused_home(admin_client, record)
+    rows = list(csv.DictReader(StringIO(content)))
+    assert [len(row) for row in rows] == [6, 6, 6]
+    assert [row["external_contact_id"] for row in rows] == ["'=x1", "'=x2", "''=x3"]
+
+
 def take_refused_home(client, record):
     return b"".join(client.get(f"{LIST}{record.pk}/refused/").streaming_content).decode("utf-8-sig")
 

@@ -1,7 +1,6 @@
 import gc
 import sys
 import threading
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
@@ -21,8 +20,8 @@ from campaigns.lifecycle import CampaignIsCancelled
 from campaigns.models import CampaignStatus
 from campaigns.tests.factories import CampaignFactory
 from contacts import importing
-from contacts.exclusion import add_numbers_to_do_not_call
-from contacts.importing import import_contacts
+from contacts.exclusion import add_numbers_to_do_not_call, exclude_numbers, write_entries
+from contacts.importing import ImportStopped, import_contacts
 from contacts.loading import make_contact_id
 from contacts.models import (
     Contact,
@@ -528,17 +527,39 @@ def test_two_imports_of_the_same_numbers_at_once_store_each_of_them_once():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_contacts_are_updated_and_excluded_at_once_in_one_direction():
+@pytest.mark.parametrize("opted_out", ["", "yes"])
+def test_contacts_are_updated_and_excluded_at_once_in_one_direction(opted_out):
     campaign = CampaignFactory()
     numbers = [make_number(n) for n in range(2)]
     import_text(campaign, "\n".join(["phone_number", *numbers]))
-    again = "\n".join(["phone_number,email", *(f"{number},a@example.org" for number in numbers)])
+    rows = (f"{number},a@example.org,{opted_out}" for number in numbers)
+    again = "\n".join(["phone_number,email,do_not_call", *rows])
     with transaction.atomic():
         Contact.objects.select_for_update(no_key=True).get(phone_number=numbers[0])
         excluded = in_thread(lambda: add_numbers_to_do_not_call(numbers))
+        wait_until(lambda: count_waiting() == 1)
         updated = in_thread(lambda: import_text(campaign, again).updated)
-        time.sleep(0.5)
+        wait_until(lambda: count_waiting() == 2)
     assert (excluded(), updated()) == (2, 2)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_adds_a_number_is_no_victim_of_an_import_that_adds_it_too():
+    campaign, number = CampaignFactory(), make_number(1)
+    ContactFactory(campaign=campaign, phone_number=number)
+    with transaction.atomic():
+        write_entries({number: ""}, source=DoNotCallSource.MANUAL)
+        imported = in_thread(lambda: import_text(campaign, f"phone_number,do_not_call\n{number},yes\n").status)
+        wait_until(lambda: count_waiting() == 1)
+        assert exclude_numbers([number]) == 1
+    assert imported() == ImportStatus.COMPLETED
+
+
+def test_an_import_whose_record_is_gone_stops(campaign, monkeypatch):
+    monkeypatch.setattr(importing, "CHUNK_SIZE", 1)
+    file = BytesIO(b"phone_number\n+12025550123\n+12025550124\n")
+    with pytest.raises(ImportStopped):
+        import_file(campaign, file, show_progress=lambda record: record.delete())
 
 
 def test_every_row_of_the_demo_file_is_imported():

@@ -65,12 +65,12 @@ def test_another_number_brings_the_news(hear_news):
 
 def test_a_number_that_is_taken_off_the_do_not_call_list_brings_the_news(hear_news):
     entry = add_to_do_not_call(ContactFactory().phone_number)
-    assert hear_news(lambda: remove_from_do_not_call(entry.phone_number, now=NOW)) == 1
+    assert hear_news(lambda: remove_from_do_not_call([entry.phone_number], now=NOW)) == 1
 
 
 def test_a_number_that_nobody_has_does_not(hear_news):
     entry = add_to_do_not_call(NUMBER)
-    assert hear_news(lambda: remove_from_do_not_call(entry.phone_number, now=NOW)) == 0
+    assert hear_news(lambda: remove_from_do_not_call([entry.phone_number], now=NOW)) == 0
 
 
 def test_new_rules_that_move_somebody_bring_the_news(hear_news):
