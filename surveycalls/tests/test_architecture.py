@@ -29,6 +29,7 @@ PURE = (
     "contacts/phones.py",
     "calls/pacing.py",
     "calls/sharing.py",
+    "calls/simulator/hearing.py",
     "calls/simulator/people.py",
     "calls/simulator/twiml.py",
     "calls/simulator/ledger.py",
