@@ -30,6 +30,7 @@ PURE = (
     "calls/pacing.py",
     "calls/sharing.py",
     "calls/simulator/answering.py",
+    "calls/simulator/gathering.py",
     "calls/simulator/hearing.py",
     "calls/simulator/people.py",
     "calls/simulator/phrases.py",
