@@ -33,6 +33,9 @@ SPEAKS_UNHEARD_SHARE = 0.02
 MISHEARD_SHARE = 0.08
 """Of what is spoken: something else is understood, with little confidence."""
 
+LEAST_CONFIDENCE = 0.5
+"""Of what is understood as it was said."""
+
 BARGE_IN_SHARE = 0.2
 """Of prompts: answered before their end."""
 
@@ -69,6 +72,11 @@ class Reply:
     """The share of the prompt after which the answer begins."""
     thinks: float = 0.0
     """Seconds more until it begins."""
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether what is understood is what was said."""
+        return bool(self.keys) or self.confidence > LEAST_CONFIDENCE
 
 
 def answer(person: Person, prompt: Prompt) -> Reply:

@@ -37,6 +37,8 @@ def collect(gather: Gather, reply: Reply) -> Gathered:
     time-out. What comes too late, or in a way that is not listened to, is not noticed.
     """
     begins = gather.seconds * reply.hears + reply.thinks
+    if reply.meant == "hang_up":
+        return Gathered(seconds=begins)
     is_in_time = begins <= gather.seconds + gather.timeout
     digits, is_over = _read_keys(gather, reply.keys)
     if digits and is_in_time and "dtmf" in gather.inputs:

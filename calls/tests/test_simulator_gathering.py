@@ -67,3 +67,7 @@ def test_what_is_not_noticed_is_silence(reply, inputs, posts_nothing_too):
 
 def test_an_answer_may_come_before_the_end_of_the_prompt():
     assert collect(gather(num_digits=1), pressing("1", hears=0.5)).seconds == pytest.approx(5.4)
+
+
+def test_who_hangs_up_does_not_wait():
+    assert collect(gather(), Reply(meant="hang_up", thinks=1.0)) == Gathered(seconds=11.0)
