@@ -36,6 +36,6 @@ OPINIONS: dict[Spoken, tuple[str, ...]] = {
 
 MISHEARD: dict[Spoken, tuple[str, ...]] = {
     "en": ("the bus", "hello there", "a guest", "made of tea", "sort of a hen", "is it you"),
-    "it": ("la sedia", "pronto chi parla", "il pesce", "un momento", "a casa", "sei lì"),
+    "it": ("la sedia", "pronto chi parla", "il pesce", "aspetta", "a casa", "dove siamo"),
 }
 """What a recogniser makes of noise and mumbling: nothing that could be taken for an answer."""
