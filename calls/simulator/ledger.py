@@ -7,6 +7,10 @@ One JSON object a line. Each has `at` (UTC, ISO 8601 with microseconds; of reque
 - ended: the same with status and heard_to_end
 - callback: sid, to, from, call_id, event, status, sequence, attempt, answer (HTTP status or an error), fault
 - twiml: sid, to, from, call_id, answer (HTTP status or an error)
+- gathered, one a prompt: sid, to, from, call_id, asked (its words, up to 200 characters), question (its number in the
+  call as the person counts, 0 for consent), meant (what the person was up to, `answering.Meaning`; null if the call
+  ended first), digits or speech with confidence as they were posted (else null), answer (HTTP status or an error of
+  what was posted to; null if nothing was); `at` is the moment of posting
 
 Lines are in the order of writing: a request is written when it was answered, but tells of its arrival.
 Credentials never get in here, and neither do the URLs, which may carry some.

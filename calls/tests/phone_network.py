@@ -62,7 +62,7 @@ class RunningPhoneNetwork:
         self._control("DELETE", "faults")
 
     def set_behaviours(self, behaviours: Mapping[str, str]) -> None:
-        """Say what happens at some numbers: answers, busy, no_answer, failed or hangs_up."""
+        """Say what happens at some numbers: `calls.simulator.people.BEHAVIOURS`."""
         self._control("POST", "behaviours", behaviours)
 
     def set_clock(self, offset_seconds: float) -> None:
@@ -146,10 +146,13 @@ class Received:
 
 @dataclass
 class ClientServer:
-    """A client's own web server: it keeps what it is told, and answers TwiML where `documents` has some."""
+    """A client's own web server: it keeps what it is told, and answers TwiML where `documents` has some.
+
+    A document may be written for the request that asks for it.
+    """
 
     base_url: str
-    documents: dict[str, str] = field(default_factory=dict)
+    documents: dict[str, str | Callable[["Received"], str]] = field(default_factory=dict)
     statuses: list[int] = field(default_factory=list)
     """Answers to the next callbacks; 204 when used up."""
     answer_after: float = 0.0
@@ -191,21 +194,20 @@ class _ClientHandler(BaseHTTPRequestHandler):
         form = dict(parse_qsl(body, keep_blank_values=True))
         parts = urlsplit(self.path)
         signature = self.headers.get("X-Twilio-Signature", "")
-        client.received.append(
-            Received(
-                path=parts.path,
-                query=dict(parse_qsl(parts.query)),
-                form=form,
-                is_signed=self.server.validator.validate(url, form, signature),
-                at=arrived_at,
-            )
+        received = Received(
+            path=parts.path,
+            query=dict(parse_qsl(parts.query)),
+            form=form,
+            is_signed=self.server.validator.validate(url, form, signature),
+            at=arrived_at,
         )
+        client.received.append(received)
         time.sleep(client.answer_after)
         document = client.documents.get(parts.path)
         if document is None:
             self._answer(client.statuses.pop(0) if client.statuses else 204, b"")
         else:
-            self._answer(200, document.encode())
+            self._answer(200, (document if isinstance(document, str) else document(received)).encode())
 
     do_GET = do_POST
 

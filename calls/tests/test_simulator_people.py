@@ -58,6 +58,11 @@ def test_nobody_rings_longer_than_the_network_is_patient():
         ("busy", "busy", None),
         ("no_answer", "no_answer", None),
         ("failed", "failed", None),
+        ("consents", "answers", None),
+        ("refuses", "answers", None),
+        ("opts_out", "answers", None),
+        ("breaks_off", "answers", None),
+        ("silent", "answers", None),
     ],
 )
 def test_a_number_can_be_told_what_to_do(behaviour, reaction, leaves_after):

@@ -30,7 +30,11 @@ PURE = (
     "contacts/phones.py",
     "calls/pacing.py",
     "calls/sharing.py",
+    "calls/simulator/answering.py",
+    "calls/simulator/gathering.py",
+    "calls/simulator/hearing.py",
     "calls/simulator/people.py",
+    "calls/simulator/phrases.py",
     "calls/simulator/twiml.py",
     "calls/simulator/ledger.py",
 )

@@ -22,7 +22,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default="127.0.0.1")
         parser.add_argument("--port", type=int, default=8100, help="0 takes a free port")
-        parser.add_argument("--seed", type=int, default=1, help="who answers, who is busy, who hangs up")
+        parser.add_argument("--seed", type=int, default=1, help="who answers, who is busy, who hangs up, who says what")
         parser.add_argument("--speed", type=float, default=1.0, help="divides ringing and talking times")
         parser.add_argument("--ledger", type=Path, default=Path(".data/ledger.jsonl"))
         parser.add_argument("--account-sid", default=os.environ.get("TWILIO_ACCOUNT_SID", ""))
