@@ -45,8 +45,9 @@ _OPT_OUT = {
            "remove my number", "take me off", "remove me", "unsubscribe"),
     "it": ("non chiamate", "non chiamatemi", "non mi chiamate", "non chiamarmi", "non chiami", "non mi chiami",
            "non richiamate", "non richiamatemi", "non telefonate", "non telefonatemi", "smettete di chiamare",
-           "basta chiamate", "toglietemi", "cancellatemi", "rimuovetemi", "essere chiamato", "essere chiamata",
-           "essere richiamato", "essere richiamata", "essere contattato", "essere contattata"),
+           "basta chiamate", "toglietemi", "cancellatemi", "rimuovetemi",
+           *(f"non {want} essere {called}{ending}" for want in ("voglio", "voglio piu", "desidero", "desidero piu")
+             for called in ("chiamat", "richiamat", "contattat", "disturbat") for ending in "oa")),
 }  # fmt: skip
 
 

@@ -119,6 +119,7 @@ def test_english_speech(asked, speech, expected):
         (AGE, "cento uno", UNCLEAR),
         (COLOUR, "due", "2"),
         (WORDS, "È un bel posto.", "È un bel posto."),
+        (WORDS, "Ho aspettato prima di essere richiamato.", "Ho aspettato prima di essere richiamato."),
     ],
 )
 def test_italian_speech(asked, speech, expected):
