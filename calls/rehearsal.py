@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from campaigns.retries import find_next_try
 from campaigns.spellings import NEXT_DAY, Delay
-from campaigns.windows import CallingHours, is_open, next_opening
+from campaigns.windows import CallingHours, find_open, next_opening
 
 STEP = timedelta(minutes=15)
 
@@ -107,9 +107,10 @@ class _Rehearsal:
                 self._ready[group] += people
 
     def _find_open(self) -> list[Group]:
-        zones = {group.zones for group in self._ready}
-        are_open = {one for one in zones if is_open(self._plan.hours, one, self._now)}
-        return [group for group in self._ready if group.zones in are_open]
+        # Groups have zones in common: a number may lie in forty.
+        zones = {zone for group in self._ready for zone in group.zones}
+        opened = find_open(self._plan.hours, zones, self._now)
+        return [group for group in self._ready if group.zones and opened.issuperset(group.zones)]
 
     def _ring(self, group: Group, share: float) -> None:
         """This share of the group in the step before now."""

@@ -62,6 +62,13 @@ def is_open(hours: CallingHours, zones: Sequence[str], now: datetime) -> bool:
     return bool(zones) and all(_is_open_in(hours, load_zone(zone), now) for zone in zones)
 
 
+def find_open(hours: CallingHours, zones: Collection[str], now: datetime) -> set[str]:
+    """Those of the zones that are open, each for itself; many at once, of which several have the same local time."""
+    local_times = {zone: now.astimezone(load_zone(zone)).replace(tzinfo=None) for zone in zones}
+    opened = {local for local in set(local_times.values()) if _is_within(hours, local)}
+    return {zone for zone, local in local_times.items() if local in opened}
+
+
 def next_opening(hours: CallingHours, zones: Sequence[str], now: datetime) -> datetime | None:
     """The first instant (UTC), not before ``now``, at which every zone is open.
 
@@ -104,7 +111,10 @@ def load_zone(name: str) -> ZoneInfo:
 
 
 def _is_open_in(hours: CallingHours, zone: ZoneInfo, now: datetime) -> bool:
-    local = now.astimezone(zone)
+    return _is_within(hours, now.astimezone(zone))
+
+
+def _is_within(hours: CallingHours, local: datetime) -> bool:
     clock = local.time()
     return any(start <= clock and (end is None or clock < end) for start, end in hours.spans_on(local.date()))
 

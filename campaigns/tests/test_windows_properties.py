@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from campaigns.windows import EVERY_DAY, CallingHours, is_open, next_opening
+from campaigns.windows import EVERY_DAY, CallingHours, find_open, is_open, next_opening
 
 from .zone_oracle import (
     DAY,
@@ -195,6 +195,13 @@ def zones_and_instant(draw, most=5):
 @example(hours=CallingHours.weekly(weekdays=frozenset()), where=(["Europe/Rome"], FIRST))
 def test_any_hours_in_any_zones_at_once(hours, where):
     check(hours, *where)
+
+
+@given(hours=calling_hours(), where=zones_and_instant(most=20))
+def test_which_of_many_zones_are_open(hours, where):
+    zones, instant = where
+    now = to_datetime(instant)
+    assert find_open(hours, zones, now) == {zone for zone in zones if is_open(hours, [zone], now)}
 
 
 @given(data=st.data(), where=zones_and_instant(most=3))
