@@ -195,7 +195,7 @@ def _explain_later(campaign: Campaign, waiting: QuerySet[Contact], lanes: list[L
     waiting = waiting.filter(calling_zone__in=[lane.calling_zone for lane in opened])
     calls = _find_first_calls(campaign, opened, claim)
     capped = sum(call.is_capped for call in calls)
-    first = min(calls).at if calls else _find_first_due(opened, claim)
+    first = min(calls).at if calls else claim.now  # all were claimed meanwhile
     are_all = len(opened) == len(lanes)
     if capped == len(calls) and 0 < capped < LOOKED_AHEAD:
         sentences = [_say_capped(capped, say_time(first), are_all=are_all)]
@@ -209,18 +209,11 @@ def _explain_later(campaign: Campaign, waiting: QuerySet[Contact], lanes: list[L
 
 
 def _find_first_calls(campaign: Campaign, lanes: list[Lane], claim: Claim) -> list[NextCall]:
-    """Of those who are due next in these lanes; of nobody without caps."""
-    if not claim.provider.caps.limits:
-        return []
-    read_heads(lanes, LOOKED_AHEAD, besides=[])
+    """Of those who are due next in these lanes; without caps of the first alone."""
+    caps = claim.provider.caps
+    read_heads(lanes, LOOKED_AHEAD if caps.limits else 1, besides=[])
     waiting = [Waiting(lane.calling_zone, number, due_at) for lane in lanes for _pk, number, due_at in lane.heads]
-    return find_next_calls(campaign, waiting, claim.provider.caps, claim.now)
-
-
-def _find_first_due(lanes: list[Lane], claim: Claim) -> datetime:
-    """The end of an index for each lane; to ask for the least of all would read everybody who waits in them."""
-    read_heads(lanes, 1, besides=[])
-    return min((due_at for lane in lanes for _pk, _number, due_at in lane.heads), default=claim.now)
+    return find_next_calls(campaign, waiting, caps, claim.now)
 
 
 def _say_capped(count: int, when: str, *, are_all: bool) -> str:

@@ -6,13 +6,13 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
 from django_q.tasks import async_task
 
 from campaigns.counting import count_some
 from campaigns.lifecycle import Moved
-from campaigns.models import Campaign
+from campaigns.models import Campaign, CampaignStatus
 from campaigns.retries import find_next_try
 from contacts.models import Contact, ContactState, Rearming
 from contacts.waiting import announce_waiting
@@ -45,17 +45,36 @@ def rearm_contacts(campaign: Campaign, *, now: datetime, before: Campaign | None
     """Apply the campaign's present rules to its contacts; returns who is rung at another time than ``before``.
 
     To be called in the transaction in which its number of attempts, hours, days, retry intervals or zone were
-    changed and saved. In it are done no more than a chunk, since claims pass over whoever is locked; after its commit
-    all are gone through (`Rearming`), for a second here and further by the cluster. Until then claims go by the new
-    hours and number of attempts all the same.
+    changed and saved. In it are looked at no more than a chunk, since claims pass over whoever is locked; after its
+    commit all are gone through (`Rearming`) if it concerns anybody, for a second here and further by the cluster. Until
+    then claims go by the new hours and number of attempts all the same.
     """
-    Rearming.objects.update_or_create(campaign=campaign, defaults={"done_to": BEGINNING})
-    transaction.on_commit(lambda: _go_on([campaign.pk], now, SECONDS_AFTER_AN_EDIT), robust=True)
-    shifted = _count_shifted(campaign, before, now) if before else 0
-    rearmable = _find_rearmable(campaign)
-    first = list(rearmable.values_list("pk", flat=True)[: CHUNK_SIZE + 1])
-    moved = _rearm_chunk(campaign, rearmable.filter(pk__in=first[:CHUNK_SIZE]), now)
-    return Moved(contacts=moved + shifted, is_all=len(first) <= CHUNK_SIZE)
+    transaction.on_commit(lambda: _follow(campaign, before, now), robust=True)
+    moved = 0
+    if _is_anybody_concerned(campaign, before):
+        Rearming.objects.update_or_create(campaign=campaign, defaults={"done_to": BEGINNING})
+        first = _read_first(campaign)
+        moved = _rearm_chunk(campaign, _find_rearmable(campaign).filter(pk__in=first[:CHUNK_SIZE]), now)
+        if len(first) > CHUNK_SIZE:
+            return Moved(contacts=moved, is_all=False)
+    return Moved(contacts=moved + (_count_shifted(campaign, before, now) if before else 0))
+
+
+def _read_first(campaign: Campaign) -> list[UUID]:
+    """The ids of a chunk of the campaign's contacts and of one more, if there are so many.
+
+    Its campaign is written as a range, and stands in the order, so that it is an order of contact_of_campaign alone.
+    By the id alone a planner may go through the contacts of all campaigns before it.
+    """
+    ids = Contact.objects.filter(campaign__gte=campaign, campaign__lte=campaign).order_by("campaign_id", "pk")
+    return list(ids.values_list("pk", flat=True)[: CHUNK_SIZE + 1])
+
+
+def _follow(campaign: Campaign, before: Campaign | None, now: datetime) -> None:
+    """Go on after the commit. A call may have begun and ended by the former rules since these were asked about."""
+    if _is_anybody_concerned(campaign, before):
+        Rearming.objects.get_or_create(campaign=campaign, defaults={"done_to": BEGINNING})
+        _go_on([campaign.pk], now, SECONDS_AFTER_AN_EDIT)
 
 
 def rearm_for_a_while() -> str:
@@ -96,6 +115,31 @@ def _rearm_next(campaign_id: UUID, now: datetime) -> bool:
     current.done_to = ids[-1]
     current.save(update_fields=["done_to"])
     return True
+
+
+def _is_anybody_concerned(campaign: Campaign, before: Campaign | None) -> bool:
+    """Whether somebody may wait by other rules than the present ones, told without a look at all who wait.
+
+    Those who were tried may, and so may those who are in a call. Whoever is pending is concerned by nothing but the
+    number of attempts, and in a draft not even by that: nobody of it was tried.
+    """
+    if Rearming.objects.filter(campaign=campaign).exists():
+        return True
+    if campaign.status == CampaignStatus.DRAFT:
+        return False
+    is_number_the_same = before is not None and before.max_attempts == campaign.max_attempts
+    return not is_number_the_same or any(
+        _is_anybody(campaign, state) for state in (ContactState.NOT_REACHED, ContactState.IN_PROGRESS)
+    )
+
+
+def _is_anybody(campaign: Campaign, state: ContactState) -> bool:
+    """Whether anybody is in the state: asked as for the last of those from it to it, one probe of contact_state.
+
+    For exists() a planner that believes in many of them reads the table until it meets one.
+    """
+    found = campaign.contacts.filter(state__gte=state, state__lte=state).aggregate(last=Max("state"))
+    return found["last"] is not None
 
 
 def _find_rearmable(campaign: Campaign) -> QuerySet[Contact]:

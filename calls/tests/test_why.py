@@ -5,6 +5,8 @@ from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils.translation import override
 
 from calls import claiming, why
@@ -200,6 +202,24 @@ def test_one_retry_and_very_many(ask, monkeypatch):
     monkeypatch.setattr(counting, "MOST_COUNTED", 3)
     ContactFactory.create_batch(5, campaign=campaign, calling_zone="UTC", next_attempt_at=NOON + timedelta(hours=2))
     assert ask(campaign).startswith("More than 3 contacts wait for the next try")
+
+
+def test_the_first_retry_of_several_zones_is_the_first_of_the_heads_of_their_lanes(ask):
+    campaign = make_campaign(30, due=timedelta(hours=3))
+    for zone, due in (("Europe/Rome", timedelta(hours=2)), ("Asia/Tokyo", timedelta(hours=4))):
+        ContactFactory.create_batch(30, campaign=campaign, calling_zone=zone, next_attempt_at=NOON + due)
+    with CaptureQueriesContext(connection) as queries:
+        assert ask(campaign) == "All 90 contacts wait for the next try, the first at 14:00."
+    asked = [query["sql"] for query in queries]
+    assert not any("MIN(" in sql for sql in asked)  # reads all who wait in these zones
+    *_, plan = [explain(sql) for sql in asked if "LATERAL" in sql and "next_attempt_at" in sql]
+    assert [node for node in plan if "contacts_contact" in node and "actual rows=1.00 loops=3" in node], plan
+
+
+def explain(sql):
+    with connection.cursor() as cursor:
+        cursor.execute("EXPLAIN (ANALYZE, TIMING OFF) " + sql.replace("%", "%%"), [])
+        return [line for (line,) in cursor.fetchall()]
 
 
 @pytest.fixture

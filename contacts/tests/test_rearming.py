@@ -1,8 +1,10 @@
+import json
 import threading
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django_q.models import OrmQ
 
 from calls import outcomes
@@ -295,3 +297,111 @@ def test_who_is_still_in_the_call_after_the_edit_stays_in_it(contact_in_call):
         allow_another_attempt(contact_in_call.campaign)
     assert next_attempt_of(contact_in_call) is None
     assert contact_in_call.state == ContactState.IN_PROGRESS
+
+
+# Large campaigns
+
+
+LARGE = 20_000
+
+# Of two campaigns as large as each other everybody of the first was tried, and nobody of the second, which lies behind.
+_FILL = """
+    INSERT INTO contacts_contact (id, campaign_id, phone_number, external_contact_id, email, preferred_language,
+        has_prior_consent, do_not_call, number_rejected, calling_zone, state, attempts_count, last_outcome,
+        last_attempt_at, next_attempt_at, created_at, updated_at)
+    SELECT (lpad(to_hex(n), 8, '0') || '-0000-7000-8000-000000000000')::uuid, %s, '+1999' || 1000000 + n, '', '',
+        'auto', false, false, false, 'Europe/Rome', %s, %s, '', %s, %s, now(), now()
+    FROM generate_series(%s, %s) AS n
+"""
+
+
+@pytest.fixture
+def fresh(transactional_db):
+    """A large campaign of which nobody was ever tried, beside another."""
+    tried, fresh = CampaignFactory.create_batch(2, allowed_call_start=time(9), allowed_call_end=time(18))
+    with connection.cursor() as cursor:
+        cursor.execute(_FILL, [tried.pk, "not_reached", 1, ENDED, ENDED + HOUR, 1, LARGE])
+        cursor.execute(_FILL, [fresh.pk, "pending", 0, None, ENDED, LARGE + 1, 2 * LARGE])
+        cursor.execute("ANALYZE contacts_contact")
+    return fresh
+
+
+CONTACTS = Contact._meta.db_table
+
+
+def edit(campaign, **changes):
+    """As an operator does it; returns who is moved."""
+    with transaction.atomic():
+        before = Campaign.objects.get(pk=campaign.pk)
+        Campaign.objects.filter(pk=campaign.pk).update(**changes)
+        return lifecycle.campaign_edited(campaign, changed_fields=list(changes), now=NOW, before=before)
+
+
+def count_rows_read(sql):
+    """What the scans of a query find or throw away."""
+    with connection.cursor() as cursor:
+        cursor.execute("EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) " + sql.replace("%", "%%"), [])
+        (plan,) = cursor.fetchone()
+    (plan,) = json.loads(plan) if isinstance(plan, str) else plan
+    return sum(_walk(plan["Plan"]))
+
+
+def _walk(node):
+    if "Scan" in node["Node Type"]:
+        passed_over = sum(rows for name, rows in node.items() if name.startswith("Rows Removed by"))
+        yield (node["Actual Rows"] + passed_over) * node["Actual Loops"]
+    for child in node.get("Plans", []):
+        yield from _walk(child)
+
+
+@pytest.mark.parametrize("changes", [{"retry_interval_minutes": 180}, {"max_attempts": 4}])
+def test_an_edit_does_not_read_a_large_campaign_in_its_transaction(fresh, changes, monkeypatch):
+    monkeypatch.setattr(rearming, "_follow", lambda *_: None)
+    with CaptureQueriesContext(connection) as queries:
+        for campaign in Campaign.objects.all():
+            edit(campaign, **changes)
+    asked = [query["sql"] for query in queries if query["sql"].startswith("SELECT") and CONTACTS in query["sql"]]
+    assert asked
+    for sql in asked:
+        assert count_rows_read(sql) <= rearming.CHUNK_SIZE + 1, sql
+
+
+@pytest.mark.parametrize(
+    ("status", "changes", "moved"),
+    [
+        ("running", {"retry_interval_minutes": 180}, 0),
+        ("running", {"allowed_call_start": time(14)}, 10_001),
+        ("draft", {"retry_interval_minutes": 180}, 0),
+        ("draft", {"allowed_call_start": time(14)}, 10_001),
+        ("draft", {"max_attempts": 1}, 0),
+    ],
+)
+def test_of_a_large_campaign_of_which_nobody_was_tried_only_the_hours_move_somebody(
+    fresh, status, changes, moved, monkeypatch
+):
+    monkeypatch.setattr(rearming, "SECONDS_AFTER_AN_EDIT", 0)
+    Campaign.objects.update(status=status)
+    assert edit(fresh, **changes) == Moved(contacts=moved)
+    assert not Rearming.objects.exists() and count_jobs() == 0
+
+
+def test_the_number_of_attempts_of_a_large_running_campaign_is_applied_by_the_job(fresh, monkeypatch):
+    monkeypatch.setattr(rearming, "SECONDS_AFTER_AN_EDIT", 0)
+    assert edit(fresh, max_attempts=1) == Moved(contacts=0, is_all=False)
+    assert Rearming.objects.exists() and count_jobs() == 1
+
+
+def test_who_was_tried_by_the_former_rules_while_they_were_edited_is_moved_after_the_commit(transactional_db):
+    contact = ContactFactory()
+    with transaction.atomic():
+        assert edit(contact.campaign, retry_interval_minutes=180) == Moved()
+        tried = {"state": ContactState.NOT_REACHED, "attempts_count": 1, "last_attempt_at": ENDED}
+        in_thread(lambda: Contact.objects.update(**tried, next_attempt_at=ENDED + HOUR))()
+    assert next_attempt_of(contact) == ENDED + 3 * HOUR
+
+
+def test_an_edit_that_concerns_nobody_leaves_the_work_of_the_last_one_to_be_done(fresh, monkeypatch):
+    monkeypatch.setattr(rearming, "SECONDS_AFTER_AN_EDIT", 0)
+    edit(fresh, max_attempts=1)
+    assert edit(fresh, retry_interval_minutes=180) == Moved(contacts=0, is_all=False)
+    assert Rearming.objects.get().done_to != rearming.BEGINNING
