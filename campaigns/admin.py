@@ -1,12 +1,13 @@
 """Campaigns in the admin: prepared, started, watched and stopped by operators."""
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.admin.models import ADDITION
+from django.contrib.admin.models import ADDITION, LogEntry
 from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -36,6 +37,7 @@ from campaigns.local_times import show_time
 from campaigns.models import Campaign, CampaignStatus
 from campaigns.progress import ATTEMPTS, count_progress
 from campaigns.question_admin import QuestionFormSet, QuestionInline, save_questions
+from campaigns.readings import ReadableRules
 
 STATUS_COLOURS = {
     CampaignStatus.DRAFT: None,
@@ -199,7 +201,7 @@ def show_count(count: int, url: str) -> SafeString | str:
 
 
 @admin.register(Campaign)
-class CampaignAdmin(ModelAdmin):
+class CampaignAdmin(ReadableRules, ModelAdmin):
     form = CampaignForm
     inlines = [QuestionInline]
     change_form_before_template = "campaigns/seen.html"
@@ -314,15 +316,30 @@ class CampaignAdmin(ModelAdmin):
         is_cancelled = isinstance(obj, Campaign) and obj.status == CampaignStatus.CANCELLED
         return super().has_change_permission(request, obj) and not is_cancelled
 
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Whoever saves what was cancelled meanwhile is told so: it is no question of what they may do."""
+        campaign = self.get_object(request, object_id) if request.method == "POST" and object_id else None
+        if campaign and campaign.status == CampaignStatus.CANCELLED and super().has_change_permission(request):
+            news = gettext("%(campaign)s was cancelled meanwhile and stays as it was: nothing of yours is saved.")
+            self.message_user(request, news % {"campaign": campaign}, messages.ERROR)
+            return HttpResponseRedirect(request.path)
+        return super().changeform_view(request, object_id, form_url, extra_context)
+
     def construct_change_message(
         self, request: HttpRequest, form: CampaignForm, formsets: Any, add: bool = False
-    ) -> list[dict[str, Any]]:
-        """With the values before and after."""
-        changes = super().construct_change_message(request, form, formsets, add)
-        if not add and form.changed_data:
-            with in_language_of_the_record():
+    ) -> str:
+        """With the values before and after, in words: of names alone the page would translate some, and others not."""
+        with in_language_of_the_record():
+            changes = super().construct_change_message(request, form, formsets, add)
+            if not add and form.changed_data:
                 changes[0] = {"changed": {"fields": form.describe_changes()}}
-        return changes
+            return LogEntry(change_message=json.dumps(changes)).get_change_message()
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
         """Only what the campaign's status allows."""
@@ -475,7 +492,7 @@ def describe_edit(form: CampaignForm, moved: lifecycle.Moved) -> str:
     sentences = [gettext("Changed: %(fields)s.") % {"fields": ", ".join(form.describe_changes())}]
     if form.starts_at_once:
         sentences.append(gettext("It starts now: people are rung as soon as their calling hours allow it."))
-    if lifecycle.CALLING_RULES.intersection(form.changed_data):
+    elif lifecycle.CALLING_RULES.intersection(form.changed_data):
         sentences += describe_moved(moved)
     return " ".join(sentences)
 
@@ -486,11 +503,11 @@ def describe_moved(moved: lifecycle.Moved) -> list[str]:
     if not moved.contacts:
         return [gettext("Nobody who waits is tried at another time for it.")]
     if not is_exact(moved.contacts):
-        most = gettext("More than %(count)s contacts are tried at another time than before.")
+        most = gettext("More than %(count)s contacts are tried at another time than before, or no more.")
         return [most % {"count": say_count(MOST_COUNTED)}]
     people = ngettext(
-        "%(count)s contact is tried at another time than before.",
-        "%(count)s contacts are tried at another time than before.",
+        "%(count)s contact is tried at another time than before, or no more.",
+        "%(count)s contacts are tried at another time than before, or no more.",
         moved.contacts,
     )
     return [people % {"count": say_count(moved.contacts)}]

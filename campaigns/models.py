@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
 from campaigns.holidays import name_calendars
-from campaigns.spellings import MOST_BLOCKED, Delay, parse_delays, parse_spans
+from campaigns.spellings import LONGEST_DELAY, MOST_BLOCKED, Delay, parse_delays, parse_spans
 from campaigns.windows import CallingHours, known_zones, next_opening
 
 validate_e164 = RegexValidator(
@@ -101,6 +101,9 @@ class QuestionType(models.TextChoices):
     SINGLE_CHOICE = "single_choice", pgettext_lazy("question", "One of several")
     FREE_TEXT = "free_text", pgettext_lazy("question", "In own words")
 
+
+# Like those of the lists by outcome.
+LONGEST_INTERVAL_MINUTES = LONGEST_DELAY // timedelta(minutes=1)
 
 # The highest of a scale, as on the one from 0 to 10.
 SCALE_END = 10
@@ -195,6 +198,7 @@ class Campaign(models.Model):
     retry_interval_minutes = models.PositiveIntegerField(
         _("retry interval minutes"),
         default=60,
+        validators=[MaxValueValidator(LONGEST_INTERVAL_MINUTES)],
         help_text=_("Minutes from the end of one call to the next try; 0 tries again at once."),
     )
     retry_busy = RetryField(

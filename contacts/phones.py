@@ -15,7 +15,8 @@ from contacts.numbering import E164_DIGITS, join_zones, read_clean
 _SPREADSHEET_POWER = re.compile(r"[\d.,]+E\+?\d+", re.IGNORECASE)
 _SPREADSHEET_DECIMAL = re.compile(r"\+?\d{7,}[.,]0+")
 _NUMBER_LIKE = re.compile(r"[+(]*\d(?:[ ()./-]*\d){6,14}")
-_DATE_LIKE = re.compile(r"\d{4}[./-]\d\d?[./-]\d\d?|\d\d?[./-]\d\d?[./-]\d{4}")
+# Of our age, or a number that is written with the same signs would be taken for one.
+_DATE_LIKE = re.compile(r"(?:19|20)\d\d([./-])\d\d?\1\d\d?|\d\d?([./-])\d\d?\2(?:19|20)\d\d", re.ASCII)
 NUMBER_MISSING = _("It is empty; every contact needs a number.")
 _COUNTRY_MISSING = _("It has no country code; write it with + and the code, or set a default country.")
 _COUNTRY_UNKNOWN = _("Its country code does not exist; check the digits after the +.")
@@ -121,6 +122,8 @@ def _refuse_what_is_no_number(text: str) -> None:
         raise InvalidPhoneNumber(
             _("A spreadsheet has made a decimal of this number; format the column as text and export it again.")
         )
+    if _DATE_LIKE.fullmatch(text.partition(" ")[0].partition("T")[0]):
+        raise InvalidPhoneNumber(_("It is a date; is another column the one of the numbers?"))
     if any(character.isalpha() for character in text):
         raise InvalidPhoneNumber(_("It has letters in it; write a direct number in digits, without an extension."))
 

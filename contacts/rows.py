@@ -130,7 +130,7 @@ def list_candidates(header: Sequence[str], columns: Sequence[str] = COLUMNS) -> 
     plain = [re.sub(r"[\W_]", "", name.lower()) for name in header]
     for column in columns:
         matching = [i for i, name in enumerate(plain) if name == column.replace("_", "")]
-        matching += [i for i, name in enumerate(plain) if _COLUMN_OF.get(name) == column]
+        matching += [i for i, name in enumerate(plain) if _COLUMN_OF.get(name) == column and i not in matching]
         if matching:
             found[column] = matching
     return found

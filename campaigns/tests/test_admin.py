@@ -579,7 +579,7 @@ def test_an_edit_tells_what_was_changed_and_for_how_many_who_wait(admin_client):
     page = admin_client.post(page_of(campaign), data, follow=True).content.decode()
     told = (
         "Changed: Intro script, Calls from (none → 09:00), Calls until (none → 18:30), Days without calls, "
-        "Tries at most (1 → 3). 1 contact is tried at another time than before."
+        "Tries at most (1 → 3). 1 contact is tried at another time than before, or no more."
     )
     assert told in page
     history = LogEntry.objects.get().get_change_message()
@@ -618,7 +618,7 @@ def test_an_operator_who_reads_italian_writes_and_reads_it_and_the_history_is_in
 @pytest.mark.parametrize(
     ("start", "end", "told"),
     [
-        ("18:00", "18:30", "3 contacts are tried at another time than before."),
+        ("18:00", "18:30", "3 contacts are tried at another time than before, or no more."),
         ("11:00", "18:00", "Nobody who waits is tried at another time for it."),
     ],
 )
@@ -646,7 +646,7 @@ def test_an_edit_of_a_campaign_too_large_to_be_gone_through_at_once_says_that_it
     ],
 )
 def test_whoever_is_moved_is_counted_as_far_as_it_is_quick(moved, told):
-    assert describe_moved(Moved(moved)) == [f"{told} tried at another time than before."]
+    assert describe_moved(Moved(moved)) == [f"{told} tried at another time than before, or no more."]
 
 
 def open_tab(client, campaign):
@@ -752,11 +752,33 @@ def test_what_keeps_a_draft_from_starting_stands_beside_its_field(admin_client):
     assert "It has no intro script" not in form["intro_script"].help_text
 
 
+def test_whoever_may_not_edit_a_campaign_reads_its_rules_in_words(admin_client):
+    campaign = CampaignFactory(
+        status="cancelled",
+        weekdays=[1, 3],
+        weekday_hours=["", "", "09:00-12:00, 15:00-19:00", "", "", "", ""],
+        blocked_dates=[date(2026, 12, 24), date(2026, 12, 25), date(2026, 12, 31)],
+        holidays_of="IT-BZ",
+        retry_busy="5 min, next day",
+    )
+    page = admin_client.get(page_of(campaign)).content.decode()
+    for text in [
+        "Monday, Wednesday",
+        "Wednesday: 09:00-12:00, 15:00-19:00",
+        "2026-12-24 to 2026-12-25; 2026-12-31",
+        "Italy: BZ (IT-BZ)",
+        "5 min, next day",
+        "No calls on holidays of",
+    ]:
+        assert text in page
+
+
 def test_a_cancelled_campaign_can_be_read_and_not_be_edited(admin_client):
     campaign = CampaignFactory(status="cancelled", name="Spring")
     page = admin_client.get(page_of(campaign))
     assert page.status_code == 200
     assert 'name="_save"' not in page.content.decode()
-    assert admin_client.post(page_of(campaign), form_of(campaign, name="Summer")).status_code == 403
+    page = admin_client.post(page_of(campaign), form_of(campaign, name="Summer"), follow=True).content.decode()
+    assert "Spring was cancelled meanwhile and stays as it was" in page
     campaign.refresh_from_db()
     assert campaign.name == "Spring"
