@@ -91,7 +91,7 @@ class QuestionInline(StackedInline):
     formset = QuestionFormSet
     extra = 0
     max_num = MOST_QUESTIONS
-    verbose_name_plural = _("Questions")
+    verbose_name_plural = _("Questions (kept for later: calls do not ask them yet)")
     fields = [
         ("position", "type"),
         "is_required",
