@@ -8,13 +8,17 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import reduce
 from typing import NamedTuple
 
 from campaigns.retries import find_next_try
 from campaigns.spellings import NEXT_DAY, Delay
-from campaigns.windows import CallingHours, find_open, next_opening
+from campaigns.windows import CallingHours, Interval, find_open_intervals, intersect, next_opening
 
 STEP = timedelta(minutes=15)
+
+# So far ahead it is worked out at once when zones are open: many campaigns are done within hours.
+LOOKED_AHEAD = timedelta(days=2)
 
 # Groups are made of averages: what is left of one below this is nobody, and all is over when of all together less
 # than half a person is left.
@@ -67,6 +71,7 @@ class _Rehearsal:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._now = plan.begin
+        self._outlook = _Outlook(plan.hours, plan.begin)
         self._rests = list(_find_rests(plan))
         self._ready: dict[Group, float] = defaultdict(float)
         self._due: dict[datetime, dict[Group, float]] = defaultdict(lambda: defaultdict(float))
@@ -107,18 +112,18 @@ class _Rehearsal:
                 self._ready[group] += people
 
     def _find_open(self) -> list[Group]:
-        # Groups have zones in common: a number may lie in forty.
-        zones = {zone for group in self._ready for zone in group.zones}
-        opened = find_open(self._plan.hours, zones, self._now)
-        return [group for group in self._ready if group.zones and opened.issuperset(group.zones)]
+        now, closed_until = self._now, self._outlook.closed_until
+        return [group for group in self._ready if closed_until(group.zones, now) <= now]
 
     def _ring(self, group: Group, share: float) -> None:
         """This share of the group in the step before now."""
-        rung = self._ready[group] * share
-        self._ready[group] -= rung
-        if self._ready[group] < NOBODY:
+        people = self._ready[group]
+        rung = people * share
+        if people - rung < NOBODY:
             del self._ready[group]
-        self._try_again(group._replace(tries=group.tries + 1), rung)
+        else:
+            self._ready[group] = people - rung
+        self._try_again(Group(group.zones, group.tries + 1), rung)
 
     def _try_again(self, group: Group, rung: float) -> None:
         """Those who were not settled by a call that is over now come up later, unless it was their last one."""
@@ -129,10 +134,42 @@ class _Rehearsal:
             self._due[_round_up(instant)][group] += again
 
     def _find_next_step(self) -> datetime:
-        """Nobody who is ready can be rung now: where a zone of theirs opens, or others come up."""
+        """Nobody who is ready can be rung now: where a zone of theirs may open, or others come up."""
         zones = {group.zones for group in self._ready}
-        openings = (next_opening(self._plan.hours, one, self._now) for one in zones)
-        return min([*self._due, *filter(None, openings)], default=self._plan.end)
+        openings = [self._outlook.closed_until(one, self._now) for one in zones]
+        return min([*self._due, *openings], default=self._plan.end)
+
+
+class _Outlook:
+    """Whether zones are open at one instant after another, worked out for some days at once, and for each zone once."""
+
+    def __init__(self, hours: CallingHours, begin: datetime) -> None:
+        self._hours = hours
+        self._begin = self._end = begin
+        self._of_zone: dict[str, list[Interval]] = {}
+        self._of_group: dict[Zones, list[Interval]] = {}  # the next one last
+
+    def closed_until(self, zones: Zones, now: datetime) -> datetime:
+        """``now`` if they are open; else when they are to be asked again, before which they do not open.
+
+        No ``now`` is earlier than the last one.
+        """
+        if now >= self._end:
+            self._begin, self._end = now, now + LOOKED_AHEAD
+            self._of_zone.clear()
+            self._of_group.clear()
+        intervals = self._of_group.get(zones)
+        if intervals is None:
+            intervals = self._of_group[zones] = self._find_intervals(zones)[::-1]
+        while intervals and intervals[-1][1] <= now:
+            intervals.pop()
+        return max(now, intervals[-1][0]) if intervals else self._end
+
+    def _find_intervals(self, zones: Zones) -> list[Interval]:
+        for zone in zones:
+            if zone not in self._of_zone:
+                self._of_zone[zone] = find_open_intervals(self._hours, zone, self._begin, self._end)
+        return reduce(intersect, (self._of_zone[zone] for zone in zones)) if zones else []
 
 
 def _find_rests(plan: Plan) -> Iterator[timedelta]:

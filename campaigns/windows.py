@@ -17,10 +17,14 @@ EVERY_DAY = frozenset(range(1, 8))
 
 # From this time of day until before that one; None is the end of the day.
 Span = tuple[time, time | None]
+# From this instant (UTC) until before that one.
+Interval = tuple[datetime, datetime]
 ALL_DAY: Span = (time.min, None)
 
 # Any weekly pattern shows all that it has within a week; the second week is for changes of offset.
 SEARCH_DAYS = 15
+# In so short a time no clock is changed twice.
+DAY = timedelta(days=1)
 # However many holidays follow each other on the one weekday that is open.
 HOLIDAY_WEEKS = 8
 
@@ -62,13 +66,6 @@ def is_open(hours: CallingHours, zones: Sequence[str], now: datetime) -> bool:
     return bool(zones) and all(_is_open_in(hours, load_zone(zone), now) for zone in zones)
 
 
-def find_open(hours: CallingHours, zones: Collection[str], now: datetime) -> set[str]:
-    """Those of the zones that are open, each for itself; many at once, of which several have the same local time."""
-    local_times = {zone: now.astimezone(load_zone(zone)).replace(tzinfo=None) for zone in zones}
-    opened = {local for local in set(local_times.values()) if _is_within(hours, local)}
-    return {zone for zone, local in local_times.items() if local in opened}
-
-
 def next_opening(hours: CallingHours, zones: Sequence[str], now: datetime) -> datetime | None:
     """The first instant (UTC), not before ``now``, at which every zone is open.
 
@@ -98,6 +95,37 @@ def _find_opening(hours: CallingHours, zones: Sequence[str], instant: datetime) 
     return None
 
 
+def find_open_intervals(hours: CallingHours, zone: str, begin: datetime, end: datetime) -> list[Interval]:
+    """When it is open in the zone, as is_open() says, from ``begin`` until before ``end``, in order.
+
+    For whoever asks about many instants.
+    """
+    intervals: list[Interval] = []
+    for piece in _find_offsets(load_zone(zone), begin.astimezone(UTC), end.astimezone(UTC)):
+        for opening, closing in _find_intervals_at(hours, *piece):
+            if intervals and intervals[-1][1] == opening:
+                opening = intervals.pop()[0]
+            intervals.append((opening, closing))
+    return intervals
+
+
+def intersect(some: Sequence[Interval], others: Sequence[Interval]) -> list[Interval]:
+    """What lies in both, of intervals in order."""
+    if some == others:
+        return [*some]
+    both = []
+    left = right = 0
+    while left < len(some) and right < len(others):
+        begin, end = max(some[left][0], others[right][0]), min(some[left][1], others[right][1])
+        if begin < end:
+            both.append((begin, end))
+        if some[left][1] < others[right][1]:
+            left += 1
+        else:
+            right += 1
+    return both
+
+
 @cache
 def known_zones() -> frozenset[str]:
     """The names of all IANA zones; cached because zoneinfo walks the disk for them every time."""
@@ -111,12 +139,35 @@ def load_zone(name: str) -> ZoneInfo:
 
 
 def _is_open_in(hours: CallingHours, zone: ZoneInfo, now: datetime) -> bool:
-    return _is_within(hours, now.astimezone(zone))
-
-
-def _is_within(hours: CallingHours, local: datetime) -> bool:
+    local = now.astimezone(zone)
     clock = local.time()
     return any(start <= clock and (end is None or clock < end) for start, end in hours.spans_on(local.date()))
+
+
+def _find_offsets(zone: ZoneInfo, begin: datetime, end: datetime) -> Iterator[tuple[datetime, datetime, timedelta]]:
+    """The time between in pieces, each with the one offset that the zone has in it."""
+    offset = begin.astimezone(zone).utcoffset()
+    since = looked_at = begin
+    while looked_at < end:
+        before, looked_at = looked_at, min(looked_at + DAY, end)
+        following = looked_at.astimezone(zone).utcoffset()
+        if following != offset:
+            change = _find_change(zone, before, looked_at)
+            yield since, change, offset
+            since, offset = change, following
+    yield since, end, offset
+
+
+def _find_intervals_at(hours: CallingHours, begin: datetime, end: datetime, offset: timedelta) -> Iterator[Interval]:
+    """When it is open between these, by a clock with this offset."""
+    for day in range((begin + offset).toordinal(), (end + offset).toordinal() + 1):
+        today = date.fromordinal(day)
+        for start, stop in hours.spans_on(today):
+            closing_day = today + DAY if stop is None else today
+            opening = max(begin, datetime.combine(today, start, tzinfo=UTC) - offset)
+            closing = min(end, datetime.combine(closing_day, stop or time.min, tzinfo=UTC) - offset)
+            if opening < closing:
+                yield opening, closing
 
 
 def _next_opening_in(hours: CallingHours, zone: ZoneInfo, now: datetime, days: int) -> datetime | None:

@@ -3,13 +3,15 @@
 import os
 import zoneinfo
 from datetime import UTC, datetime, time, timedelta
-from functools import cache
+from functools import cache, reduce
+from itertools import pairwise
 
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from campaigns.windows import EVERY_DAY, CallingHours, find_open, is_open, next_opening
+from campaigns import windows
+from campaigns.windows import EVERY_DAY, CallingHours, intersect, is_open, next_opening
 
 from .zone_oracle import (
     DAY,
@@ -197,13 +199,6 @@ def test_any_hours_in_any_zones_at_once(hours, where):
     check(hours, *where)
 
 
-@given(hours=calling_hours(), where=zones_and_instant(most=20))
-def test_which_of_many_zones_are_open(hours, where):
-    zones, instant = where
-    now = to_datetime(instant)
-    assert find_open(hours, zones, now) == {zone for zone in zones if is_open(hours, [zone], now)}
-
-
 @given(data=st.data(), where=zones_and_instant(most=3))
 def test_any_days_may_be_closed(data, where):
     zones, instant = where
@@ -227,6 +222,33 @@ def test_neither_the_order_of_zones_nor_naming_one_twice_matters(hours, where):
     zones, instant = where
     now = to_datetime(instant)
     assert next_opening(hours, [*reversed(zones), zones[0]], now) == next_opening(hours, zones, now)
+
+
+@given(data=st.data(), where=zones_and_instant(most=1), length=st.timedeltas(timedelta(0), timedelta(days=20)))
+def test_the_open_intervals_are_when_it_is_open(data, where, length):
+    (zone,), instant = where
+    hours = data.draw(hours_with_closed_days(instant))
+    begin, end = to_datetime(instant), to_datetime(instant) + length
+    intervals = windows.find_open_intervals(hours, zone, begin, end)
+    bounds = [begin, *(bound for interval in intervals for bound in interval), end]
+    assert all(sooner < later for sooner, later in intervals)
+    assert all(sooner < later for (_, sooner), (later, _) in pairwise(intervals))
+    instants = [bound + step for bound in bounds for step in (timedelta(0), -timedelta.resolution)]
+    instants += [begin + length * part / 40 for part in range(40)]
+    for now in instants:
+        if begin <= now < end:
+            is_within = any(opening <= now < closing for opening, closing in intervals)
+            assert is_within is is_open(hours, [zone], now), f"{hours} in {zone} at {now}"
+
+
+@given(hours=calling_hours(), where=zones_and_instant(most=3), part=st.floats(0, 1, exclude_max=True))
+def test_zones_are_open_at_once_in_what_lies_in_the_intervals_of_all(hours, where, part):
+    zones, instant = where
+    begin = to_datetime(instant)
+    end = begin + timedelta(days=5)
+    both = reduce(intersect, [windows.find_open_intervals(hours, zone, begin, end) for zone in zones])
+    for now in [begin + (end - begin) * part, *(bound for interval in both for bound in interval if bound < end)]:
+        assert any(opening <= now < closing for opening, closing in both) is is_open(hours, zones, now)
 
 
 @pytest.mark.parametrize("hours", [CallingHours(), CallingHours.weekly(start=time(9), end=time(18))])
