@@ -11,7 +11,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.html import format_html
-from django.utils.translation import gettext
+from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.forms import BaseDialogForm
 from unfold.widgets import (
@@ -62,9 +62,8 @@ def name_countries() -> list[tuple[str, str]]:
     return [("", _("None")), *prefixes]
 
 
-@cache
 def name_holidays() -> list[tuple[str, str]]:
-    calendars = sorted((name, code) for code, name in name_calendars().items())
+    calendars = sorted((name, code) for code, name in name_calendars(get_language() or "en").items())
     return [("", _("None")), *((code, f"{name} ({code})") for name, code in calendars)]
 
 

@@ -10,6 +10,7 @@ from functools import cache
 
 import holidays
 from holidays.registry import COUNTRIES
+from phonenumbers.geodata.locale import LOCALE_DATA
 
 
 def is_holiday(day: date, code: str) -> bool:
@@ -27,15 +28,22 @@ def _find_holidays(code: str, year: int) -> frozenset[date]:
 
 
 @cache
-def name_calendars() -> Mapping[str, str]:
-    """Every code, with the name of its country: IT is Italy, DE-BY is Germany: BY."""
+def name_calendars(language: str = "en") -> Mapping[str, str]:
+    """Every code, with the name of its country in the language: IT is Italy, DE-BY is Germany: BY."""
     names = {codes[1]: _space_words(codes[0]) for codes in COUNTRIES.values()}
     calendars = {}
     for country, parts in sorted(holidays.list_supported_countries(include_aliases=False).items()):
-        name = names.get(country, country)
+        name = _translate_country(country, language) or names.get(country, country)
         calendars[country] = name
         calendars |= {f"{country}-{part}": f"{name}: {part}" for part in parts}
     return calendars
+
+
+def _translate_country(country: str, language: str) -> str:
+    """Its name as phonenumbers has it; empty in English, in which it is the library's of the holidays."""
+    names = {} if language == "en" else LOCALE_DATA.get(country, {})
+    name = names.get(language, "")
+    return names[name[1:]] if name.startswith("*") else name  # the same as in another language
 
 
 def _space_words(name: str) -> str:

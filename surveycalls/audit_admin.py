@@ -67,7 +67,7 @@ def _begin(day: date, *, days_later: int = 0) -> datetime | None:
 
 @admin.register(AuditEntry)
 class AuditEntryAdmin(ReadOnly, ModelAdmin):
-    list_display = ["show_time", "show_user", "show_action", "object_type", "object_name", "show_start", "address"]
+    list_display = ["show_time", "show_user", "show_action", "show_type", "object_name", "show_start", "address"]
     list_display_links = ["show_time"]
     list_filter = ["action", UserFilter, ("at", DaysFilter)]
     list_filter_submit = True
@@ -81,11 +81,11 @@ class AuditEntryAdmin(ReadOnly, ModelAdmin):
     fields = [
         "show_time",
         ("show_user", "address"),
-        ("show_action", "object_type"),
+        ("show_action", "show_type"),
         ("object_name", "object_id"),
         "message",
     ]
-    readonly_fields = ["show_time", "show_user", "show_action"]
+    readonly_fields = ["show_time", "show_user", "show_action", "show_type"]
 
     @display(description=_("When"))
     def show_time(self, entry: AuditEntry) -> str:
@@ -94,6 +94,11 @@ class AuditEntryAdmin(ReadOnly, ModelAdmin):
     @display(description=_("User"))
     def show_user(self, entry: AuditEntry) -> str:
         return entry.user_name or gettext("Command or job")
+
+    @display(description=_("What"))
+    def show_type(self, entry: AuditEntry) -> str:
+        """In the reader's language, if the site's is English: it is written down in that one."""
+        return gettext(entry.object_type) if entry.object_type else "-"
 
     @display(description=_("Message"))
     def show_start(self, entry: AuditEntry) -> str:

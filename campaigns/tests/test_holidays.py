@@ -28,3 +28,10 @@ def test_calendars_are_named_by_their_country_and_part():
     assert names["IT"] == "Italy"
     assert names["US-CA"] == "United States: CA"
     assert "ITA" not in names
+
+
+def test_countries_have_their_names_in_italian_too():
+    names = name_calendars("it")
+    assert (names["DE-BY"], names["US"], names["GB"]) == ("Germania: BY", "Stati Uniti", "Regno Unito")
+    assert names.keys() == name_calendars().keys()
+    assert all(names.values())

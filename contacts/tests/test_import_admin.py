@@ -393,7 +393,7 @@ def test_the_progress_of_an_import_is_drawn_in_every_language(admin_client):
     record = ContactImport.objects.create(
         campaign=CampaignFactory(), status=ImportStatus.RUNNING, rows=1234, imported=1234, rows_in_file=4000
     )
-    ContactImport.objects.update(started_at=timezone.now() - timedelta(minutes=2))
+    ContactImport.objects.update(started_at=timezone.now() - timedelta(seconds=110))
     admin_client.cookies["django_language"] = "it"
     page = admin_client.get(f"{LIST}{record.pk}/progress/").content.decode()
     assert "width: 30.9%" in page
