@@ -98,5 +98,7 @@ class LiveCampaign:
         self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Campaign | None = None, **kwargs: Any
     ) -> HttpResponse:
         if obj is not None:
+            if request.method == "POST":  # it was not saved, and has what was written into the form
+                context["original"] = obj = Campaign.objects.get(pk=obj.pk)
             context |= {"figures": write_campaign(obj), "live": reverse("live_campaign", args=[obj.pk])}
         return super().render_change_form(request, context, *args, obj=obj, **kwargs)

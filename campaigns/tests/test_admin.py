@@ -782,3 +782,12 @@ def test_a_cancelled_campaign_can_be_read_and_not_be_edited(admin_client):
     assert "Spring was cancelled meanwhile and stays as it was" in page
     campaign.refresh_from_db()
     assert campaign.name == "Spring"
+
+
+def test_a_form_that_is_refused_leaves_the_head_of_the_page_as_it_was(admin_client):
+    campaign = CampaignFactory(status="scheduled", name="Spring", starts_at=datetime(2099, 3, 1, tzinfo=UTC))
+    ContactFactory(campaign=campaign)
+    response = admin_client.post(page_of(campaign), form_of(campaign, name="Summer", max_attempts=9))
+    assert response.context["adminform"].form.errors.keys() == {"max_attempts"}
+    assert response.context["original"].name == "Spring"
+    assert "It begins on 1 Mar 2099" in response.content.decode()
