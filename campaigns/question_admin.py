@@ -13,15 +13,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 from campaigns import lifecycle
 from campaigns.careful_forms import CarefulForm
 from campaigns.models import Campaign, Question
-from campaigns.questions import (
-    drop_what_does_not_apply,
-    find_faults,
-    find_missing_texts,
-    freeze_questions,
-    has_run,
-    number_questions,
-    withdraw,
-)
+from campaigns.questions import CONTENT, drop_what_does_not_apply, find_faults, find_missing_texts, questions_edited
 
 MOST_QUESTIONS = 100
 
@@ -56,17 +48,14 @@ class QuestionForm(CarefulForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
-        wording = Question(**{name: cleaned[name] for name in cleaned.keys() & self._own_fields()})
+        content = {name: cleaned[name] for name in CONTENT if name in cleaned}
+        wording = Question(**content)
         drop_what_does_not_apply(wording)
-        for name in self._own_fields() & cleaned.keys():
-            cleaned[name] = getattr(wording, name)
+        cleaned |= {name: getattr(wording, name) for name in content}
         for name, fault in find_faults(wording).items():
             if name not in self.errors:
                 self.add_error(name, fault)
         return cleaned
-
-    def _own_fields(self) -> set[str]:
-        return {field.name for field in Question._meta.fields if field.name in self.fields}
 
 
 class QuestionFormSet(forms.BaseInlineFormSet):
@@ -107,12 +96,5 @@ class QuestionInline(StackedInline):
 
 
 def save_questions(campaign: Campaign, formset: QuestionFormSet) -> None:
-    """What was edited, and, once the campaign has run, as what it is asked from now on."""
-    questions = formset.save(commit=False)
-    for question in formset.deleted_objects:
-        withdraw(question)
-    for question in questions:
-        question.save()
-    number_questions(campaign)
-    if has_run(campaign):
-        freeze_questions(campaign)
+    saved = formset.save(commit=False)
+    questions_edited(campaign, saved=saved, removed=formset.deleted_objects)

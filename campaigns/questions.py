@@ -9,6 +9,7 @@ from campaigns.models import (
     MOST_CHOICES,
     SCALE_END,
     Campaign,
+    CampaignStatus,
     Language,
     Question,
     QuestionType,
@@ -112,12 +113,21 @@ def freeze_questions(campaign: Campaign) -> int:
     return len(new)
 
 
-def has_run(campaign: Campaign) -> bool:
-    """Whether its questions have been asked, or may have been."""
-    return QuestionVersion.objects.filter(question__campaign=campaign).exists()
+def questions_edited(campaign: Campaign, *, saved: Iterable[Question], removed: Iterable[Question]) -> None:
+    """Store what an operator has edited; of a campaign that was started it is asked like that from now on.
+
+    To be called in the transaction of the edit, which has the campaign locked.
+    """
+    for question in removed:
+        _withdraw(question)
+    for question in saved:
+        question.save()
+    _number_questions(campaign)
+    if Campaign.objects.filter(pk=campaign.pk).exclude(status=CampaignStatus.DRAFT).exists():
+        freeze_questions(campaign)
 
 
-def withdraw(question: Question) -> None:
+def _withdraw(question: Question) -> None:
     """Ask it no more; one that was never asked goes away."""
     if question.versions.exists():
         Question.objects.filter(pk=question.pk).update(is_withdrawn=True)
@@ -132,7 +142,7 @@ def copy_questions(campaign: Campaign, to: Campaign) -> None:
     )
 
 
-def number_questions(campaign: Campaign) -> None:
+def _number_questions(campaign: Campaign) -> None:
     """Give them the positions 1, 2, 3 in their order; those with 0 come last."""
     questions = sorted(list_questions(campaign), key=lambda question: (question.position == 0, question.position))
     for position, question in enumerate(questions, start=1):

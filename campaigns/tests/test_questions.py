@@ -183,6 +183,13 @@ def test_an_edit_of_what_has_run_is_a_new_version(admin_client):
     assert asked == [("New", 2), ("One more", 1)]
 
 
+def test_the_first_question_of_a_campaign_that_runs_is_asked_from_then_on(admin_client):
+    campaign = make_ready()
+    lifecycle.activate(campaign, now=NOW)
+    assert admin_client.post(page_of(campaign), form_of(campaign, **write([{}]))).status_code == 302
+    assert [version.number for version in list_versions(campaign)] == [1]
+
+
 def test_a_question_that_was_asked_is_withdrawn_and_another_one_goes_away(admin_client):
     campaign = make_ready()
     asked = QuestionFactory(campaign=campaign, position=1)
