@@ -104,7 +104,8 @@ class CallAttemptAdmin(LongList, ReadOnly, CampaignExport, ModelAdmin):
                 "fields": [
                     ("claimed_at", "start_at"),
                     ("started_at", "answered_at"),
-                    ("played_at", "ended_at"),
+                    ("consented_at", "decided_at"),
+                    "ended_at",
                     ("show_duration", "send_before"),
                     "check_at",
                 ]

@@ -2,6 +2,7 @@
 
 from functools import cache
 from urllib.parse import urlencode
+from uuid import UUID
 
 from django.conf import settings
 from django.urls import reverse
@@ -17,13 +18,18 @@ def answer_url(call_id: str) -> str:
     return _public_url("telephony-voice", call_id)
 
 
-def played_url(call_id: str) -> str:
-    """Where the provider asks what comes after the script."""
-    return _public_url("telephony-voice-end", call_id)
+def consent_url(call_id: str, *, is_again: bool) -> str:
+    """Where the provider brings what was said to the request for consent; ``is_again``: it was asked twice."""
+    return _public_url("telephony-voice-consent", call_id, again=int(is_again))
 
 
-def _public_url(view: str, call_id: str) -> str:
-    return f"{settings.PUBLIC_BASE_URL}{_find_path(view)}?{urlencode({'call_id': call_id})}"
+def question_url(call_id: str, version: UUID, *, is_again: bool) -> str:
+    """The same for a question, in the version that was asked."""
+    return _public_url("telephony-voice-question", call_id, question=version, again=int(is_again))
+
+
+def _public_url(view: str, call_id: str, **more: object) -> str:
+    return f"{settings.PUBLIC_BASE_URL}{_find_path(view)}?{urlencode({'call_id': call_id, **more})}"
 
 
 @cache

@@ -154,9 +154,10 @@ def anonymise(contacts: Collection[Contact], *, now: datetime) -> int:
     """
     ids = [contact.pk for contact in contacts]
     # The attempts first, like everybody: who holds one may want its contact.
-    list(CallAttempt.objects.filter(contact_id__in=ids).order_by("pk").select_for_update().values_list("pk"))
+    calls = CallAttempt.objects.filter(contact_id__in=ids).order_by("pk").select_for_update()
+    ends = list(calls.values_list("ended_at", flat=True))
     locked = list(Contact.objects.filter(pk__in=ids).order_by("pk").select_for_update(no_key=True))
-    if any(contact.state == ContactState.IN_PROGRESS for contact in locked):
+    if None in ends or any(contact.state == ContactState.IN_PROGRESS for contact in locked):
         raise ErasureImpossible(
             _("A call to this person is going on. Erase when it has ended; nothing was erased yet.")
         )

@@ -15,7 +15,7 @@ from uuid_utils.compat import uuid7
 from calls.caps import Caps
 from calls.repository import CallAttemptRepository
 from calls.states import AttemptStatus
-from campaigns.models import Campaign, validate_e164
+from campaigns.models import Campaign, Question, QuestionVersion, validate_e164
 from contacts.models import CallOutcome, Contact
 
 
@@ -159,8 +159,12 @@ class CallAttempt(models.Model):
     )
     started_at = models.DateTimeField(_("started at"), null=True, help_text=_("When the provider was asked to ring."))
     answered_at = models.DateTimeField(_("answered at"), null=True)
-    played_at = models.DateTimeField(
-        _("played at"), null=True, help_text=_("When the script had been played to its end.")
+    consented_at = models.DateTimeField(
+        _("consented at"), null=True, help_text=_("When the person agreed to take part.")
+    )
+    # Before the call has ended, so that nothing which happens to it later can take the survey back.
+    decided_at = models.DateTimeField(
+        _("decided at"), null=True, help_text=_("When the person had answered everything, or refused.")
     )
     ended_at = models.DateTimeField(_("ended at"), null=True)
     check_at = models.DateTimeField(_("check at"), help_text=_("Nothing heard by then: ask the provider."))
@@ -204,9 +208,15 @@ class CallAttempt(models.Model):
                 condition=~Q(provider_call_id=""),
             ),
             models.CheckConstraint(
-                name="attempt_has_an_outcome_exactly_when_ended",
+                name="attempt_has_an_outcome_when_it_ends",
                 condition=(Q(status="ended", ended_at__isnull=False) & ~Q(outcome=""))
-                | (~Q(status="ended") & Q(ended_at=None, outcome="")),
+                | (~Q(status="ended") & Q(ended_at=None)),
+            ),
+            # So an open one has no other outcome than these.
+            models.CheckConstraint(
+                name="attempt_is_decided_by_the_person",
+                condition=Q(outcome__in=["completed", "refused"], decided_at__isnull=False)
+                | (~Q(outcome__in=["completed", "refused"]) & Q(decided_at=None) & (~Q(ended_at=None) | Q(outcome=""))),
             ),
             models.CheckConstraint(
                 name="attempt_has_a_number_or_is_erased",
@@ -226,9 +236,76 @@ class CallAttempt(models.Model):
             BrinIndex(fields=["claimed_at"], name="attempt_claimed_at"),
         ]
 
+    @property
+    def is_undecided(self) -> bool:
+        """Whether the person may still take part to the end, or refuse: what they said may come after the end."""
+        return self.outcome in ("", CallOutcome.NO_ANSWER)
+
     def __str__(self) -> str:
         whom = self.phone_number or gettext("Erased person")
         return f"{whom} #{self.attempt_number}"
+
+
+class AnswerMeans(models.TextChoices):
+    KEYS = "keys", _("Keys")
+    SPEECH = "speech", _("Speech")
+    NOTHING = "nothing", _("Nothing")
+
+
+class Answer(models.Model):
+    """What a person answered to a question as it was asked then; of several to one question the last is current."""
+
+    id = models.UUIDField(_("id"), primary_key=True, default=uuid7, editable=False)
+    contact = models.ForeignKey(
+        Contact, verbose_name=_("contact"), on_delete=models.PROTECT, related_name="answers", db_index=False
+    )
+    attempt = models.ForeignKey(
+        CallAttempt, verbose_name=_("call attempt"), on_delete=models.PROTECT, related_name="answers"
+    )
+    # That of the version; here because of the constraint.
+    question = models.ForeignKey(
+        Question, verbose_name=_("question"), on_delete=models.PROTECT, related_name="answers", db_index=False
+    )
+    version = models.ForeignKey(
+        QuestionVersion,
+        verbose_name=_("version of the question"),
+        on_delete=models.PROTECT,
+        related_name="answers",
+        db_index=False,
+    )
+    means = models.CharField(_("means"), max_length=10, choices=AnswerMeans)
+    raw = models.TextField(_("raw"), blank=True, help_text=_("The keys or the words as the provider reported them."))
+    value = models.TextField(
+        _("value"),
+        blank=True,
+        help_text=_("yes or no, a number, a choice from 1 on, or the words. Empty: passed over."),
+    )
+    confidence = models.FloatField(
+        _("confidence"), null=True, help_text=_("Of recognised speech, from 0 to 1, as the provider says.")
+    )
+    answered_at = models.DateTimeField(_("answered at"))
+    is_current = models.BooleanField(_("current"), default=True)
+
+    class Meta:
+        verbose_name = _("answer")
+        verbose_name_plural = _("answers")
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                name="answer_one_current_per_question",
+                fields=["contact", "question"],
+                condition=Q(is_current=True),
+            ),
+        ]
+        indexes = [
+            # The history of a contact.
+            models.Index(fields=["contact", "id"], name="answer_of_contact"),
+            # The results of a question, the newest first.
+            models.Index(fields=["question", "-id"], name="answer_of_question", condition=Q(is_current=True)),
+        ]
+
+    def __str__(self) -> str:
+        return self.value or gettext("Passed over")
 
 
 class Tally(models.Model):

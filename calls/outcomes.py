@@ -1,7 +1,7 @@
 """What happened to a call: the only writer of it, for the attempt and its contact in one transaction.
 
 Callbacks come twice, late and in any order, and before the answer to the request that placed the call. An
-attempt only moves forward, and its first outcome stands, but for one correction (`_complete_late`).
+attempt only moves forward, and its first outcome stands, but for one correction (`_decide_late`).
 """
 
 from collections.abc import Collection, Sequence
@@ -23,7 +23,7 @@ from calls.repository import HeardCall
 from calls.states import AttemptStatus
 from calls.wakeups import wake_schedulers
 from contacts.exclusion import numbers_kept_as_hashes
-from contacts.models import CallOutcome, Contact, ContactState
+from contacts.models import CallOutcome, ContactState
 from contacts.rearming import next_attempt_of
 
 log = structlog.get_logger(__name__)
@@ -33,7 +33,10 @@ _STATUS_OF_PROGRESS = {
     CallProgress.RINGING: AttemptStatus.RINGING,
     CallProgress.ANSWERED: AttemptStatus.ANSWERED,
 }
+# Unless the person has decided it before (`decide`).
 _OUTCOME_OF_PROGRESS = {
+    # To the provider every call that was connected is "completed"; to us it is when everything was answered.
+    CallProgress.HUNG_UP: CallOutcome.NO_ANSWER,
     CallProgress.BUSY: CallOutcome.BUSY,
     CallProgress.NO_ANSWER: CallOutcome.NO_ANSWER,
     CallProgress.FAILED: CallOutcome.FAILED,
@@ -62,19 +65,6 @@ def apply_event(event: CallEvent, *, now: datetime) -> Applied:
     status = _STATUS_OF_PROGRESS.get(event.progress)
     applied = _advance(event, status, now) if status else _end(event, now)
     _log_event("call.event", event, applied)
-    return applied
-
-
-def apply_played(event: CallEvent, *, now: datetime) -> Applied:
-    """The person has listened to the end of the script of the call that the event is of."""
-    call = CallAttempt.objects.read_call(event.call_id)
-    applied = _why_not(call, event)
-    if applied == Applied.STALE:
-        attempt = call.attempt
-        unmarked = CallAttempt.objects.open().filter(pk=attempt.pk, played_at=None)
-        own = unmarked.filter(provider_call_id__in=["", event.provider_call_id])
-        applied = Applied.YES if own.update(played_at=now) or _complete_late(attempt.pk) else Applied.STALE
-    _log_event("call.played", event, applied)
     return applied
 
 
@@ -111,42 +101,60 @@ def _advance(event: CallEvent, status: AttemptStatus, now: datetime) -> Applied:
         # It should have moved: somebody whom the statement had to wait for was faster.
 
 
-def _complete_late(attempt_id: UUID) -> bool:
-    """The end of the call was told before the end of the script, though that came first.
+def decide(attempt: CallAttempt, outcome: CallOutcome, *, now: datetime) -> bool:
+    """The person has answered everything, or refused: the outcome is written before the call has ended.
 
-    People hang up as the voice falls silent, and another worker may be faster with that. Who has listened to
-    the end is not rung again; whoever is being rung again already, or has been, is left to that call.
+    Attempt and contact change together; the line stays taken until the provider reports the end. False when it was
+    decided before, or nothing can be decided any more (`_decide_late`). For the transaction that stores the last
+    answer, which has both locked since they were read.
     """
-    with transaction.atomic():
-        attempt = CallAttempt.objects.select_for_update(of=("self",)).get(pk=attempt_id)
-        if attempt.outcome != CallOutcome.NO_ANSWER or attempt.given_back or attempt.played_at:
-            return False
-        contact = Contact.objects.select_for_update(no_key=True).get(pk=attempt.contact_id)
-        is_idle = contact.state in (ContactState.NOT_REACHED, ContactState.EXCLUDED)
-        if not is_idle or contact.last_attempt_at != attempt.ended_at:
-            return False
-        CallAttempt.objects.filter(pk=attempt.pk).update(outcome=CallOutcome.COMPLETED, played_at=attempt.ended_at)
-        completed = {"state": ContactState.COMPLETED, "last_outcome": CallOutcome.COMPLETED, "next_attempt_at": None}
-        Contact.objects.filter(pk=contact.pk).update(**completed, updated_at=attempt.ended_at)
-        counting.count_correction(attempt.campaign_id)
-        announce_ended(attempt, CallOutcome.COMPLETED, corrected=True)
-    log.info("call.completed_late", call_id=attempt.call_id)
+    if attempt.outcome:
+        return _decide_late(attempt, outcome)
+    _write_decision(attempt, outcome, at=now)
+    log.info("call.decided", call_id=attempt.call_id, outcome=outcome.value)
     return True
 
 
+def _decide_late(attempt: CallAttempt, outcome: CallOutcome) -> bool:
+    """The end of the call was told before the last answer, though that came first.
+
+    People hang up as soon as they have answered, and another worker may be faster with that. Who has taken part or
+    refused is not rung again; whoever is being rung again already, or has been, is left to that call.
+    """
+    if attempt.outcome != CallOutcome.NO_ANSWER or attempt.given_back:
+        return False
+    contact = attempt.contact
+    is_idle = contact.state in (ContactState.NOT_REACHED, ContactState.EXCLUDED)
+    if not is_idle or contact.last_attempt_at != attempt.ended_at:
+        return False
+    _write_decision(attempt, outcome, at=attempt.ended_at)
+    counting.count_correction(attempt.campaign_id)
+    announce_ended(attempt, outcome, corrected=True)
+    log.info("call.decided_late", call_id=attempt.call_id, outcome=outcome.value)
+    return True
+
+
+def _write_decision(attempt: CallAttempt, outcome: CallOutcome, *, at: datetime) -> None:
+    contact = attempt.contact
+    attempt.outcome, attempt.decided_at = outcome, at
+    attempt.save(update_fields=["outcome", "decided_at"])
+    contact.state, contact.last_outcome, contact.next_attempt_at = _STATE_OF_OUTCOME[outcome], outcome, None
+    contact.updated_at = at
+    contact.save(update_fields=["state", "last_outcome", "next_attempt_at", "updated_at"])
+
+
 def _end(event: CallEvent, now: datetime) -> Applied:
-    """Whoever is told of the end decides the outcome by what was heard before, so that must still be so."""
+    """Whoever is told of the end judges it by what was heard before, so that must still be so."""
     while True:
         call = CallAttempt.objects.read_call(event.call_id)
         applied = _why_not(call, event)
-        outcome = _read_outcome(call.attempt, event.progress) if call else None
+        outcome = _OUTCOME_OF_PROGRESS.get(event.progress)
         if applied != Applied.STALE or outcome is None or not call.is_open:
             return applied
         ended = _end_call(
             call,
             outcome,
             now=now,
-            was_played=call.attempt.played_at is not None,
             provider_call_id=event.provider_call_id,
             raw_status=event.raw_status,
             check_at=_check_at(now),
@@ -166,13 +174,6 @@ def _why_not(call: HeardCall | None, event: CallEvent) -> Applied:
     if call is None:
         return Applied.UNKNOWN_CALL
     return Applied.STALE if CallAttempt.objects.is_of_call(call.attempt, event.provider_call_id) else Applied.FOREIGN
-
-
-def _read_outcome(attempt: CallAttempt, progress: CallProgress) -> CallOutcome | None:
-    if progress == CallProgress.HUNG_UP:
-        # To the provider every call that was connected is "completed". To us it is when all was said.
-        return CallOutcome.COMPLETED if attempt.played_at else CallOutcome.NO_ANSWER
-    return _OUTCOME_OF_PROGRESS.get(progress)
 
 
 def start_placing(attempts: Collection[CallAttempt], *, now: datetime) -> set[UUID]:
@@ -227,7 +228,7 @@ def reject(attempt: CallAttempt, *, code: str, message: str, now: datetime) -> b
 def end_attempt(
     attempt: CallAttempt, outcome: CallOutcome, *, now: datetime, number_rejected: bool = False, **fields: object
 ) -> bool:
-    """Write the outcome and settle the contact; False if it had ended.
+    """Write the outcome, unless the person has decided it, and settle the contact; False if it had ended.
 
     A contact that was not reached is due again after the retry interval, unless its attempts are used up or
     ``number_rejected`` says that trying again is useless.
@@ -241,9 +242,9 @@ def end_attempt(
 def give_back(attempt: CallAttempt, *, code: str, message: str, now: datetime, delay: timedelta = timedelta(0)) -> bool:
     """Nobody was rung: the contact waits again, and the attempt does not count.
 
-    Returns False when the attempt has ended before.
+    Returns False when the attempt has ended before, or the person has decided its outcome.
     """
-    while (call := CallAttempt.objects.read_call(attempt.call_id)).is_open:
+    while (call := CallAttempt.objects.read_call(attempt.call_id)).is_open and not call.attempt.outcome:
         contact = call.contact
         contact.attempts_count -= 1
         contact.state = ContactState.EXCLUDED if contact.do_not_call else ContactState.PENDING
@@ -258,7 +259,7 @@ def _end_call(
     call: HeardCall, outcome: CallOutcome, *, now: datetime, number_rejected: bool = False, **fields: object
 ) -> bool:
     """`end_attempt` by what was read; False when that is so no more."""
-    contact = call.contact
+    contact, outcome = call.contact, CallOutcome(call.attempt.outcome or outcome)
     contact.last_attempt_at, contact.last_outcome = now, outcome
     contact.number_rejected = number_rejected
     contact.state = _STATE_OF_OUTCOME.get(outcome, ContactState.NOT_REACHED)

@@ -165,7 +165,7 @@ def _give_up(attempt: CallAttempt, now: datetime) -> None:
     with transaction.atomic():
         outcomes.end_attempt(
             attempt,
-            CallOutcome.COMPLETED if attempt.played_at else CallOutcome.FAILED,
+            CallOutcome.FAILED,
             now=now,
             error_code=attempt.error_code or "lost",
             error_message=gettext_noop("The provider never said what became of this call."),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # No instants that are always there: each takes as long to read as all the others together.
 _ATTEMPT_COLUMNS = Columns(
     *("attempt", "id", "contact_id", "campaign_id", "attempt_number", "call_id", "status", "outcome"),
-    *("played_at", "provider_call_id"),
+    "provider_call_id",
 )
 _CONTACT_COLUMNS = Columns("contact", "id", "do_not_call", "number_rejected", "calling_zone", "attempts_count")
 # A row's xmin is the transaction that wrote it: while it is the same nothing in the row has changed.
@@ -74,7 +74,7 @@ _LOCK_CALL = Statement(
 )
 _RECORD_OUTCOME = Statement(
     "record_outcome",
-    "text, uuid, text, timestamptz, boolean, timestamptz, text, text, text, jsonb, boolean, xid, text, "
+    "text, uuid, text, timestamptz, boolean, timestamptz, text, text, text, jsonb, xid, text, "
     "text, smallint, boolean, timestamptz",
     f"""
     WITH ended AS (
@@ -83,15 +83,14 @@ _RECORD_OUTCOME = Statement(
             provider_call_id = COALESCE($1, provider_call_id), provider_raw_status = COALESCE($7, provider_raw_status),
             error_code = COALESCE($8, error_code), error_message = COALESCE($9, error_message),
             metadata = metadata || $10
-        WHERE id = $2 AND status <> 'ended' AND ($11 IS NULL OR $11 = (played_at IS NOT NULL))
-            AND ($1 IS NULL OR {_IS_OF_CALL})
+        WHERE id = $2 AND status <> 'ended' AND ($1 IS NULL OR {_IS_OF_CALL})
             AND EXISTS (
                 SELECT FROM contacts_contact AS contact JOIN campaigns_campaign AS campaign ON campaign.id = campaign_id
-                WHERE contact.id = contact_id AND contact.xmin = $12 AND {version_of("campaign")} = $13)
+                WHERE contact.id = contact_id AND contact.xmin = $11 AND {version_of("campaign")} = $12)
         RETURNING contact_id
     )
     UPDATE contacts_contact
-    SET state = $14, attempts_count = $15, number_rejected = $16, next_attempt_at = $17, updated_at = $4,
+    SET state = $13, attempts_count = $14, number_rejected = $15, next_attempt_at = $16, updated_at = $4,
         last_outcome = CASE WHEN $5 THEN last_outcome ELSE $3 END,
         last_attempt_at = CASE WHEN $5 THEN last_attempt_at ELSE $4 END
     FROM ended WHERE id = ended.contact_id
@@ -370,7 +369,6 @@ class CallAttemptRepository(models.Manager.from_queryset(CallAttemptQuerySet)):
         *,
         ended_at: datetime,
         given_back: bool = False,
-        was_played: bool | None = None,
         provider_call_id: str | None = None,
         raw_status: str | None = None,
         check_at: datetime | None = None,
@@ -380,9 +378,8 @@ class CallAttemptRepository(models.Manager.from_queryset(CallAttemptQuerySet)):
     ) -> bool:
         """End the attempt and store what was made of its contact, both or neither; what is None stays as it is.
 
-        The first outcome stands. False when the attempt has ended before, is of another call than the provider's, or
-        anything has changed by which its end was judged: its contact, its campaign, or whether its script
-        ``was_played`` to its end.
+        False when the attempt has ended before, is of another call than the provider's, or its contact or its campaign
+        has changed, by which its end was judged; whoever decides it in the call changes the contact too.
 
         Whoever edits a campaign looks at its contacts after the commit, and leaves those alone that are in a call. So
         the campaign is looked at in a later statement than the one that may have to wait for the contact: the same
@@ -390,7 +387,7 @@ class CallAttemptRepository(models.Manager.from_queryset(CallAttemptQuerySet)):
         """
         contact = call.contact
         ended = (provider_call_id, call.attempt.pk, outcome.value, ended_at, given_back)
-        told = (check_at, raw_status, error_code, error_message, json.dumps(dict(details or {})), was_played)
+        told = (check_at, raw_status, error_code, error_message, json.dumps(dict(details or {})))
         settled = (contact.state.value, contact.attempts_count, contact.number_rejected, contact.next_attempt_at)
         values = (*ended, *told, *call.versions, *settled)
         return bool(run((_LOCK_CALL, [call.attempt.pk]), (_RECORD_OUTCOME, values)))

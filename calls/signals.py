@@ -9,5 +9,5 @@ attempt_claimed = Signal()
 attempt_placed = Signal()
 
 # The attempt has its outcome: outcome, and given_back when nobody was rung. Sent once more, with corrected, when
-# the no_answer of somebody who had listened to the end becomes completed; any other outcome stands.
+# the no_answer of somebody who had answered everything, or refused, becomes that; any other outcome stands.
 attempt_ended = Signal()

@@ -25,7 +25,7 @@ QUARTER = timedelta(minutes=15)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # How far behind the database's clock that of a machine may be: what it numbers before the mark is never counted. For
-# as long after its end an outcome may be corrected (`outcomes.apply_played`).
+# as long after its end an outcome may be corrected (`outcomes.decide`).
 MARGIN = timedelta(minutes=2)
 
 # One transaction each. A job of so many takes a quarter of a minute, and counts more calls than a minute can have.

@@ -32,13 +32,18 @@ HEARD: dict[AttemptStatus, Promise] = {
     AttemptStatus.ANSWERED: gettext_lazy("Somebody, or something, has answered."),
 }
 OVER: dict[CallOutcome, Promise] = {
-    CallOutcome.COMPLETED: gettext_lazy("The call is over: the script was heard to its end."),
+    CallOutcome.COMPLETED: gettext_lazy("The call is over: everything was answered."),
     CallOutcome.REFUSED: gettext_lazy("The call is over: the survey was refused."),
     CallOutcome.NO_ANSWER: gettext_lazy("Nobody answered."),
     CallOutcome.BUSY: gettext_lazy("The line was busy."),
     CallOutcome.FAILED: gettext_lazy("The call failed."),
 }
-HUNG_UP = gettext_lazy("The call was over before the end of the script; it counts as not answered.")
+DECIDED: dict[CallOutcome, Promise] = {
+    CallOutcome.COMPLETED: gettext_lazy("Everything was answered."),
+    CallOutcome.REFUSED: gettext_lazy("The person refuses."),
+}
+HUNG_UP = gettext_lazy("The call was over before the person agreed to take part; it counts as not answered.")
+BROKEN_OFF = gettext_lazy("The call was over before everything was answered; it counts as not answered.")
 GIVEN_BACK = gettext_lazy("Given back: nobody was rung, and the try does not count.")
 
 # RFC 3261, 21: what the telephone network says of a call, where it says more than the outcome.
@@ -116,8 +121,10 @@ def _list_of_attempt(attempt: CallAttempt, *, link: str = "") -> Iterator[Moment
             yield Moment(at=datetime.fromisoformat(at), text=str(text), detail=_explain_step(attempt, status, word))
     if attempt.answered_at and AttemptStatus.ANSWERED not in attempt.heard:
         yield Moment(at=attempt.answered_at, text=str(HEARD[AttemptStatus.ANSWERED]))
-    if attempt.played_at:
-        yield Moment(at=attempt.played_at, text=_("The script was played to its end."))
+    if attempt.consented_at:
+        yield Moment(at=attempt.consented_at, text=_("The person agrees to take part."))
+    if attempt.decided_at:
+        yield Moment(at=attempt.decided_at, text=str(DECIDED[CallOutcome(attempt.outcome)]))
     if attempt.ended_at:
         yield Moment(at=attempt.ended_at, text=_say_end(attempt), detail=_explain_end(attempt), is_end=True)
 
@@ -134,7 +141,7 @@ def _say_end(attempt: CallAttempt) -> str:
     if attempt.given_back:
         return str(GIVEN_BACK)
     if attempt.outcome == CallOutcome.NO_ANSWER and attempt.answered_at:
-        return str(HUNG_UP)
+        return str(BROKEN_OFF if attempt.consented_at else HUNG_UP)
     return str(OVER[CallOutcome(attempt.outcome)])
 
 

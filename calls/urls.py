@@ -2,10 +2,11 @@
 
 from django.urls import path
 
-from calls.webhooks import answer_call, finish_call, receive_event
+from calls.webhooks import answer_call, hear_answer, hear_consent, receive_event
 
 urlpatterns = [
     path("events", receive_event, name="telephony-events"),
     path("voice", answer_call, name="telephony-voice"),
-    path("voice/end", finish_call, name="telephony-voice-end"),
+    path("voice/consent", hear_consent, name="telephony-voice-consent"),
+    path("voice/question", hear_answer, name="telephony-voice-question"),
 ]

@@ -1,8 +1,8 @@
 """HTTP in: verify, parse, apply. What a stranger sends is refused before anything is read or written."""
 
-import re
 from collections.abc import Callable
 from functools import wraps
+from uuid import UUID
 
 import structlog
 from django.conf import settings
@@ -10,26 +10,19 @@ from django.db import InterfaceError, OperationalError, connection
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
-from twilio.twiml.voice_response import VoiceResponse
 
-from calls import outcomes
-from calls.callback_urls import played_url
+from calls import conversation, outcomes
 from calls.clock import shared_clock
+from calls.conversation import Step
 from calls.metrics.counting import count_callback
-from calls.models import CallAttempt
-from calls.outcomes import Applied
 from calls.providers import get_provider
 from calls.providers.base import CallEvent, InvalidSignature, MalformedEvent
-from contacts.models import PreferredLanguage
+from calls.speech import write_twiml
 
 log = structlog.get_logger(__name__)
 
-_NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
-
-SPEECH_LANGUAGES = {"en": "en-GB", "it": "it-IT"}
-
-
-Handler = Callable[[CallEvent], HttpResponse]
+# Of the event, and of what our own address says about it.
+Handler = Callable[[CallEvent, QueryDict], HttpResponse]
 
 
 def _from_provider(handler: Handler) -> Callable[[HttpRequest], HttpResponse]:
@@ -57,22 +50,22 @@ def _from_provider(handler: Handler) -> Callable[[HttpRequest], HttpResponse]:
             count_callback("malformed")
             return HttpResponse(str(error), status=400, content_type="text/plain")
         with structlog.contextvars.bound_contextvars(call_id=event.call_id):
-            return _handle(handler, event)
+            return _handle(handler, event, request.GET)
 
     return view
 
 
-def _handle(handler: Handler, event: CallEvent) -> HttpResponse:
+def _handle(handler: Handler, event: CallEvent, query: QueryDict) -> HttpResponse:
     """A report may be applied twice, so a connection is not tried out before each: one that was lost is replaced."""
     connection.health_check_done = True
     try:
-        return handler(event)
+        return handler(event, query)
     except (OperationalError, InterfaceError) as error:
         if connection.in_atomic_block:
             raise
         log.warning("database.failed", error=str(error).strip())
         connection.close()
-        return handler(event)
+        return handler(event, query)
 
 
 def _shorten_address(request: HttpRequest) -> str:
@@ -86,40 +79,39 @@ def _read_form(request: HttpRequest) -> QueryDict:
 
 
 @_from_provider
-def receive_event(event: CallEvent) -> HttpResponse:
+def receive_event(event: CallEvent, query: QueryDict) -> HttpResponse:
     """Calls that we do not know are no error to the provider, who would only send them again."""
     count_callback(outcomes.apply_event(event, now=shared_clock()))
     return HttpResponse(status=200)
 
 
 @_from_provider
-def answer_call(event: CallEvent) -> HttpResponse:
-    """The script; when it has been played to its end the provider asks `finish_call` what comes next."""
-    applied = outcomes.apply_event(event, now=shared_clock())
-    count_callback(applied)
-    attempts = CallAttempt.objects.open().select_related("contact", "campaign")
-    attempt = attempts.find_by_call_id(event.call_id)
-    speech = VoiceResponse()
-    if attempt and applied != Applied.FOREIGN:
-        # Scripts are pasted from word processors; what XML cannot hold would end the call with an error.
-        speech.say(_NOT_IN_XML.sub(" ", attempt.campaign.intro_script), language=_choose_language(attempt))
-        speech.redirect(played_url(event.call_id), method="POST")
-    return _speak(speech)
+def answer_call(event: CallEvent, query: QueryDict) -> HttpResponse:
+    return _speak(conversation.begin(event, now=shared_clock()))
 
 
 @_from_provider
-def finish_call(event: CallEvent) -> HttpResponse:
-    count_callback(outcomes.apply_played(event, now=shared_clock()))
-    return _speak(VoiceResponse())
+def hear_consent(event: CallEvent, query: QueryDict) -> HttpResponse:
+    return _speak(conversation.hear_consent(event, is_again=_is_again(query), now=shared_clock()))
 
 
-def _speak(speech: VoiceResponse) -> HttpResponse:
-    speech.hangup()
-    return HttpResponse(str(speech), content_type="text/xml")
+@_from_provider
+def hear_answer(event: CallEvent, query: QueryDict) -> HttpResponse:
+    version = _read_uuid(query.get("question", ""))
+    return _speak(conversation.hear_answer(event, version, is_again=_is_again(query), now=shared_clock()))
 
 
-def _choose_language(attempt: CallAttempt) -> str:
-    preferred = attempt.contact.preferred_language
-    if preferred == PreferredLanguage.AUTO:
-        preferred = attempt.campaign.language
-    return SPEECH_LANGUAGES[preferred]
+def _speak(step: Step) -> HttpResponse:
+    count_callback(step.applied)
+    return HttpResponse(write_twiml(step), content_type="text/xml")
+
+
+def _is_again(query: QueryDict) -> bool:
+    return query.get("again") == "1"
+
+
+def _read_uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

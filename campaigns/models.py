@@ -355,6 +355,9 @@ class Campaign(models.Model):
         own = Language(self.language)
         return [own, *(other for other in Language if other != own and self.intro_script_other.strip())]
 
+    def intro_in(self, language: str) -> str:
+        return self.intro_script if language == self.language else self.intro_script_other
+
     @property
     def hours(self) -> CallingHours:
         usual = self.allowed_call_start, self.allowed_call_end, tuple(self.weekdays)

@@ -245,6 +245,7 @@ class DoNotCallSource(models.TextChoices):
     IMPORT = "import", pgettext_lazy("source of an entry", "Import")
     API = "api", _("API")
     MANUAL = "manual", pgettext_lazy("source of an entry", "Manual")
+    CALL = "call", pgettext_lazy("source of an entry", "Asked for in a call")
 
 
 class DoNotCallEntry(models.Model):

@@ -3,6 +3,7 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -12,7 +13,7 @@ from django.utils import timezone
 from twilio.request_validator import RequestValidator
 
 from bench.world import CALLER_NUMBER
-from calls.callback_urls import answer_url, events_url, played_url
+from calls.callback_urls import answer_url, consent_url, events_url
 from calls.models import CallAttempt
 from calls.providers import get_provider
 from calls.providers.base import CallRequest, ProviderError
@@ -37,7 +38,7 @@ class Strangers:
         """Reports on real calls with a signature that is wrong, or none."""
         for attempt in self._choose_open(count):
             form = _write_form(attempt.provider_call_id or "CA" + "0" * 32, self._draw.choice(ENDINGS + PROGRESS))
-            address = self._draw.choice([events_url, answer_url, played_url])(attempt.call_id)
+            address = self._draw.choice([events_url, answer_url, partial(consent_url, is_again=False)])(attempt.call_id)
             signature = self._draw.choice([{}, {"X-Twilio-Signature": _sign(address, form, "not-the-token")}])
             self._senders.submit(_post, address, form, signature)
 

@@ -31,7 +31,8 @@ class Progress:
 
     @property
     def is_done(self) -> bool:
-        return self.finished == self.contacts and self.status == CampaignStatus.COMPLETED
+        is_over = self.finished == self.contacts and not self.open_calls
+        return is_over and self.status == CampaignStatus.COMPLETED
 
     def describe_outcomes(self) -> str:
         counts = ((label, self.outcomes[outcome]) for outcome, label in CallOutcome.choices)
@@ -40,13 +41,12 @@ class Progress:
 
 def read_progress(campaign: Campaign) -> Progress:
     contacts = campaign.contacts.count()
-    attempts = CallAttempt.objects.filter(given_back=False).order_by()
-    outcomes = Counter(dict(attempts.values_list("outcome").annotate(Count("pk"))))
+    over = CallAttempt.objects.filter(given_back=False, ended_at__isnull=False).order_by()
     return Progress(
         contacts=contacts,
         finished=contacts - campaign.contacts.unfinished().count(),
-        open_calls=outcomes.pop("", 0),
-        outcomes=outcomes,
+        open_calls=CallAttempt.objects.open().count(),
+        outcomes=Counter(dict(over.values_list("outcome").annotate(Count("pk")))),
         status=Campaign.objects.values_list("status", flat=True).get(pk=campaign.pk),
     )
 

@@ -67,7 +67,7 @@ attempts_ended = Counter(
 # A counter cannot go down, so what was counted as no_answer stays so, and is named here.
 attempts_corrected = Counter(
     "surveycalls_attempts_corrected",
-    "Attempts that ended as no_answer and turned out to be completed: take them from those and add them to these.",
+    "Attempts that ended as no_answer and turned out to be completed or refused: take them from those.",
     ["campaign"],
     registry=None,
 )

@@ -75,11 +75,21 @@ class PlacedCall:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Said:
+    """What a person pressed (digits and *) or said when asked, and how sure the recogniser is, from 0 to 1."""
+
+    keys: str = ""
+    speech: str = ""
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class CallEvent:
     """What the provider tells us of a call, in a callback or when it is asked; call_id is ours, "" if unknown.
 
     ``to`` is whom it rang, as the provider writes it, said only when it is asked by the call's id. ``details`` is what
-    else it said, for the record: a few short texts by name, none of which anything depends on.
+    else it said, for the record: a few short texts by name, none of which anything depends on. ``said`` is empty when
+    nothing was asked.
     """
 
     call_id: str
@@ -89,6 +99,7 @@ class CallEvent:
     error_code: str = ""
     to: str = ""
     details: Mapping[str, str] = field(default_factory=dict)
+    said: Said = Said()
 
 
 class TelephonyProvider(Protocol):

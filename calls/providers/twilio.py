@@ -3,6 +3,7 @@
 https://www.twilio.com/docs/voice/api/call-resource, https://www.twilio.com/docs/api/errors
 """
 
+import math
 import re
 import socket
 import ssl
@@ -32,6 +33,7 @@ from calls.providers.base import (
     PlacementUnknown,
     ProviderMisconfigured,
     ProviderUnavailable,
+    Said,
 )
 from calls.providers.messages import ANSWERED, NO_CALLER, NO_MESSAGE, REFUSED
 
@@ -70,6 +72,7 @@ ADVICE_BY_CODE = {
 }
 _OTHER_ADVICE = gettext_noop("The provider's documentation says what the code means.")
 LONGEST_MESSAGE = 300
+LONGEST_KEYS, LONGEST_SPEECH = 40, 4000
 
 # What else is kept, by our name: as callbacks call it, and as the call resource does.
 _DETAILS = {
@@ -169,9 +172,10 @@ class TwilioProvider:
         if not parameters.get("CallStatus"):
             raise MalformedEvent("CallStatus is missing.")
         try:
-            return _read_event(parameters, call_id, sid="CallSid", status="CallStatus", error="ErrorCode")
+            event = _read_event(parameters, call_id, sid="CallSid", status="CallStatus", error="ErrorCode")
         except ValueError as error:
             raise MalformedEvent("CallSid is missing or malformed.") from error
+        return replace(event, said=_read_said(parameters))
 
     def fetch_call(self, provider_call_id: str) -> CallEvent | None:
         response = self._request("GET", self._url_of(provider_call_id))
@@ -323,6 +327,20 @@ def _read_event(source: Mapping[str, Any], call_id: str, *, sid: str, status: st
 
 def _read_details(source: Mapping[str, Any]) -> dict[str, str]:
     return {ours: _read_word(source[name]) for ours, names in _DETAILS.items() for name in names if source.get(name)}
+
+
+def _read_said(parameters: Mapping[str, str]) -> Said:
+    """What a Gather has gathered: https://www.twilio.com/docs/voice/twiml/gather"""
+    keys, speech = (_NOT_STORABLE.sub("?", parameters.get(name) or "") for name in ("Digits", "SpeechResult"))
+    try:
+        confidence = min(max(float(parameters.get("Confidence") or "nan"), 0.0), 1.0)
+    except ValueError:
+        confidence = math.nan
+    return Said(
+        keys=keys[:LONGEST_KEYS],
+        speech=speech[:LONGEST_SPEECH],
+        confidence=None if not speech or math.isnan(confidence) else confidence,
+    )
 
 
 def _read_word(value: Any) -> str:

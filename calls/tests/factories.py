@@ -4,7 +4,7 @@ import factory
 
 from calls.models import CallAttempt, ProviderConfig
 from calls.states import AttemptStatus
-from contacts.models import CallOutcome
+from contacts.models import SETTLING_OUTCOMES, CallOutcome
 from contacts.tests.factories import ContactFactory
 
 CLAIMED_AT = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
@@ -54,6 +54,10 @@ class CallAttemptFactory(factory.django.DjangoModelFactory):
     @factory.lazy_attribute
     def outcome(self):
         return CallOutcome.NO_ANSWER if self.status == AttemptStatus.ENDED else ""
+
+    @factory.lazy_attribute
+    def decided_at(self):
+        return self.claimed_at + timedelta(seconds=28) if self.outcome in SETTLING_OUTCOMES else None
 
     @factory.lazy_attribute
     def ended_at(self):

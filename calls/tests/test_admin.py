@@ -85,7 +85,7 @@ def test_an_open_attempt_opens(admin_client, state):
 def test_the_length_of_a_talk_is_shown(admin_client):
     attempt = CallAttemptFactory(answered=True)
     ended_at = attempt.answered_at + timedelta(seconds=95)
-    CallAttempt.objects.update(status="ended", outcome="completed", ended_at=ended_at)
+    CallAttempt.objects.update(status="ended", outcome="completed", decided_at=ended_at, ended_at=ended_at)
     assert "1:35" in get(admin_client, ATTEMPTS)
 
 

@@ -5,7 +5,7 @@ import pytest
 from django.db import transaction
 from django.test.utils import CaptureQueriesContext
 
-from calls import outcomes
+from calls import conversation, outcomes
 from calls.metrics import counting
 from calls.models import CallAttempt
 from calls.providers.base import (
@@ -15,6 +15,7 @@ from calls.providers.base import (
     PlacementUnknown,
     ProviderMisconfigured,
     ProviderUnavailable,
+    Said,
 )
 from calls.tests.conftest import NOON
 from calls.tests.factories import CallAttemptFactory
@@ -40,10 +41,10 @@ def end(attempt, outcome=CallOutcome.BUSY):
         outcomes.end_attempt(attempt, outcome, now=NOON)
 
 
-def hear_the_end_of_the_script(attempt, expected=outcomes.Applied.YES):
-    names = {"call_id": attempt.call_id, "provider_call_id": attempt.provider_call_id}
-    played = CallEvent(**names, progress=CallProgress.ANSWERED, raw_status="in-progress")
-    assert outcomes.apply_played(played, now=NOON) == expected
+def take_part(attempt):
+    names = {"call_id": attempt.call_id, "provider_call_id": attempt.provider_call_id, "said": Said(keys="1")}
+    consent = CallEvent(**names, progress=CallProgress.ANSWERED, raw_status="in-progress")
+    conversation.hear_consent(consent, is_again=False, now=NOON)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -74,8 +75,8 @@ def test_an_end_that_was_rolled_back_is_not_counted():
 def test_the_correction_of_an_outcome_is_counted_beside_the_end_that_it_corrects():
     attempt = make_attempt()
     end(attempt, CallOutcome.NO_ANSWER)
-    for expected in (outcomes.Applied.YES, outcomes.Applied.STALE):
-        hear_the_end_of_the_script(attempt, expected)
+    for _ in range(2):
+        take_part(attempt)
     assert (ended(attempt, "no_answer"), ended(attempt, "completed")) == (1, 0)
     assert value_of(counting.attempts_corrected, str(attempt.campaign_id)) == 1
 

@@ -10,13 +10,13 @@ from django.db import IntegrityError, connection, transaction
 from django.utils.translation import override
 from structlog.testing import capture_logs
 
-from calls import erasure
+from calls import conversation, erasure
 from calls.claiming import claim_calls
 from calls.clock import DatabaseClock
 from calls.erasure import ErasureImpossible, Person, erase_person, look_for
 from calls.models import CallAttempt, ProviderConfig
-from calls.outcomes import Applied, apply_event, apply_played, record_placed
-from calls.providers.base import CallEvent, CallProgress, PlacedCall
+from calls.outcomes import Applied, apply_event, record_placed
+from calls.providers.base import CallEvent, CallProgress, PlacedCall, Said
 from calls.states import AttemptStatus
 from calls.tests.factories import CallAttemptFactory
 from calls.tests.phone_network import wait_until
@@ -253,15 +253,19 @@ def test_a_late_report_finds_its_attempt_and_changes_nothing(progress):
     assert (attempt.phone_number, attempt.provider_call_id, attempt.metadata) == (None, "", {})
 
 
-def test_who_turns_out_to_have_listened_to_the_end_has_completed_also_when_erased():
+def test_who_turns_out_to_have_taken_part_has_completed_also_when_erased():
     contact = make_called()
     attempt = contact.attempts.get()
     Contact.objects.update(last_attempt_at=attempt.ended_at)
     erase()
     event = CallEvent(
-        call_id=attempt.call_id, provider_call_id="CA1", progress=CallProgress.ANSWERED, raw_status="in-progress"
+        call_id=attempt.call_id,
+        provider_call_id="CA1",
+        progress=CallProgress.ANSWERED,
+        raw_status="in-progress",
+        said=Said(keys="1"),
     )
-    assert apply_played(event, now=NOW) == Applied.YES
+    conversation.hear_consent(event, is_again=False, now=NOW)
     contact.refresh_from_db()
     assert (contact.state, contact.phone_number) == (ContactState.COMPLETED, None)
 

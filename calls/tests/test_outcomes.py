@@ -8,10 +8,10 @@ import pytest
 from django.db import connection, transaction
 from structlog.testing import capture_logs
 
-from calls import outcomes, wakeups
+from calls import conversation, outcomes, wakeups
 from calls.models import CallAttempt
-from calls.outcomes import Applied, apply_event, apply_played
-from calls.providers.base import CallEvent, CallProgress, PlacedCall
+from calls.outcomes import Applied, apply_event
+from calls.providers.base import CallEvent, CallProgress, PlacedCall, Said
 from calls.states import AttemptStatus
 from campaigns.models import CampaignStatus
 from campaigns.tests.factories import CampaignFactory
@@ -59,8 +59,10 @@ def tell(attempt, progress, now=NOON, sid=SID, **more):
     return apply_event(make_event(attempt, progress, sid, **more), now=now)
 
 
-def tell_played(attempt, now=NOON, sid=SID):
-    return apply_played(make_event(attempt, CallProgress.ANSWERED, sid), now=now)
+def tell_taken_part(attempt, now=NOON, sid=SID, keys="1"):
+    """Whoever agrees to take part in a campaign without questions has answered them all."""
+    event = make_event(attempt, CallProgress.ANSWERED, sid, said=Said(keys=keys))
+    return conversation.hear_consent(event, is_again=False, now=now)
 
 
 def end(attempt, outcome, now=NOON, **options):
@@ -79,22 +81,13 @@ def fresh(row):
 # The end of a call
 
 
-@pytest.mark.parametrize(
-    ("outcome", "state", "is_tried_again"),
-    [
-        (CallOutcome.COMPLETED, ContactState.COMPLETED, False),
-        (CallOutcome.REFUSED, ContactState.REFUSED, False),
-        (CallOutcome.NO_ANSWER, ContactState.NOT_REACHED, True),
-        (CallOutcome.BUSY, ContactState.NOT_REACHED, True),
-        (CallOutcome.FAILED, ContactState.NOT_REACHED, True),
-    ],
-)
-def test_an_outcome_settles_the_contact(outcome, state, is_tried_again):
+@pytest.mark.parametrize("outcome", [CallOutcome.NO_ANSWER, CallOutcome.BUSY, CallOutcome.FAILED])
+def test_who_was_not_reached_is_tried_again(outcome):
     attempt = make_attempt()
     assert end(attempt, outcome)
     contact = fresh(attempt.contact)
-    assert (contact.state, contact.last_outcome, contact.last_attempt_at) == (state, outcome, NOON)
-    assert contact.next_attempt_at == (NOON + HOUR if is_tried_again else None)
+    assert (contact.state, contact.last_outcome, contact.last_attempt_at) == (ContactState.NOT_REACHED, outcome, NOON)
+    assert contact.next_attempt_at == NOON + HOUR
     assert contact.attempts_count == 1
     assert (fresh(attempt).status, fresh(attempt).outcome, fresh(attempt).ended_at) == (
         AttemptStatus.ENDED,
@@ -104,7 +97,7 @@ def test_an_outcome_settles_the_contact(outcome, state, is_tried_again):
 
 
 @pytest.mark.parametrize(
-    ("progress", "is_played", "outcome"),
+    ("progress", "has_taken_part", "outcome"),
     [
         (CallProgress.HUNG_UP, True, CallOutcome.COMPLETED),
         (CallProgress.HUNG_UP, False, CallOutcome.NO_ANSWER),
@@ -114,8 +107,10 @@ def test_an_outcome_settles_the_contact(outcome, state, is_tried_again):
         (CallProgress.CANCELED, False, CallOutcome.FAILED),
     ],
 )
-def test_the_last_event_of_a_call_is_its_outcome(progress, is_played, outcome):
-    attempt = make_attempt(AttemptStatus.ANSWERED, played_at=NOON if is_played else None)
+def test_the_last_event_of_a_call_is_its_outcome_unless_the_person_has_decided_it(progress, has_taken_part, outcome):
+    attempt = make_attempt(AttemptStatus.ANSWERED)
+    if has_taken_part:
+        tell_taken_part(attempt)
     assert tell(attempt, progress, error_code="487") == Applied.YES
     assert (fresh(attempt).outcome, fresh(attempt).error_code) == (outcome, "487")
 
@@ -204,19 +199,20 @@ def test_a_contact_whose_attempts_are_used_up_is_not_tried_again(attempts_count,
 
 
 @pytest.mark.parametrize(
-    ("outcome", "state"),
+    ("keys", "outcome", "state"),
     [
-        (CallOutcome.COMPLETED, ContactState.COMPLETED),
-        (CallOutcome.REFUSED, ContactState.REFUSED),
-        (CallOutcome.NO_ANSWER, ContactState.EXCLUDED),
-        (CallOutcome.BUSY, ContactState.EXCLUDED),
-        (CallOutcome.FAILED, ContactState.EXCLUDED),
+        ("1", CallOutcome.COMPLETED, ContactState.COMPLETED),
+        ("2", CallOutcome.REFUSED, ContactState.REFUSED),
+        ("", CallOutcome.NO_ANSWER, ContactState.EXCLUDED),
+        ("", CallOutcome.BUSY, ContactState.EXCLUDED),
+        ("", CallOutcome.FAILED, ContactState.EXCLUDED),
     ],
 )
-def test_who_was_put_on_the_do_not_call_list_during_the_call_is_excluded_at_its_end_unless_done(outcome, state):
+def test_who_was_put_on_the_do_not_call_list_during_the_call_is_excluded_at_its_end_unless_done(keys, outcome, state):
     attempt = make_attempt(AttemptStatus.ANSWERED)
     add_to_do_not_call(attempt.phone_number)
     assert fresh(attempt.contact).state == ContactState.IN_PROGRESS
+    tell_taken_part(attempt, keys=keys)
     end(attempt, outcome)
     contact = fresh(attempt.contact)
     assert (contact.state, contact.next_attempt_at, contact.last_outcome) == (state, None, outcome)
@@ -235,7 +231,7 @@ def test_the_rules_are_those_at_the_end_of_the_call():
 
 @pytest.mark.parametrize(("first", "second"), [*itertools.product(TERMINAL, repeat=2)])
 def test_the_first_terminal_event_wins(first, second):
-    attempt = make_attempt(AttemptStatus.ANSWERED, played_at=NOON)
+    attempt = make_attempt(AttemptStatus.ANSWERED)
     assert tell(attempt, first) == Applied.YES
     ended, settled = CallAttempt.objects.values().get(), Contact.objects.values().get()
     assert tell(attempt, second, now=LATER, error_code="1") == Applied.STALE
@@ -246,12 +242,14 @@ STORY = [CallProgress.QUEUED, CallProgress.RINGING, CallProgress.ANSWERED, CallP
 
 
 @pytest.mark.parametrize("order", [*itertools.permutations(STORY)], ids=lambda order: "-".join(order))
-@pytest.mark.parametrize("is_played", [True, False])
-def test_every_order_of_events_ends_the_same(order, is_played):
-    attempt = make_attempt(played_at=NOON if is_played else None)
+@pytest.mark.parametrize("has_taken_part", [True, False])
+def test_every_order_of_events_ends_the_same(order, has_taken_part):
+    attempt = make_attempt()
+    if has_taken_part:
+        tell_taken_part(attempt)
     for progress in order:
         tell(attempt, progress)
-    check_story_is_over(attempt, is_played)
+    check_story_is_over(attempt, has_taken_part)
 
 
 @pytest.mark.parametrize(
@@ -263,23 +261,25 @@ def test_every_order_of_events_ends_the_same(order, is_played):
         [*reversed(STORY), *reversed(STORY)],
     ],
 )
-@pytest.mark.parametrize("is_played", [True, False])
-def test_events_told_twice_end_the_same(order, is_played):
-    attempt = make_attempt(played_at=NOON if is_played else None)
+@pytest.mark.parametrize("has_taken_part", [True, False])
+def test_events_told_twice_end_the_same(order, has_taken_part):
+    attempt = make_attempt()
+    if has_taken_part:
+        tell_taken_part(attempt)
     for progress in order:
         tell(attempt, progress)
-    check_story_is_over(attempt, is_played)
+    check_story_is_over(attempt, has_taken_part)
 
 
-def check_story_is_over(attempt, is_played):
-    outcome = CallOutcome.COMPLETED if is_played else CallOutcome.NO_ANSWER
+def check_story_is_over(attempt, has_taken_part):
+    outcome = CallOutcome.COMPLETED if has_taken_part else CallOutcome.NO_ANSWER
     attempt, contact = fresh(attempt), fresh(attempt.contact)
     assert (attempt.status, attempt.outcome, attempt.ended_at) == (AttemptStatus.ENDED, outcome, NOON)
     assert (contact.state, contact.last_outcome, contact.attempts_count, contact.next_attempt_at) == (
-        (ContactState.COMPLETED if is_played else ContactState.NOT_REACHED),
+        (ContactState.COMPLETED if has_taken_part else ContactState.NOT_REACHED),
         outcome,
         1,
-        (None if is_played else NOON + HOUR),
+        (None if has_taken_part else NOON + HOUR),
     )
 
 
@@ -304,32 +304,83 @@ def test_an_event_of_a_call_that_we_do_not_know_is_logged():
     assert [(line["call_id"], line["result"]) for line in logs] == [("never-made", "unknown_call")]
 
 
-def test_the_script_is_marked_as_played_once_and_only_while_the_call_is_open():
-    attempt = make_attempt(AttemptStatus.ANSWERED, provider_call_id=SID)
-    assert tell_played(attempt) == Applied.YES
-    assert tell_played(attempt, now=LATER) == Applied.STALE
-    assert fresh(attempt).played_at == NOON
-    ended = CallAttemptFactory()
-    assert tell_played(ended, sid=ended.provider_call_id) == Applied.STALE
-    assert fresh(ended).played_at is None
+# Decided by the person, before the end
 
 
-def test_the_script_of_another_call_is_not_marked_as_played():
+@pytest.mark.parametrize(
+    ("keys", "outcome", "state"),
+    [("1", CallOutcome.COMPLETED, ContactState.COMPLETED), ("2", CallOutcome.REFUSED, ContactState.REFUSED)],
+)
+def test_a_decision_settles_the_contact_at_once_and_the_line_stays_taken_until_the_call_ends(keys, outcome, state):
+    attempt = make_attempt(AttemptStatus.ANSWERED)
+    tell_taken_part(attempt, keys=keys)
+    decided, contact = fresh(attempt), fresh(attempt.contact)
+    assert (decided.outcome, decided.decided_at, decided.status, decided.ended_at) == (
+        outcome,
+        NOON,
+        AttemptStatus.ANSWERED,
+        None,
+    )
+    assert (contact.state, contact.last_outcome, contact.next_attempt_at) == (state, outcome, None)
+    assert CallAttempt.objects.open().count() == 1
+    assert tell(attempt, CallProgress.HUNG_UP, now=LATER) == Applied.YES
+    ended, contact = fresh(attempt), fresh(attempt.contact)
+    assert (ended.outcome, ended.decided_at, ended.ended_at) == (outcome, NOON, LATER)
+    assert (contact.state, contact.last_attempt_at, contact.next_attempt_at) == (state, LATER, None)
+
+
+@pytest.mark.parametrize("finish", [lambda it: end(it, CallOutcome.FAILED), lambda it: tell(it, CallProgress.FAILED)])
+def test_no_later_end_of_the_call_takes_a_decision_back(finish):
+    attempt = make_attempt(AttemptStatus.ANSWERED)
+    tell_taken_part(attempt)
+    finish(attempt)
+    assert (fresh(attempt).outcome, fresh(attempt.contact).state) == (CallOutcome.COMPLETED, ContactState.COMPLETED)
+
+
+def test_a_call_whose_outcome_is_decided_is_not_given_back():
+    attempt = make_attempt(AttemptStatus.ANSWERED)
+    tell_taken_part(attempt)
+    assert not give_back(attempt)
+    assert (fresh(attempt).ended_at, fresh(attempt.contact).attempts_count) == (None, 1)
+
+
+def test_a_decision_is_made_once():
+    attempt = make_attempt(AttemptStatus.ANSWERED)
+    tell_taken_part(attempt)
+    tell_taken_part(attempt, now=LATER)
+    tell_taken_part(attempt, now=LATER, keys="2")
+    assert (fresh(attempt).outcome, fresh(attempt).decided_at) == (CallOutcome.COMPLETED, NOON)
+
+
+@pytest.mark.parametrize("keys", ["1", "2"])
+def test_in_another_call_nothing_is_decided(keys):
     attempt, without_id = make_attempt(AttemptStatus.ANSWERED, provider_call_id="CA2"), make_attempt()
     make_attempt(AttemptStatus.ANSWERED, provider_call_id=SID)
-    assert (tell_played(attempt), tell_played(without_id)) == (Applied.FOREIGN, Applied.FOREIGN)
-    assert (fresh(attempt).played_at, fresh(without_id).played_at) == (None, None)
+    for other in (attempt, without_id):
+        assert tell_taken_part(other, keys=keys).applied == Applied.FOREIGN
+        assert (fresh(other).decided_at, fresh(other).consented_at) == (None, None)
+    assert tell_taken_part(CallAttempt(call_id="never-made")).applied == Applied.UNKNOWN_CALL
 
 
-def test_a_script_that_was_played_is_logged_with_its_call():
-    attempt = make_attempt(AttemptStatus.ANSWERED, provider_call_id=SID)
-    with capture_logs() as logs:
-        tell_played(attempt)
-        tell_played(CallAttempt(call_id="never-made"))
-    assert [(line["event"], line["call_id"], line["result"]) for line in logs] == [
-        ("call.played", attempt.call_id, "applied"),
-        ("call.played", "never-made", "unknown_call"),
-    ]
+@pytest.mark.parametrize(
+    ("keys", "outcome", "state"),
+    [("1", CallOutcome.COMPLETED, ContactState.COMPLETED), ("2", CallOutcome.REFUSED, ContactState.REFUSED)],
+)
+def test_a_decision_stands_also_when_the_end_of_the_call_was_told_first(keys, outcome, state):
+    attempt = make_attempt(AttemptStatus.ANSWERED)
+    tell(attempt, CallProgress.HUNG_UP)
+    tell_taken_part(attempt, now=LATER, keys=keys)
+    ended, contact = fresh(attempt), fresh(attempt.contact)
+    assert (ended.outcome, ended.decided_at) == (outcome, NOON)
+    assert (contact.state, contact.last_outcome, contact.next_attempt_at) == (state, outcome, None)
+
+
+@pytest.mark.parametrize("outcome", [CallOutcome.BUSY, CallOutcome.FAILED])
+def test_in_a_call_that_ended_in_another_way_nothing_is_decided_any_more(outcome):
+    attempt = make_attempt(AttemptStatus.ANSWERED)
+    end(attempt, outcome)
+    tell_taken_part(attempt, now=LATER)
+    assert (fresh(attempt).outcome, fresh(attempt).consented_at) == (outcome, None)
 
 
 def test_what_else_is_said_of_a_call_is_gathered_as_it_moves():
@@ -396,7 +447,7 @@ def test_an_attempt_is_given_back_once():
     assert Contact.objects.values().get() == before
 
 
-@pytest.mark.parametrize("outcome", CallOutcome)
+@pytest.mark.parametrize("outcome", [CallOutcome.NO_ANSWER, CallOutcome.BUSY, CallOutcome.FAILED])
 def test_an_attempt_that_has_ended_is_not_given_back(outcome):
     attempt = make_attempt()
     end(attempt, outcome)
@@ -599,9 +650,9 @@ def set_values(row, **values):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_end_that_overtakes_the_end_of_the_script_is_judged_again():
+def test_an_end_that_overtakes_a_decision_is_judged_again():
     attempt = make_attempt(AttemptStatus.ANSWERED)
-    answer = answer_after(lambda: tell_played(attempt), lambda: tell(attempt, CallProgress.HUNG_UP), attempt)
+    answer = answer_after(lambda: tell_taken_part(attempt), lambda: tell(attempt, CallProgress.HUNG_UP), attempt)
     assert answer == Applied.YES
     assert (fresh(attempt).outcome, fresh(attempt.contact).state) == (CallOutcome.COMPLETED, ContactState.COMPLETED)
 

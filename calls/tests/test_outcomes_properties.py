@@ -4,6 +4,7 @@ One call has one story: the provider rings, and it ends in one way. The set is t
 were told so far, the provider's answer to our request and an operator's entry in the do-not-call list among them.
 """
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,10 +12,10 @@ from django.db import transaction
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from calls import outcomes
+from calls import conversation, outcomes
 from calls.models import CallAttempt
-from calls.outcomes import Applied, apply_event, apply_played
-from calls.providers.base import CallEvent, CallProgress, PlacedCall
+from calls.outcomes import Applied, apply_event
+from calls.providers.base import CallEvent, CallProgress, PlacedCall, Said
 from calls.reconciliation import reconcile_calls
 from calls.states import AttemptStatus
 from campaigns.tests.factories import CampaignFactory
@@ -31,7 +32,7 @@ SID, OTHER_SID = "CA1", "CA2"
 MAX_ATTEMPTS = 2
 ORDER = [*AttemptStatus]
 
-PLAYED = "played"
+TAKEN_PART = "taken part"
 ACCEPTED, UNANSWERED = "accepted", "unanswered"  # what became of our request
 REJECTED, NOT_PLACED = "rejected", "not_placed"
 
@@ -39,7 +40,7 @@ NOISE = ("tell_of_another_call", "tell_an_unknown_word", "place_it_again", "put_
 
 WAYS = [CallProgress.QUEUED, CallProgress.RINGING]
 STORIES = {
-    "heard to the end": [*WAYS, CallProgress.ANSWERED, PLAYED, CallProgress.HUNG_UP],
+    "taken part to the end": [*WAYS, CallProgress.ANSWERED, TAKEN_PART, CallProgress.HUNG_UP],
     "hung up before the end": [*WAYS, CallProgress.ANSWERED, CallProgress.HUNG_UP],
     "busy": [*WAYS, CallProgress.BUSY],
     "no answer": [*WAYS, CallProgress.NO_ANSWER],
@@ -65,13 +66,15 @@ STATUSES = {
 
 
 def expected_outcome(told):
+    if TAKEN_PART in told:
+        return CallOutcome.COMPLETED
     if CallProgress.HUNG_UP in told:
-        return CallOutcome.COMPLETED if PLAYED in told else CallOutcome.NO_ANSWER
+        return CallOutcome.NO_ANSWER
     return next((outcome for end, outcome in ENDS.items() if end in told), "")
 
 
 def expected_status(told):
-    if expected_outcome(told):
+    if CallProgress.HUNG_UP in told or not ENDS.keys().isdisjoint(told):
         return AttemptStatus.ENDED
     return max((STATUSES[part] for part in told if part in STATUSES), key=ORDER.index, default=AttemptStatus.PLACING)
 
@@ -120,8 +123,8 @@ class Story:
             self.look_up(step[1])
         elif step in NOISE:
             getattr(self, step)()
-        elif step == PLAYED:
-            apply_played(self.event(CallProgress.ANSWERED), now=self.now)
+        elif step == TAKEN_PART:
+            self.take_part()
         else:
             apply_event(self.event(step), now=self.now)
         if step not in NOISE and not isinstance(step, tuple):
@@ -137,6 +140,11 @@ class Story:
             call_id=self.attempt.call_id, provider_call_id=sid, progress=progress, raw_status=progress.value
         )
 
+    def take_part(self, sid=SID):
+        """Whoever agrees to take part in a campaign without questions has answered them all."""
+        event = replace(self.event(CallProgress.ANSWERED, sid=sid), said=Said(keys="1"))
+        return conversation.hear_consent(event, is_again=False, now=self.now)
+
     def answer_request(self):
         attempt, now = self.attempt, self.now
         if self.answer == ACCEPTED:
@@ -151,7 +159,7 @@ class Story:
     def tell_of_another_call(self):
         for progress in CallProgress:
             assert apply_event(self.event(progress, sid=OTHER_SID), now=self.now) == Applied.FOREIGN
-        assert apply_played(self.event(CallProgress.ANSWERED, sid=OTHER_SID), now=self.now) == Applied.FOREIGN
+        assert self.take_part(sid=OTHER_SID).applied == Applied.FOREIGN
 
     def tell_an_unknown_word(self):
         assert apply_event(self.event(CallProgress.OTHER), now=self.now) == Applied.STALE
@@ -182,8 +190,8 @@ class Story:
             told, self.attempts_count, self.is_listed
         ), told
         assert attempt.given_back is (NOT_PLACED in told)
-        assert (attempt.played_at is not None) is (PLAYED in told)
-        assert attempt.provider_call_id == ("" if not told - {PLAYED, UNANSWERED, REJECTED, NOT_PLACED} else SID)
+        assert (attempt.decided_at is not None) is (TAKEN_PART in told)
+        assert attempt.provider_call_id == ("" if not told - {TAKEN_PART, UNANSWERED, REJECTED, NOT_PLACED} else SID)
         if outcome and NOT_PLACED not in told:
             assert (contact.last_outcome, contact.last_attempt_at) == (outcome, attempt.ended_at)
 
@@ -193,9 +201,9 @@ class Story:
         before, end_before = self.seen
         assert rank >= before
         if before == ORDER.index(AttemptStatus.ENDED):
-            # An end is written once. Who is found to have listened to the end has completed: nothing else is mended.
+            # An end is written once. Who is found to have taken part has completed: nothing else is mended.
             is_mended = end_before == (CallOutcome.NO_ANSWER, end[1]) and end[0] == CallOutcome.COMPLETED
-            assert end == end_before or (is_mended and PLAYED in self.told)
+            assert end == end_before or (is_mended and TAKEN_PART in self.told)
         self.seen = rank, end
 
     def check_that_a_line_is_free_exactly_when_its_call_has_ended(self):
@@ -210,20 +218,20 @@ def tellings(draw):
     parts = STORIES[draw(st.sampled_from([*STORIES]))]
     answer = draw(st.sampled_from([ACCEPTED, UNANSWERED] if parts else [REJECTED, NOT_PLACED]))
     steps = [*parts, answer]
-    lookups = [("looked up", part) for part in parts if part != PLAYED]
+    lookups = [("looked up", part) for part in parts if part != TAKEN_PART]
     more = draw(st.lists(st.sampled_from([*steps, *NOISE, *lookups]), max_size=5))
     order = draw(st.permutations([*steps, *more]))
     left_out = draw(st.none() | st.none() | st.sampled_from(steps))
     return parts, answer, [step for step in order if step != left_out]
 
 
-HEARD = STORIES["heard to the end"]
-EARLY_END = [step for step in HEARD if step != PLAYED]
+HEARD = STORIES["taken part to the end"]
+EARLY_END = [step for step in HEARD if step != TAKEN_PART]
 
 
-@example(telling=(HEARD, ACCEPTED, [*NOISE[:3], PLAYED, "tell_of_another_call", *HEARD]), attempts_count=1)
-@example(telling=(HEARD, ACCEPTED, [ACCEPTED, *EARLY_END, PLAYED]), attempts_count=1)
-@example(telling=(HEARD, ACCEPTED, [*EARLY_END, "put_it_on_the_list", PLAYED, PLAYED]), attempts_count=2)
+@example(telling=(HEARD, ACCEPTED, [*NOISE[:3], TAKEN_PART, "tell_of_another_call", *HEARD]), attempts_count=1)
+@example(telling=(HEARD, ACCEPTED, [ACCEPTED, *EARLY_END, TAKEN_PART]), attempts_count=1)
+@example(telling=(HEARD, ACCEPTED, [*EARLY_END, "put_it_on_the_list", TAKEN_PART, TAKEN_PART]), attempts_count=2)
 @example(telling=(HEARD, UNANSWERED, [*reversed(HEARD), UNANSWERED, *HEARD]), attempts_count=2)
 @settings(max_examples=settings.default.max_examples // 2)
 @given(telling=tellings(), attempts_count=st.integers(1, MAX_ATTEMPTS))
@@ -237,7 +245,7 @@ def test_where_a_call_stands_follows_from_the_set_of_what_was_told(telling, atte
         transaction.set_rollback(True)
 
 
-def test_who_is_being_rung_again_is_left_alone_by_the_end_of_the_script_of_the_call_before():
+def test_who_is_being_rung_again_is_left_alone_by_what_was_said_in_the_call_before():
     story = Story(HEARD, ACCEPTED, attempts_count=1)
     for step in EARLY_END:
         story.apply(step)
@@ -246,7 +254,8 @@ def test_who_is_being_rung_again_is_left_alone_by_the_end_of_the_script_of_the_c
         Contact.objects.values().get(pk=story.attempt.contact_id),
         CallAttempt.objects.values().get(pk=story.attempt.pk),
     )
-    assert apply_played(story.event(CallProgress.ANSWERED), now=story.now) == Applied.STALE
+    story.take_part()
+    before[1]["consented_at"] = story.now
     assert before == (
         Contact.objects.values().get(pk=story.attempt.contact_id),
         CallAttempt.objects.values().get(pk=story.attempt.pk),

@@ -8,7 +8,7 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from calls import outcomes, reconciliation
+from calls import conversation, outcomes, reconciliation
 from calls.callback_urls import answer_url, events_url
 from calls.metrics import counting
 from calls.models import CallAttempt
@@ -20,6 +20,7 @@ from calls.providers.base import (
     PlacementUnknown,
     ProviderMisconfigured,
     ProviderUnavailable,
+    Said,
 )
 from calls.providers.twilio import TwilioProvider
 from calls.reconciliation import longest_call, longest_queue, reconcile_calls
@@ -240,8 +241,8 @@ def test_a_call_that_is_not_found_has_failed_and_counts_when_the_longest_call_is
     assert contact.next_attempt_at == now + HOUR
 
 
-def test_who_is_known_to_have_heard_the_script_to_its_end_took_part_though_the_call_is_not_found(provider):
-    attempt = silent_attempt(AttemptStatus.ANSWERED, played_at=NOON)
+def test_who_has_answered_everything_took_part_though_the_call_is_not_found(provider):
+    attempt = silent_attempt(AttemptStatus.ANSWERED, outcome=CallOutcome.COMPLETED)
     reconcile(provider, now=attempt.started_at + longest_call() + SECOND)
     assert fresh(attempt).outcome == CallOutcome.COMPLETED
     assert fresh(attempt.contact).state == ContactState.COMPLETED
@@ -281,8 +282,8 @@ def test_a_silent_call_is_fetched_and_settled(provider, status, progress, outcom
     assert fresh(attempt.contact).next_attempt_at == NOON + HOUR
 
 
-def test_a_silent_call_whose_script_was_played_to_its_end_is_completed(provider):
-    attempt = silent_attempt(AttemptStatus.ANSWERED, played_at=NOON)
+def test_a_silent_call_in_which_everything_was_answered_is_completed(provider):
+    attempt = silent_attempt(AttemptStatus.ANSWERED, outcome=CallOutcome.COMPLETED)
     provider.calls = {SID: event(CallProgress.HUNG_UP)}
     reconcile(provider, now=NOON)
     assert fresh(attempt).outcome == CallOutcome.COMPLETED
@@ -351,7 +352,7 @@ def test_a_callback_during_the_look_up_stands(provider):
 
     def hear_the_end():
         ended = replace(event(CallProgress.HUNG_UP), call_id=attempt.call_id)
-        outcomes.apply_played(ended, now=NOON)
+        conversation.hear_consent(replace(ended, said=Said(keys="1")), is_again=False, now=NOON)
         outcomes.apply_event(ended, now=NOON)
 
     provider.on_look_up = hear_the_end

@@ -225,11 +225,11 @@ def record_outcome(call, outcome=CallOutcome.BUSY, **values):
 
 def test_an_outcome_ends_the_attempt():
     attempt = CallAttemptFactory(answered=True)
-    assert record_outcome(read_call(attempt), CallOutcome.COMPLETED, error_code="16")
+    assert record_outcome(read_call(attempt), CallOutcome.NO_ANSWER, error_code="16")
     attempt.refresh_from_db()
     assert (attempt.status, attempt.outcome, attempt.ended_at, attempt.error_code) == (
         AttemptStatus.ENDED,
-        CallOutcome.COMPLETED,
+        CallOutcome.NO_ANSWER,
         NOON,
         "16",
     )
@@ -238,10 +238,10 @@ def test_an_outcome_ends_the_attempt():
 def test_the_first_outcome_stands():
     attempt = CallAttemptFactory(ringing=True)
     stale = read_call(attempt)
-    record_outcome(read_call(attempt), CallOutcome.COMPLETED)
+    record_outcome(read_call(attempt), CallOutcome.NO_ANSWER)
     assert not record_outcome(stale, ended_at=NOON + timedelta(minutes=1), error_code="1")
     attempt.refresh_from_db()
-    assert (attempt.outcome, attempt.ended_at, attempt.error_code) == (CallOutcome.COMPLETED, NOON, "")
+    assert (attempt.outcome, attempt.ended_at, attempt.error_code) == (CallOutcome.NO_ANSWER, NOON, "")
 
 
 # What the database refuses
@@ -292,12 +292,24 @@ def test_many_attempts_may_have_no_call_at_the_provider():
 @pytest.mark.parametrize("outcome", ["", CallOutcome.NO_ANSWER])
 @pytest.mark.parametrize("ended_at", [None, NOON])
 def test_an_attempt_has_an_outcome_and_an_end_exactly_when_it_has_ended(status, outcome, ended_at):
-    is_whole = (status == AttemptStatus.ENDED, status == AttemptStatus.ENDED) == (bool(outcome), bool(ended_at))
-    if is_whole:
+    has_ended = status == AttemptStatus.ENDED
+    if (has_ended, has_ended) == (bool(outcome), bool(ended_at)):
         CallAttemptFactory(status=status, outcome=outcome, ended_at=ended_at)
     else:
-        with refused_by("attempt_has_an_outcome_exactly_when_ended"):
+        with refused_by("attempt_(has_an_outcome_when_it_ends|is_decided_by_the_person)"):
             CallAttemptFactory(status=status, outcome=outcome, ended_at=ended_at)
+
+
+@pytest.mark.parametrize("status", [AttemptStatus.ANSWERED, AttemptStatus.ENDED])
+@pytest.mark.parametrize("outcome", [*CallOutcome])
+@pytest.mark.parametrize("decided_at", [None, NOON])
+def test_a_person_decides_that_they_have_taken_part_or_refused_and_nothing_else(status, outcome, decided_at):
+    is_decision = outcome in (CallOutcome.COMPLETED, CallOutcome.REFUSED)
+    if is_decision == bool(decided_at) and (is_decision or status == AttemptStatus.ENDED):
+        CallAttemptFactory(status=status, outcome=outcome, decided_at=decided_at)
+    else:
+        with refused_by("attempt_is_decided_by_the_person"):
+            CallAttemptFactory(status=status, outcome=outcome, decided_at=decided_at)
 
 
 def test_a_call_id_is_unique():

@@ -11,11 +11,11 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django.utils.translation import override
 
-from calls import outcomes
+from calls import conversation, outcomes
 from calls.erasure import Person, erase_person
-from calls.models import ProviderConfig
-from calls.outcomes import apply_event, apply_played
-from calls.providers.base import CallEvent, CallProgress
+from calls.models import CallAttempt, ProviderConfig
+from calls.outcomes import apply_event
+from calls.providers.base import CallEvent, CallProgress, Said
 from calls.timeline import tell_attempt, tell_contact, tell_next
 from campaigns.tests.factories import CampaignFactory
 from contacts.exclusion import keep_as_hash
@@ -75,8 +75,9 @@ def test_a_call_is_told_from_its_claim_to_its_end():
     tell(attempt, CallProgress.QUEUED, 1, "initiated")
     tell(attempt, CallProgress.RINGING, 2)
     tell(attempt, CallProgress.ANSWERED, 8, "in-progress", details={"answered_by": "human"})
-    played = CallEvent(call_id=attempt.call_id, provider_call_id="CA1", progress=CallProgress.ANSWERED, raw_status="")
-    apply_played(played, now=NOON + timedelta(seconds=20))
+    said = {"progress": CallProgress.ANSWERED, "raw_status": "", "said": Said(keys="1")}
+    consent = CallEvent(call_id=attempt.call_id, provider_call_id="CA1", **said)
+    conversation.hear_consent(consent, is_again=False, now=NOON + timedelta(seconds=20))
     tell(attempt, CallProgress.HUNG_UP, 21, "completed")
     attempt.refresh_from_db()
     moments = tell_attempt(attempt)
@@ -86,10 +87,11 @@ def test_a_call_is_told_from_its_claim_to_its_end():
         "The provider has accepted the call. The provider says “initiated”.",
         "The phone rings. The provider says “ringing”.",
         "Somebody, or something, has answered. The provider says “in-progress”. Sounds like a person.",
-        "The script was played to its end.",
-        "The call is over: the script was heard to its end. The provider says “completed”.",
+        "The person agrees to take part.",
+        "Everything was answered.",
+        "The call is over: everything was answered. The provider says “completed”.",
     ]
-    assert [(moment.at - NOON).seconds for moment in moments] == [0, 0, 1, 2, 8, 20, 21]
+    assert [(moment.at - NOON).seconds for moment in moments] == [0, 0, 1, 2, 8, 20, 20, 21]
     assert (moments[-1].there, timezone.localtime(moments[-1].at).hour) == ("4 Mar 2026, 13:00:21", 12)
 
 
@@ -127,7 +129,16 @@ def test_a_hang_up_before_the_end_is_not_told_as_no_answer():
     tell(attempt, CallProgress.ANSWERED, 2)
     tell(attempt, CallProgress.HUNG_UP, 5, "completed")
     attempt.refresh_from_db()
-    assert "before the end of the script" in read(tell_attempt(attempt))[-1]
+    assert "before the person agreed to take part" in read(tell_attempt(attempt))[-1]
+
+
+def test_a_hang_up_in_the_middle_of_the_questions_is_told_as_that():
+    attempt = make_call()
+    tell(attempt, CallProgress.ANSWERED, 2)
+    CallAttempt.objects.update(consented_at=NOON)
+    tell(attempt, CallProgress.HUNG_UP, 5, "completed")
+    attempt.refresh_from_db()
+    assert "before everything was answered" in read(tell_attempt(attempt))[-1]
 
 
 def test_a_call_from_before_steps_were_remembered_still_says_when_it_was_answered():

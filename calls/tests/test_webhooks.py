@@ -3,7 +3,6 @@
 import itertools
 from datetime import timedelta
 from urllib.parse import urlencode
-from xml.etree import ElementTree
 
 import psycopg2
 import pytest
@@ -28,7 +27,8 @@ pytestmark = pytest.mark.django_db
 
 AUTH_TOKEN = "the-auth-token"
 PUBLIC_URL = "https://calls.example.org"
-EVENTS, VOICE, VOICE_END = "telephony-events", "telephony-voice", "telephony-voice-end"
+EVENTS, VOICE, CONSENT = "telephony-events", "telephony-voice", "telephony-voice-consent"
+VIEWS = [EVENTS, VOICE, CONSENT, "telephony-voice-question"]
 FORM = "application/x-www-form-urlencoded"
 SID = "CA1"
 
@@ -106,7 +106,7 @@ def test_a_signed_callback_moves_the_attempt(client, attempt):
     assert (attempt.provider_call_id, attempt.provider_raw_status) == (SID, "ringing")
 
 
-@pytest.mark.parametrize("view", [EVENTS, VOICE, VOICE_END])
+@pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize("signature", [None, "", "wrong", "A" * 27 + "=", "\xe9" * 28])
 def test_a_request_without_the_providers_signature_is_refused_and_changes_nothing(client, attempt, view, signature):
     before = CallAttempt.objects.values().get()
@@ -123,7 +123,7 @@ def test_a_signature_by_another_token_is_refused(client, attempt):
     assert attempt.status == AttemptStatus.PLACING
 
 
-@pytest.mark.parametrize("view", [EVENTS, VOICE, VOICE_END])
+@pytest.mark.parametrize("view", VIEWS)
 def test_a_provider_reads_whatever_headers_it_signs_with(client, attempt, view, monkeypatch):
     class OtherProvider:
         def parse_webhook_event(self, url, parameters, headers):
@@ -136,7 +136,7 @@ def test_a_provider_reads_whatever_headers_it_signs_with(client, attempt, view, 
         assert response.status_code == status
 
 
-@pytest.mark.parametrize("view", [EVENTS, VOICE, VOICE_END])
+@pytest.mark.parametrize("view", VIEWS)
 def test_a_stranger_does_not_reach_the_database(client, attempt, view, django_assert_num_queries):
     form = {"CallSid": SID, "CallStatus": "ringing"}
     with django_assert_num_queries(0):
@@ -147,7 +147,7 @@ def test_a_genuine_signature_is_not_good_for_another_call_or_another_view(client
     form = {"CallSid": SID, "CallStatus": "in-progress"}
     signature = sign(address(EVENTS, attempt.call_id), form)
     assert post(client, address(EVENTS, "another"), form, signature).status_code == 403
-    assert post(client, address(VOICE_END, attempt.call_id), form, signature).status_code == 403
+    assert post(client, address(CONSENT, attempt.call_id), form, signature).status_code == 403
 
 
 def test_without_an_auth_token_everything_is_refused(client, attempt, settings):
@@ -195,7 +195,6 @@ def test_what_the_request_says_of_its_own_host_does_not_count(client, attempt, s
     [
         (callback_urls.events_url, EVENTS),
         (callback_urls.answer_url, VOICE),
-        (callback_urls.played_url, VOICE_END),
     ],
 )
 def test_the_addresses_that_the_provider_is_given_are_public_and_name_the_call(make, view):
@@ -206,7 +205,7 @@ def test_calls_are_not_asked_for_a_csrf_token(attempt):
     assert tell(Client(enforce_csrf_checks=True), attempt, "ringing").status_code == 200
 
 
-@pytest.mark.parametrize("view", [EVENTS, VOICE, VOICE_END])
+@pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize("method", ["get", "head", "put", "patch", "delete", "options"])
 def test_nothing_but_a_post_is_accepted(client, attempt, view, method):
     assert getattr(client, method)(address(view, attempt.call_id)).status_code == 405
@@ -215,7 +214,7 @@ def test_nothing_but_a_post_is_accepted(client, attempt, view, method):
 # What makes no sense
 
 
-@pytest.mark.parametrize("view", [EVENTS, VOICE, VOICE_END])
+@pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize(
     ("query", "form"),
     [
@@ -330,7 +329,7 @@ def test_no_query_brings_the_server_down(client, query, signature):
     assert response.status_code in {200, 400, 403}
 
 
-@pytest.mark.parametrize("view", [EVENTS, VOICE, VOICE_END])
+@pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize(
     "odd",
     [
@@ -425,113 +424,6 @@ def test_the_code_of_a_failure_is_kept(client, attempt):
     tell(client, attempt, "failed", ErrorCode="13224")
     attempt.refresh_from_db()
     assert attempt.error_code == "13224"
-
-
-# What is said
-
-
-def hear(response):
-    """The verbs of a voice answer, each with its attributes and text."""
-    assert (response.status_code, response["Content-Type"]) == (200, "text/xml")
-    return [(verb.tag, verb.attrib, verb.text) for verb in ElementTree.fromstring(response.content)]
-
-
-def test_the_intro_is_said_and_then_the_end_is_asked_for(client, attempt):
-    assert hear(tell(client, attempt, "in-progress", view=VOICE)) == [
-        ("Say", {"language": "en-GB"}, "Good day."),
-        ("Redirect", {"method": "POST"}, f"{PUBLIC_URL}{address(VOICE_END, attempt.call_id)}"),
-        ("Hangup", {}, None),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("of_campaign", "preferred", "spoken"),
-    [
-        ("en", "auto", "en-GB"),
-        ("it", "auto", "it-IT"),
-        ("en", "it", "it-IT"),
-        ("it", "en", "en-GB"),
-    ],
-)
-def test_it_is_said_in_the_contacts_language_or_else_the_campaigns(client, of_campaign, preferred, spoken):
-    attempt = CallAttemptFactory(
-        ringing=True, contact__campaign__language=of_campaign, contact__preferred_language=preferred
-    )
-    say, *_ = hear(tell(client, attempt, "in-progress", sid=attempt.provider_call_id, view=VOICE))
-    assert say[1] == {"language": spoken}
-
-
-@pytest.mark.parametrize(
-    ("script", "said"),
-    [
-        ('Tom & Jerry <b>ask</b> "why"', 'Tom & Jerry <b>ask</b> "why"'),
-        ("</Say><Hangup/>", "</Say><Hangup/>"),
-        ("Buongiorno, perché no? 📞", "Buongiorno, perché no? 📞"),
-        ("one\x0btwo\x07\ufffe", "one two  "),  # pasted from a word processor; XML cannot hold these
-        ("one\ntwo", "one\ntwo"),
-    ],
-)
-def test_a_script_is_text_whatever_is_in_it(client, script, said):
-    attempt = CallAttemptFactory(ringing=True, contact__campaign__intro_script=script)
-    say, *_ = hear(tell(client, attempt, "in-progress", sid=attempt.provider_call_id, view=VOICE))
-    assert say[2] == said
-
-
-def test_asking_for_the_script_says_that_somebody_has_answered(client, attempt):
-    tell(client, attempt, "in-progress", view=VOICE)
-    assert state_of(attempt)[0] == AttemptStatus.ANSWERED
-    assert attempt.answered_at == NOON
-
-
-def test_a_call_that_we_do_not_know_is_hung_up(client):
-    form = {"CallSid": SID, "CallStatus": "in-progress"}
-    assert hear(post(client, address(VOICE, "never-made"), form)) == [("Hangup", {}, None)]
-
-
-def test_a_call_whose_attempt_has_ended_is_hung_up(client):
-    attempt = CallAttemptFactory()
-    sid = attempt.provider_call_id
-    assert hear(tell(client, attempt, "in-progress", sid=sid, view=VOICE)) == [("Hangup", {}, None)]
-
-
-def test_another_call_than_the_attempts_own_hears_nothing_and_marks_nothing(client, attempt):
-    tell(client, attempt, "in-progress", view=VOICE)
-    assert hear(tell(client, attempt, "in-progress", sid="CA2", view=VOICE)) == [("Hangup", {}, None)]
-    assert hear(tell(client, attempt, "in-progress", sid="CA2", view=VOICE_END)) == [("Hangup", {}, None)]
-    attempt.refresh_from_db()
-    assert (attempt.provider_call_id, attempt.played_at) == (SID, None)
-
-
-def test_the_script_is_said_again_to_who_asks_again(client, attempt):
-    tell(client, attempt, "in-progress", view=VOICE)
-    assert hear(tell(client, attempt, "in-progress", view=VOICE))[0][2] == "Good day."
-
-
-def test_a_script_that_was_played_to_its_end_is_marked_and_the_call_hung_up(client, attempt):
-    tell(client, attempt, "in-progress", view=VOICE)
-    assert hear(tell(client, attempt, "in-progress", view=VOICE_END)) == [("Hangup", {}, None)]
-    attempt.refresh_from_db()
-    assert (attempt.played_at, attempt.status) == (NOON, AttemptStatus.ANSWERED)
-
-
-def test_a_call_is_completed_only_when_the_script_was_played_to_its_end(client, attempt):
-    tell(client, attempt, "in-progress", view=VOICE)
-    tell(client, attempt, "in-progress", view=VOICE_END)
-    tell(client, attempt, "completed")
-    assert state_of(attempt) == (AttemptStatus.ENDED, CallOutcome.COMPLETED, ContactState.COMPLETED)
-
-
-def test_who_hangs_up_before_the_end_was_not_reached(client, attempt):
-    tell(client, attempt, "in-progress", view=VOICE)
-    tell(client, attempt, "completed")
-    assert state_of(attempt) == (AttemptStatus.ENDED, CallOutcome.NO_ANSWER, ContactState.NOT_REACHED)
-
-
-def test_who_listened_to_the_end_has_completed_also_when_the_end_of_the_call_was_told_first(client, attempt):
-    tell(client, attempt, "in-progress", view=VOICE)
-    tell(client, attempt, "completed")
-    tell(client, attempt, "in-progress", view=VOICE_END)
-    assert state_of(attempt) == (AttemptStatus.ENDED, CallOutcome.COMPLETED, ContactState.COMPLETED)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -144,6 +144,7 @@ def make_attempt(person, number, at, luck):
         started_at=at,
         check_at=at + timedelta(minutes=1),
         answered_at=at + timedelta(seconds=8) if answered else None,
+        decided_at=ended_at if is_completed else None,
         ended_at=ended_at,
         provider_call_id=f"CA{call.hex}",
         error_code=error,
