@@ -67,9 +67,12 @@ class QuestionFormSet(forms.BaseInlineFormSet):
             return
         if Campaign.objects.values_list("status", flat=True).get(pk=campaign.pk) not in lifecycle.ACTIVE:
             return
-        for form in self.forms:
-            is_asked = form.has_changed() or not form.instance._state.adding
-            if is_asked and form not in self.deleted_forms and form.is_valid():
+        asking = [form for form in self.forms if form.has_changed() or not form.instance._state.adding]
+        asking = [form for form in asking if form not in self.deleted_forms]
+        if self.deleted_forms and not asking:
+            raise forms.ValidationError(_("A campaign that rings people keeps a question: pause it, or write another."))
+        for form in asking:
+            if form.is_valid():
                 for name, problem in find_missing_texts(form.instance, campaign.spoken_languages).items():
                     form.add_error(name, problem)
 
@@ -80,7 +83,6 @@ class QuestionInline(StackedInline):
     formset = QuestionFormSet
     extra = 0
     max_num = MOST_QUESTIONS
-    verbose_name_plural = _("Questions (kept for later: calls do not ask them yet)")
     fields = [
         ("position", "type"),
         "is_required",

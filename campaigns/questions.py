@@ -75,8 +75,9 @@ def find_missing_texts(wording: Wording, languages: Iterable[Language]) -> dict[
 
 def find_question_problems(campaign: Campaign) -> list[str]:
     """Why its questions cannot be asked as they are stored, each a sentence."""
-    problems = []
-    for number, question in enumerate(list_questions(campaign), start=1):
+    questions = list_questions(campaign)
+    problems = [] if questions else [gettext("It asks nothing: write at least one question.")]
+    for number, question in enumerate(questions, start=1):
         for missing in find_missing_texts(question, campaign.spoken_languages).values():
             problems.append(gettext("Question %(number)s: %(problem)s") % {"number": number, "problem": missing})
     return problems

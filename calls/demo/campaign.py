@@ -7,13 +7,14 @@ from datetime import UTC, datetime, time, timedelta
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management.base import CommandError
 
 from calls.models import ProviderConfig
-from campaigns.models import Campaign
+from campaigns.models import Campaign, Question, QuestionType
 from contacts.importing import import_contacts
 
 OPERATOR = "operator"
@@ -23,10 +24,56 @@ CONTACTS_FILE = Path(settings.BASE_DIR) / "contacts" / "demo_contacts.csv"
 CALLER_NUMBER = "+442079460999"
 
 INTRO_SCRIPT = (
-    "Hello, this is the survey service of the City Library, calling about your last visit. "
-    "This call only tells you about our survey, and takes less than a minute. "
-    "You can hang up at any time."
+    "Hello, this is the survey service of the City Library. We ask visitors six questions about their last visit; "
+    "that takes two minutes."
 )
+INTRO_SCRIPT_IN_ITALIAN = (
+    "Buongiorno, chiamiamo per conto della Biblioteca comunale. Facciamo ai visitatori sei domande sulla loro ultima "
+    "visita; bastano due minuti."
+)
+
+# The one in own words is not the last one: what noise makes of that could not be told from an answer.
+QUESTIONS: list[dict[str, Any]] = [
+    {
+        "type": QuestionType.SCALE,
+        "text_en": "How satisfied were you with your last visit? 1 is not at all, 5 is very.",
+        "text_it": "Quanto è rimasto soddisfatto della sua ultima visita? 1 vuol dire per niente, 5 molto.",
+        "lowest": 1,
+        "highest": 5,
+    },
+    {
+        "type": QuestionType.SINGLE_CHOICE,
+        "text_en": "What did you come for?",
+        "text_it": "Per che cosa è venuto?",
+        "choices_en": ["books", "an event", "a place to work", "something else"],
+        "choices_it": ["libri", "un evento", "un posto per lavorare", "altro"],
+    },
+    {
+        "type": QuestionType.YES_NO,
+        "text_en": "Did you find what you were looking for?",
+        "text_it": "Ha trovato quello che cercava?",
+    },
+    {
+        "type": QuestionType.NUMERIC,
+        "text_en": "How many times did you visit us in the last twelve months?",
+        "text_it": "Quante volte è venuto da noi negli ultimi dodici mesi?",
+        "lowest": 1,
+        "highest": 60,
+    },
+    {
+        "type": QuestionType.FREE_TEXT,
+        "is_required": False,
+        "text_en": "What could we do better?",
+        "text_it": "Che cosa potremmo fare meglio?",
+    },
+    {
+        "type": QuestionType.SCALE,
+        "text_en": "How likely are you to recommend us to a friend? 0 is not at all, 10 is certainly.",
+        "text_it": "Quanto è probabile che ci consigli a un amico? 0 vuol dire per niente, 10 sicuramente.",
+        "lowest": 0,
+        "highest": 10,
+    },
+]
 
 CLOSED_CONTACTS = """\
 external_contact_id,phone_number,time_zone
@@ -71,10 +118,12 @@ def load_open_campaign(lines: Sequence[str], *, now: datetime) -> Campaign:
         name="How was your visit?",
         description="The demo's campaign: 200 invented people in several countries.",
         intro_script=INTRO_SCRIPT,
+        intro_script_other=INTRO_SCRIPT_IN_ITALIAN,
         max_attempts=3,
         retry_interval_minutes=0,
         time_zone="UTC",
     )
+    _write_questions(campaign)
     _import_lines(campaign, lines, now)
     return campaign
 
@@ -91,8 +140,15 @@ def load_closed_campaign(*, now: datetime) -> Campaign:
         allowed_call_end=time(17),
         weekdays=[in_four_days],
     )
+    _write_questions(campaign)
     _import_lines(campaign, CLOSED_CONTACTS.splitlines(keepends=True), now)
     return campaign
+
+
+def _write_questions(campaign: Campaign) -> None:
+    Question.objects.bulk_create(
+        Question(campaign=campaign, position=position, **values) for position, values in enumerate(QUESTIONS, start=1)
+    )
 
 
 def _import_lines(campaign: Campaign, lines: Iterable[str], now: datetime) -> None:

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from django.db.models import Count, Q
 
-from calls.models import CallAttempt, ProviderConfig
+from calls.models import Answer, CallAttempt, ProviderConfig
 from calls.simulator import ledger
 from calls.simulator.ledger import LedgerCall
 from campaigns.models import Campaign
@@ -28,10 +28,15 @@ MUST_BE_ZERO = (
     "do_not_call_calls",
     "calls_beyond_max_attempts",
     "calls_without_attempt",
+    "calls_after_last_word",
+    "lost_answers",
     "open_attempts",
     "unfinished_contacts",
 )
 
+# What is meant by the last word of somebody whom nothing more was asked after it.
+_TAKES_PART = ("consent", "answer")
+_SAYS_NO = ("refuse", "opt_out")
 _OUTCOME_OF_STATUS = {
     "busy": CallOutcome.BUSY,
     "no-answer": CallOutcome.NO_ANSWER,
@@ -61,7 +66,8 @@ class CallingRule:
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
     """All that a judgement needs. ``rules`` has every number's, one for each campaign that it is in. Of the calls of
-    ``erased_call_ids`` nobody knows any more whom they rang, so nobody can say what was allowed.
+    ``erased_call_ids`` nobody knows any more whom they rang, so nobody can say what was allowed. ``stored_answers`` are
+    what was pressed or said, each with the call_id of its call.
 
     ``open_attempts`` and ``unfinished_contacts`` are 0 for a demo that was interrupted: those are no fault.
     """
@@ -70,6 +76,7 @@ class Evidence:
     rules: Mapping[str, Sequence[CallingRule]]
     do_not_call: Collection[str]
     call_ids: Collection[str]
+    stored_answers: Collection[tuple[str, str]]
     erased_call_ids: Collection[str]
     contacts_by_state: Mapping[str, int]
     open_attempts: int
@@ -98,6 +105,7 @@ def collect_evidence(
         rules=_read_rules(),
         do_not_call=do_not_call,
         call_ids=set(CallAttempt.objects.values_list("call_id", flat=True)),
+        stored_answers=set(Answer.objects.values_list("attempt__call_id", "raw")),
         erased_call_ids=set(CallAttempt.objects.filter(phone_number=None).values_list("call_id", flat=True)),
         contacts_by_state=dict(contacts.values_list("state").annotate(Count("pk"))),
         open_attempts=0 if was_interrupted else CallAttempt.objects.open().count(),
@@ -118,11 +126,16 @@ def write_report(evidence: Evidence) -> Report:
         "calls_placed": len(calls),
         "calls_of_erased_people": len(calls) - len(known),
         "outcomes": dict(sorted(Counter(_read_outcome(call) for call in calls).items())),
+        "answers": sum(len(_list_answers(call)) for call in calls),
+        "completed_surveys": sum(call.last_word in _TAKES_PART for call in calls),
+        "refused": sum(call.last_word in _SAYS_NO for call in calls),
         "duplicate_calls": len(ledger.find_duplicates(calls)),
         "calls_outside_window": len(ledger.calls_outside_window(known, lambda call: _is_allowed(call, evidence))),
         "do_not_call_calls": len(ledger.calls_to(calls, evidence.do_not_call)),
         "calls_beyond_max_attempts": _count_beyond_max_attempts(known, evidence.rules),
         "calls_without_attempt": sum(call.call_id not in evidence.call_ids for call in calls),
+        "calls_after_last_word": _count_after_last_word(calls, evidence.rules),
+        "lost_answers": sum(len(_list_answers(call).difference(evidence.stored_answers)) for call in known),
         "open_attempts": evidence.open_attempts,
         "unfinished_contacts": evidence.unfinished_contacts,
         "peak_concurrent_calls": ledger.peak_concurrent(calls),
@@ -172,10 +185,29 @@ def _count_beyond_max_attempts(calls: Sequence[LedgerCall], rules: Mapping[str, 
     return sum(max(0, times - allowed.get(number, 0)) for number, times in rung.items())
 
 
+def _list_answers(call: LedgerCall) -> set[tuple[str, str]]:
+    """What the person answered and was told to have answered, with the call's id."""
+    given = [one for one in call.gathered if one.meant == "answer" and one.is_acknowledged]
+    return {(call.call_id, one.digits or one.speech) for one in given}
+
+
+def _count_after_last_word(calls: Sequence[LedgerCall], rules: Mapping[str, Sequence[CallingRule]]) -> int:
+    """Calls to people who had refused or taken part to the end; who is in several campaigns is not judged."""
+    done: set[str] = set()
+    late = 0
+    for call in calls:
+        late += call.to in done
+        if call.last_word in _TAKES_PART + _SAYS_NO and len(rules.get(call.to, ())) == 1:
+            done.add(call.to)
+    return late
+
+
 def _read_outcome(call: LedgerCall) -> str:
     """In our words: to the network every call that was connected is "completed"."""
     if call.status is None:
         return "open"
-    if call.status == "completed":
-        return CallOutcome.COMPLETED.value if call.heard_to_end else CallOutcome.NO_ANSWER.value
-    return _OUTCOME_OF_STATUS[call.status].value
+    if call.last_word in _TAKES_PART:
+        return CallOutcome.COMPLETED.value
+    if call.last_word in _SAYS_NO:
+        return CallOutcome.REFUSED.value
+    return CallOutcome.NO_ANSWER.value if call.status == "completed" else _OUTCOME_OF_STATUS[call.status].value

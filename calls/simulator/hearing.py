@@ -24,14 +24,17 @@ _RANGES = re.compile(
 )
 _NAMED_KEY = re.compile(
     r"\b(?:press(?:ing)?|dial|prem(?:a|i|ere|ete)|digit(?:i|a|are))\s+"
-    r"(?:(?:the\s+)?(?:key|number)\s+|(?:il\s+)?(?:tasto|numero)\s+|il\s+|lo\s+|l')?([0-9*])(?![0-9])",
+    r"(?:(?:the\s+)?(?:key|number)\s+|(?:il\s+)?(?:tasto|numero)\s+|il\s+|lo\s+|l')?(\*?[0-9]|\*)(?![0-9])",
     re.IGNORECASE,
 )
 _FURTHER_KEY = re.compile(
-    r"(?:[,;.]|\b(?:or|and|o|oppure|e)\b)\s*(?:(?:or|and|o|oppure|e)\s+)?([0-9*])(?=\s+(?:for|to|if|per|se)\s)",
+    r"(?:[,;.]|\b(?:or|and|o|oppure|e)\b)\s*(?:(?:or|and|o|oppure|e)\s+)?(\*?[0-9]|\*)(?=\s+(?:for|to|if|per|se)\s)",
     re.IGNORECASE,
 )
 """As in "press 1 for yes, 2 for no"."""
+
+_STAR = re.compile(r"\b(?:star|asterisk|asterisco)\b(?:\s+(?:key\s+)?(?:and|then|e|poi)\s+(?=[0-9]))?", re.IGNORECASE)
+"""How voices say the key *, and what follows when another one is to be pressed after it."""
 
 _LABEL_AFTER = re.compile(
     r"(?:,?\s*(?:or|o|oppure)\s+(?:say|dica|dire|dici|di'|dì)\s+|\s+(?:for|to|if|per|se)\s+|\s*[:=]\s*)"
@@ -81,7 +84,7 @@ class Offer:
 
 def understand(words: str, language: str = "") -> Offer:
     """Return what may be answered; `language` as the prompt has it, such as it-IT, or empty."""
-    words = words.replace("\u2019", "'")
+    words = _STAR.sub("*", words.replace("\u2019", "'"))
     named = list(_find_keys(words))
     opt_out = next((key for key, _label, clause in named if _NEVER_AGAIN.search(clause)), None)
     repeat = next((key for key, _label, clause in named if key != opt_out and _AGAIN.search(clause)), None)

@@ -21,11 +21,13 @@ import os
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
+
+from .answering import LEAST_CONFIDENCE
 
 Line = dict[str, Any]
 
@@ -66,6 +68,26 @@ def read_ledger(path: Path) -> list[Line]:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Gathering:
+    """What came of one prompt: what the person meant by it, what was understood of that, and how the client answered.
+
+    `meant` is None for somebody who had hung up by then, `answer` the status of the response or what went wrong.
+    """
+
+    meant: str | None
+    digits: str | None = None
+    speech: str | None = None
+    confidence: float | None = None
+    answer: int | str | None = None
+
+    @property
+    def is_acknowledged(self) -> bool:
+        """Whether what was meant got through as it was, and the client has said that it has it."""
+        is_clear = bool(self.digits) or (self.confidence or 0) > LEAST_CONFIDENCE
+        return is_clear and self.answer == 200
+
+
+@dataclass(frozen=True, kw_only=True)
 class LedgerCall:
     """One call as the network saw it; what has not happened (yet) is None."""
 
@@ -78,6 +100,13 @@ class LedgerCall:
     ended_at: datetime | None = None
     status: str | None = None
     heard_to_end: bool = False
+    gathered: tuple[Gathering, ...] = ()
+
+    @property
+    def last_word(self) -> str | None:
+        """What the person meant by the last thing that was acknowledged, if nothing else was asked after it."""
+        last = self.gathered[-1] if self.gathered else None
+        return last.meant if last and last.is_acknowledged else None
 
 
 def calls_from(lines: Iterable[Line]) -> list[LedgerCall]:
@@ -95,6 +124,10 @@ def calls_from(lines: Iterable[Line]) -> list[LedgerCall]:
                 )
             case "answered":
                 calls[line["sid"]] = replace(calls[line["sid"]], answered_at=_moment_of(line))
+            case "gathered":
+                call = calls[line["sid"]]
+                gathering = Gathering(**{field.name: line[field.name] for field in fields(Gathering)})
+                calls[line["sid"]] = replace(call, gathered=(*call.gathered, gathering))
             case "ended":
                 calls[line["sid"]] = replace(
                     calls[line["sid"]],

@@ -21,7 +21,7 @@ from django.core.management import CommandError, call_command
 from calls.demo.campaign import CLOSED_CONTACTS, find_do_not_call_numbers, read_contact_lines
 from calls.demo.report import CallingRule, Evidence, collect_evidence, write_report
 from calls.erasure import Person, erase_person
-from calls.simulator.ledger import LedgerCall
+from calls.simulator.ledger import Gathering, LedgerCall
 from calls.tests.factories import CallAttemptFactory
 from campaigns.tests.factories import CampaignFactory
 from contacts.tests.factories import ContactFactory
@@ -102,7 +102,9 @@ def test_it_calls_everybody_reports_and_leaves_nothing_behind(demo, tmp_path):
     assert report["contacts"] == sum(report["contacts_by_state"].values()) == 20
     assert report["contacts_by_state"].keys() <= {"completed", "refused", "not_reached", "excluded"}
     assert report["contacts_by_state"]["excluded"] == len(find_do_not_call_numbers(read_contact_lines(20))) == 1
-    assert report["outcomes"]["completed"] == report["contacts_by_state"]["completed"]
+    assert report["outcomes"]["completed"] == report["contacts_by_state"]["completed"] == report["completed_surveys"]
+    assert report["refused"] == report["contacts_by_state"].get("refused", 0)
+    assert report["answers"] >= 5 * report["completed_surveys"] > 0
     assert sum(report["outcomes"].values()) == report["calls_placed"] >= 19
     assert 1 < report["peak_concurrent_calls"] <= report["max_concurrent_calls"] == 10
     wait_until_gone(tmp_path)
@@ -158,7 +160,13 @@ def test_the_two_campaigns_share_no_number():
     assert len({*numbers, *closed}) == len(numbers) + len(closed)
 
 
-def call_at(seconds, *, to=PERSON, call_id="a", lasts=0.5):
+TWICE = replace(RULE, max_attempts=2)
+CONSENT = Gathering(meant="consent", digits="1", answer=200)
+ANSWER = Gathering(meant="answer", digits="4", answer=200)
+REFUSAL = Gathering(meant="refuse", digits="2", answer=200)
+
+
+def call_at(seconds, *, to=PERSON, call_id="a", lasts=0.5, gathered=()):
     started_at = MONDAY_NOON + timedelta(seconds=seconds)
     return LedgerCall(
         sid=f"CA{seconds}{to}",
@@ -169,14 +177,16 @@ def call_at(seconds, *, to=PERSON, call_id="a", lasts=0.5):
         ended_at=started_at + timedelta(seconds=lasts),
         status="completed",
         heard_to_end=True,
+        gathered=gathered,
     )
 
 
 SOUND = Evidence(
-    calls=[call_at(0)],
+    calls=[call_at(0, gathered=(CONSENT, ANSWER))],
     rules={PERSON: [RULE]},
     do_not_call=set(),
     call_ids={"a", "b"},
+    stored_answers={("a", "4")},
     erased_call_ids=set(),
     contacts_by_state={"completed": 1},
     open_attempts=0,
@@ -185,7 +195,6 @@ SOUND = Evidence(
     calls_per_second=1,
     seconds=1,
 )
-TWICE = replace(RULE, max_attempts=2)
 OTHER = "+12025550101"
 
 
@@ -193,6 +202,26 @@ def test_a_sound_demo_has_broken_no_promise():
     report = write_report(SOUND)
     assert report["broken_promises"] == []
     assert (report["calls_placed"], report["outcomes"], report["contacts"]) == (1, {"completed": 1}, 1)
+    assert (report["answers"], report["completed_surveys"], report["refused"]) == (1, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("gathered", "outcome", "answers"),
+    [
+        ([], "no_answer", 0),
+        ([REFUSAL], "refused", 0),
+        ([CONSENT, ANSWER, replace(REFUSAL, meant="opt_out")], "refused", 1),
+        ([CONSENT, ANSWER, Gathering(meant=None)], "no_answer", 1),  # the call ended during the next question
+        ([CONSENT, replace(ANSWER, answer=503)], "no_answer", 0),
+        ([CONSENT, Gathering(meant="answer", speech="the bus", confidence=0.2, answer=200)], "no_answer", 0),
+        ([CONSENT, Gathering(meant="answer", speech="four", confidence=0.9, answer=200)], "completed", 1),
+        ([CONSENT, Gathering(meant="silent", digits="", answer=200)], "no_answer", 0),
+    ],
+)
+def test_what_became_of_a_call_is_taken_from_what_the_person_said(gathered, outcome, answers):
+    report = write_report(replace(SOUND, calls=[call_at(0, gathered=tuple(gathered))]))
+    assert (report["outcomes"], report["answers"]) == ({outcome: 1}, answers)
+    assert (report["completed_surveys"], report["refused"]) == (outcome == "completed", outcome == "refused")
 
 
 @pytest.mark.parametrize(
@@ -219,6 +248,14 @@ def test_a_sound_demo_has_broken_no_promise():
         ("do_not_call_calls", {"do_not_call": {PERSON}}),
         ("calls_beyond_max_attempts", {"calls": [call_at(0), call_at(5, call_id="b")]}),
         ("calls_without_attempt", {"call_ids": set()}),
+        ("lost_answers", {"stored_answers": {("a", "5"), ("b", "4")}}),
+        *[
+            (
+                "calls_after_last_word",
+                {"calls": [call_at(0, gathered=(last,)), call_at(5, call_id="b")], "rules": {PERSON: [TWICE]}},
+            )
+            for last in (CONSENT, REFUSAL)
+        ],
         ("open_attempts", {"open_attempts": 1}),
         ("unfinished_contacts", {"unfinished_contacts": 1}),
         (

@@ -101,3 +101,16 @@ def test_what_is_wanted_without_a_key_being_named(words, wants_number, ends_with
         ends_with_hash,
         is_yes_or_no,
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "opt_out_key", "repeat_key"),
+    [
+        ("If you do not want to be called again, press star and 9. To hear this again, press star.", "*9", "*"),
+        ("To be called no more press asterisk then 9.", "*9", None),
+        ("Se non vuole più essere chiamato prema asterisco e 9. Per riascoltare prema asterisco.", "*9", "*"),
+    ],
+)
+def test_the_star_key_is_known_by_its_names(words, opt_out_key, repeat_key):
+    offer = understand(words)
+    assert (offer.opt_out_key, offer.repeat_key) == (opt_out_key, repeat_key)

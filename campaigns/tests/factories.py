@@ -24,3 +24,12 @@ class QuestionFactory(factory.django.DjangoModelFactory):
     text_en = "How satisfied are you, from 1 to 5?"
     lowest = 1
     highest = 5
+
+
+class AskingCampaignFactory(CampaignFactory):
+    """With a question, without which none is started."""
+
+    class Meta:
+        skip_postgeneration_save = True
+
+    question = factory.RelatedFactory(QuestionFactory, factory_related_name="campaign")

@@ -18,7 +18,7 @@ from campaigns.forms import CampaignForm
 from campaigns.lifecycle import Moved
 from campaigns.models import Campaign, CampaignStatus
 from campaigns.progress import ATTEMPTS, count_progress
-from campaigns.tests.factories import CampaignFactory
+from campaigns.tests.factories import AskingCampaignFactory, CampaignFactory
 from campaigns.windows import known_zones
 from contacts import rearming
 from contacts.models import ContactImport, ContactState, ImportPiece, ImportRefusal
@@ -149,7 +149,7 @@ def test_the_page_of_a_running_campaign_shows_no_such_list(admin_client):
 
 def test_the_page_and_the_activation_say_how_many_can_never_be_called(admin_client):
     hours = {"allowed_call_start": time(9), "allowed_call_end": time(17)}
-    campaign = CampaignFactory(status="draft", **hours)
+    campaign = AskingCampaignFactory(status="draft", **hours)
     ContactFactory(campaign=campaign)
     ContactFactory(campaign=campaign, calling_zone="Europe/Rome Pacific/Auckland")
     warning = "1 contact can never be rung in these hours"
@@ -323,7 +323,7 @@ def test_another_number_of_attempts_arms_contacts_again(admin_client):
     ],
 )
 def test_the_buttons_of_the_page_take_a_step_each(admin_client, before, button, after):
-    campaign = CampaignFactory(status=before)
+    campaign = AskingCampaignFactory(status=before)
     ContactFactory(campaign=campaign)
     page = press(admin_client, campaign, button)
     assert f"{campaign} is {after}." in page
@@ -378,7 +378,7 @@ def test_the_page_has_the_buttons_that_its_status_allows(admin_client, status, b
 
 
 def test_the_actions_of_the_list_take_each_campaign_for_itself(admin_client):
-    ready, empty = CampaignFactory(status="draft"), CampaignFactory(status="draft", name="Empty one")
+    ready, empty = AskingCampaignFactory(status="draft"), AskingCampaignFactory(status="draft", name="Empty one")
     ContactFactory(campaign=ready)
     page = choose(admin_client, "activate_selected", ready, empty).content.decode()
     assert f"{ready} is running." in page
@@ -395,7 +395,7 @@ def test_the_actions_of_the_list_take_each_campaign_for_itself(admin_client):
     ],
 )
 def test_the_other_actions_of_the_list(admin_client, before, action, after):
-    campaign = CampaignFactory(status=before)
+    campaign = AskingCampaignFactory(status=before)
     ContactFactory(campaign=campaign)
     choose(admin_client, action, campaign)
     assert status_of(campaign) == after
@@ -590,7 +590,9 @@ def test_an_edit_tells_what_was_changed_and_for_how_many_who_wait(admin_client):
 def test_an_operator_who_reads_italian_writes_and_reads_it_and_the_history_is_in_the_language_of_the_deployment(
     italian_client, settings
 ):
-    campaign = CampaignFactory(blocked_dates=[date(2026, 12, 24), date(2026, 12, 25)], retry_failed="2 d, next day")
+    campaign = AskingCampaignFactory(
+        blocked_dates=[date(2026, 12, 24), date(2026, 12, 25)], retry_failed="2 d, next day"
+    )
     ContactFactory(campaign=campaign)
     form = italian_client.get(page_of(campaign)).context["adminform"].form
     shown = {"blocked_dates": "2026-12-24 al 2026-12-25", "retry_failed": "2 g, giorno dopo"}

@@ -12,7 +12,7 @@ from calls.tests.threads import in_thread
 from campaigns import lifecycle
 from campaigns.lifecycle import LifecycleError, calling_rules_changed, campaign_changed
 from campaigns.models import Campaign, CampaignStatus
-from campaigns.tests.factories import CampaignFactory
+from campaigns.tests.factories import AskingCampaignFactory, CampaignFactory
 from contacts.arming import add_contact
 from contacts.models import Rearming
 from contacts.phones import calling_zones_of
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.django_db
 
 def make_campaign(status=CampaignStatus.DRAFT, **fields):
     """One that could ring somebody."""
-    campaign = CampaignFactory(status=status, **fields)
+    campaign = AskingCampaignFactory(status=status, **fields)
     ContactFactory(campaign=campaign)
     return campaign
 
@@ -181,17 +181,17 @@ def test_the_status_that_counts_is_the_one_in_the_database():
 
 
 def test_without_contacts_it_does_not_start():
-    assert problems_of(CampaignFactory(status="draft")) == ["It has no contacts: import some."]
+    assert problems_of(AskingCampaignFactory(status="draft")) == ["It has no contacts: import some."]
 
 
 def test_with_nobody_waiting_it_does_not_start():
-    campaign = CampaignFactory(status="completed")
+    campaign = AskingCampaignFactory(status="completed")
     ContactFactory(campaign=campaign, state="completed", next_attempt_at=None)
     assert problems_of(campaign) == ["Nobody is waiting to be called: add contacts, or allow more attempts."]
 
 
 def test_a_pause_can_end_while_the_last_contact_is_still_in_a_call():
-    campaign = CampaignFactory(status="paused")
+    campaign = AskingCampaignFactory(status="paused")
     ContactFactory(campaign=campaign, state="in_progress", next_attempt_at=None)
     assert lifecycle.resume(campaign, now=NOW).status == CampaignStatus.RUNNING
 
@@ -221,7 +221,7 @@ def test_after_its_end_it_does_not_start(ends_at):
 
 
 def test_contacts_without_any_zone_are_counted():
-    campaign = CampaignFactory(status="draft", time_zone="")
+    campaign = AskingCampaignFactory(status="draft", time_zone="")
     ContactFactory(campaign=campaign, calling_zone="Europe/Rome")
     ContactFactory(campaign=campaign)
     assert problems_of(campaign) == [
@@ -232,7 +232,7 @@ def test_contacts_without_any_zone_are_counted():
 
 
 def test_contacts_that_have_their_own_zones_need_none_of_the_campaign():
-    campaign = CampaignFactory(status="draft", time_zone="")
+    campaign = AskingCampaignFactory(status="draft", time_zone="")
     ContactFactory(campaign=campaign, calling_zone="Europe/Rome")
     assert lifecycle.activate(campaign, now=NOW).status == CampaignStatus.RUNNING
 
@@ -241,7 +241,7 @@ WORKING_HOURS = {"allowed_call_start": time(9), "allowed_call_end": time(17)}
 
 
 def test_it_does_not_start_when_nobody_who_waits_can_ever_be_rung():
-    campaign = CampaignFactory(status="draft", **WORKING_HOURS)
+    campaign = AskingCampaignFactory(status="draft", **WORKING_HOURS)
     make_never_callable(campaign)
     assert problems_of(campaign) == [
         "1 contact can never be rung in these hours: their numbers may lie in time zones that are never open "
@@ -250,7 +250,7 @@ def test_it_does_not_start_when_nobody_who_waits_can_ever_be_rung():
 
 
 def test_a_toll_free_number_can_not_be_rung_in_working_hours_and_can_all_day():
-    campaign = CampaignFactory(status="draft", **WORKING_HOURS)
+    campaign = AskingCampaignFactory(status="draft", **WORKING_HOURS)
     ContactFactory(campaign=campaign, calling_zone=calling_zones_of("+18005550100"))
     assert problems_of(campaign)[0].startswith("1 contact can never be rung in these hours")
     Campaign.objects.update(allowed_call_start=None, allowed_call_end=None)
@@ -268,7 +268,7 @@ def test_some_who_can_never_be_rung_are_a_warning_and_no_problem():
 
 
 def test_a_pause_can_end_while_somebody_is_in_a_call_and_the_others_can_never_be_rung():
-    campaign = CampaignFactory(status="paused", **WORKING_HOURS)
+    campaign = AskingCampaignFactory(status="paused", **WORKING_HOURS)
     make_never_callable(campaign)
     ContactFactory(campaign=campaign, state="in_progress", next_attempt_at=None)
     assert lifecycle.resume(campaign, now=NOW).status == CampaignStatus.RUNNING
@@ -303,7 +303,7 @@ def test_a_campaign_is_done_when_nobody_who_waits_is_rung_before_its_end():
 
 
 def test_without_a_weekday_the_weekday_alone_is_the_problem():
-    campaign = CampaignFactory(status="draft", weekdays=[])
+    campaign = AskingCampaignFactory(status="draft", weekdays=[])
     make_never_callable(campaign)
     assert len(lifecycle.find_problems(campaign, NOW)) == 1
     assert lifecycle.find_warnings(campaign, NOW) == []
@@ -329,7 +329,7 @@ def test_the_questions_about_zones_are_as_few_for_many_contacts_and_zones(contac
 
 
 def test_every_problem_is_named_at_once():
-    campaign = CampaignFactory(status="draft", intro_script="", weekdays=[], ends_at=EARLIER)
+    campaign = AskingCampaignFactory(status="draft", intro_script="", weekdays=[], ends_at=EARLIER)
     assert len(problems_of(campaign)) == 4
     assert len(problems_of(make_campaign("paused", intro_script="", time_zone=""), lifecycle.resume)) == 2
 
@@ -344,7 +344,7 @@ def test_starting_is_announced_after_the_commit(changes, django_capture_on_commi
 
 def test_a_refused_start_is_not_announced(changes, django_capture_on_commit_callbacks):
     with django_capture_on_commit_callbacks(execute=True), pytest.raises(LifecycleError):
-        lifecycle.activate(CampaignFactory(status="draft"), now=NOW)
+        lifecycle.activate(AskingCampaignFactory(status="draft"), now=NOW)
     assert changes == []
 
 

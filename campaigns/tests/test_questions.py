@@ -184,16 +184,26 @@ def test_an_edit_of_what_has_run_is_a_new_version(admin_client):
 
 
 def test_the_first_question_of_a_campaign_that_runs_is_asked_from_then_on(admin_client):
-    campaign = make_ready()
-    lifecycle.activate(campaign, now=NOW)
+    campaign = CampaignFactory(status="running")
     assert admin_client.post(page_of(campaign), form_of(campaign, **write([{}]))).status_code == 302
     assert [version.number for version in list_versions(campaign)] == [1]
+
+
+def test_a_campaign_does_not_start_without_a_question_and_keeps_one_as_long_as_it_rings(admin_client):
+    campaign = make_ready()
+    assert problems_of(campaign) == ["It asks nothing: write at least one question."]
+    question = QuestionFactory(campaign=campaign)
+    lifecycle.activate(campaign, now=NOW)
+    response = admin_client.post(page_of(campaign), form_of(campaign, **write([{"id": question.pk, "DELETE": "on"}])))
+    assert "A campaign that rings people keeps a question" in response.content.decode()
+    assert [one.pk for one in list_questions(campaign)] == [question.pk]
 
 
 def test_a_question_that_was_asked_is_withdrawn_and_another_one_goes_away(admin_client):
     campaign = make_ready()
     asked = QuestionFactory(campaign=campaign, position=1)
     lifecycle.activate(campaign, now=NOW)
+    lifecycle.pause(campaign, now=NOW)
     new = QuestionFactory(campaign=campaign, position=2)
     gone = [{"id": one.pk, "DELETE": "on"} for one in (asked, new)]
     assert admin_client.post(page_of(campaign), form_of(campaign, **write(gone))).status_code == 302

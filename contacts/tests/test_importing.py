@@ -18,7 +18,7 @@ from calls.tests.threads import count_waiting, in_thread
 from campaigns import lifecycle
 from campaigns.lifecycle import CampaignIsCancelled
 from campaigns.models import CampaignStatus
-from campaigns.tests.factories import CampaignFactory
+from campaigns.tests.factories import AskingCampaignFactory, CampaignFactory
 from contacts import importing
 from contacts.exclusion import add_numbers_to_do_not_call, exclude_numbers, write_entries
 from contacts.importing import ImportStopped, import_contacts
@@ -468,7 +468,7 @@ def test_a_cancelled_campaign_takes_no_contacts():
 
 
 def test_a_completed_campaign_takes_contacts_for_which_it_can_be_activated_again():
-    campaign = CampaignFactory(status=CampaignStatus.COMPLETED)
+    campaign = AskingCampaignFactory(status=CampaignStatus.COMPLETED)
     import_row(campaign, "phone_number", "+12025550123")
     assert lifecycle.activate(campaign, now=NOW).status == CampaignStatus.RUNNING
 
