@@ -99,15 +99,14 @@ def _word_keys(asked: Asked) -> str:
         return " ".join(named)
     if asked.kind == QuestionType.FREE_TEXT:
         return _("Please speak after this message.")
-    limits = {"lowest": asked.lowest, "highest": asked.highest}
-    if asked.kind == QuestionType.SCALE:
-        text = _("Press a number from %(lowest)s to %(highest)s.") % limits
-        return f"{text} {_('Then press the hash key.')}" if asked.most_keys > 1 else text
-    if None not in limits.values():
-        text = _("Press a number from %(lowest)s to %(highest)s, then the hash key.")
+    if None in (asked.lowest, asked.highest):
+        return _("Press the number, then the hash key.")
+    # One key is heard at once; of several nobody knows which is the last.
+    if asked.most_keys == 1:
+        text = _("Press a number from %(lowest)s to %(highest)s.")
     else:
-        text = _("Press the number, then the hash key.")
-    return text % limits
+        text = _("Press a number from %(lowest)s to %(highest)s, then the hash key.")
+    return text % {"lowest": asked.lowest, "highest": asked.highest}
 
 
 def _hint_at(asked: Asked) -> Sequence[str]:

@@ -15,7 +15,7 @@ from django.utils import translation
 from calls.models import ProviderConfig
 from calls.tests.factories import CallAttemptFactory
 from campaigns.models import Campaign
-from campaigns.tests.factories import CampaignFactory
+from campaigns.tests.factories import AskingCampaignFactory, CampaignFactory
 from contacts.models import ContactImport
 from contacts.tests.factories import ContactFactory, DoNotCallEntryFactory
 from surveycalls.models import AuditEntry
@@ -190,7 +190,7 @@ def test_a_browser_asks_for_it(client):
 
 @pytest.mark.django_db
 def test_what_is_written_down_is_in_the_language_of_the_deployment(admin_client, settings):
-    campaign = ContactFactory(campaign__status="running").campaign
+    campaign = ContactFactory(campaign=AskingCampaignFactory()).campaign
     admin_client.cookies["django_language"] = "it"
     admin_client.post(f"/admin/campaigns/campaign/{campaign.pk}/pause/", {"_form_submitted": "True"})
     assert Campaign.objects.get().status == "paused"
