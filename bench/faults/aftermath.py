@@ -57,19 +57,15 @@ def find_wrong_outcomes(evidence: Evidence) -> Iterator[Violation]:
 def _possible_outcomes(evidence: Evidence, attempt: AttemptRow, call: LedgerCall | None) -> set[str]:
     if attempt.given_back:
         return {"failed"}
-    # The script's own address and then that of its end: who was asked for the second knows that it was played.
-    may_be_played = call is not None and evidence.witness.documents.get(call.sid, 0) > 1
     if attempt.error_code == LOST:
-        return ({"failed", "completed"} if may_be_played else {"failed"}) if _is_over(evidence, attempt) else set()
+        is_over = _is_over(evidence, attempt)
+        return (_possible_decisions(call) if call else set()) | {"failed"} if is_over else set()
     if call is None:
         return {"failed"} if attempt.phone_number in evidence.witness.refused else set()
     match call.status:
-        case "completed" if call.heard_to_end:
-            # A site that was late with its script let the person hear an empty one to its end.
-            return {"completed"} if may_be_played else {"completed", "no_answer"}
         case "completed":
-            # The end was asked for, and the answer did not arrive: it may or may not have been written down.
-            return {"completed", "no_answer"} if may_be_played else {"no_answer"}
+            decided = _possible_decisions(call)
+            return decided if decided and _is_certain(call) else decided | {"no_answer"}
         case "busy":
             return {"busy"}
         case "no-answer":
@@ -77,6 +73,33 @@ def _possible_outcomes(evidence: Evidence, attempt: AttemptRow, call: LedgerCall
         case "failed" | "canceled":
             return {"failed"}
     return set()
+
+
+def _possible_decisions(call: LedgerCall) -> set[str]:
+    """What the person may have decided by what was said last in the call."""
+    last = call.gathered[-1] if call.gathered else None
+    if last is None or not last.is_clear:
+        return set()
+    return {"consent": {"completed"}, "answer": {"completed"}, "refuse": {"refused"}, "opt_out": {"refused"}}.get(
+        last.meant, set()
+    )
+
+
+def _is_certain(call: LedgerCall) -> bool:
+    """Whether the site has said that it has it, and no further question can have been on its way when the call ended.
+
+    Without an answer of the site it may or may not have been written down.
+    """
+    return call.last_word in ("refuse", "opt_out") or (call.last_word is not None and call.heard_to_end)
+
+
+def find_lost_answers(evidence: Evidence) -> Iterator[Violation]:
+    """What the site has said that it has."""
+    for call, attempt in known_calls(evidence):
+        for one in call.gathered:
+            given = one.digits or one.speech
+            if one.meant == "answer" and one.is_acknowledged and (attempt.id, given) not in evidence.snapshot.answers:
+                yield Violation(Kind.LOST_ANSWER, f"{name_call(call)}: {given!r} was answered and is not stored")
 
 
 def _ended_before(attempt: AttemptRow, call: LedgerCall) -> bool:
@@ -122,10 +145,10 @@ def _may_be_bare(evidence: Evidence, contact: ContactRow) -> bool:
 def _right_states(attempts: Sequence[AttemptRow], *, is_listed: bool) -> set[str]:
     """One, but for who was given back after real attempts: to be rung again by either name."""
     outcomes = [attempt.outcome for attempt in attempts if not attempt.given_back]
-    if any(attempt.is_open for attempt in attempts):
-        return {"in_progress"}
     if final := {"completed", "refused"}.intersection(outcomes):
         return final
+    if any(attempt.is_open for attempt in attempts):
+        return {"in_progress"}
     if is_listed:
         return {"excluded"}
     if not outcomes:

@@ -150,6 +150,20 @@ def find_do_not_call(evidence: Evidence) -> Iterator[Violation]:
             yield Violation(Kind.DO_NOT_CALL, f"{name_call(call)} went to {call.to}, which is on the list")
 
 
+def find_rung_after_last_word(evidence: Evidence) -> Iterator[Violation]:
+    """Who has refused or taken part is not rung again, and who wants no calls at all by no campaign."""
+    done: dict[str, str] = {}
+    for call, attempt in known_calls(evidence):
+        for name in (attempt.contact_id, call.to):
+            if said := done.get(name):
+                yield Violation(Kind.AFTER_LAST_WORD, f"{name_call(call)} came after {call.to} had said {said}")
+        if call.last_word in ("refuse", "opt_out") or (call.last_word and call.heard_to_end):
+            done[attempt.contact_id] = call.last_word
+        # Operators may have taken the number off the list again.
+        if call.last_word == "opt_out" and call.to not in evidence.do_not_call:
+            done[call.to] = call.last_word
+
+
 def find_not_running(evidence: Evidence) -> Iterator[Violation]:
     for call, attempt in known_calls(evidence):
         history = evidence.statuses[attempt.campaign_id]

@@ -2,9 +2,9 @@
 
 import json
 import os
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, time
 from functools import cached_property
 from pathlib import Path
@@ -191,11 +191,10 @@ def _read_instant(text: str) -> datetime:
 
 @dataclass(frozen=True, kw_only=True)
 class Witness:
-    """What the network saw, calls in the order of their starts; ``rang`` and ``documents`` go by their sid."""
+    """What the network saw, calls in the order of their starts; ``rang`` goes by their sid."""
 
     calls: Sequence[LedgerCall]
     rang: frozenset[str] = frozenset()
-    documents: Mapping[str, int] = field(default_factory=dict)  # how many a call asked the site for
     refused: frozenset[str] = frozenset()  # numbers that the network has refused to ring
 
 
@@ -205,7 +204,6 @@ def read_witness(lines: Sequence[Line]) -> Witness:
     return Witness(
         calls=calls_from(lines),
         rang=frozenset(line["sid"] for line in lines if line["kind"] in ("ringing", "answered")),
-        documents=Counter(line["sid"] for line in lines if line["kind"] == "twiml"),
         refused=frozenset(line["to"] for line in orders if line["answer"] == 400),
     )
 

@@ -14,13 +14,18 @@ from bench.faults.plan import CampaignPlan, Plan
 from bench.world import CALLER_NUMBER
 from calls.models import ProviderConfig
 from campaigns import lifecycle
-from campaigns.models import Campaign
+from campaigns.models import Campaign, Question
 from contacts.exclusion import add_numbers_to_do_not_call
 from contacts.importing import import_contacts
 from contacts.models import DoNotCallEntry
 
 LONGEST_TRY_SECONDS = 20.0
 SCRIPT = "Hello from your library."
+# Short, and none may be passed over: the judge takes a call in which the last question was answered for completed.
+QUESTIONS = (
+    {"type": "scale", "text_en": "How was it?", "lowest": 1, "highest": 5},
+    {"type": "yes_no", "text_en": "Again?"},
+)
 
 
 class Operators:
@@ -149,6 +154,10 @@ class Operators:
                 max_attempts=plan.max_attempts,
                 retry_interval_minutes=plan.retry_minutes,
                 max_concurrent_calls=plan.max_concurrent_calls,
+            )
+            Question.objects.bulk_create(
+                Question(campaign=campaign, position=position, **question)
+                for position, question in enumerate(QUESTIONS, start=1)
             )
             self._campaigns[plan.name] = campaign
             record = import_contacts(campaign, io.BytesIO(_write_csv(plan)), now=now)

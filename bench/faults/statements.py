@@ -15,12 +15,13 @@ class About(Enum):
     CLAIM = "new attempts"
     PLACING = "attempts about to be sent"
     RECORD = "the provider's answer for attempts"
-    CHANGE = "anything else that becomes of attempts"
+    CHANGE = "anything else that becomes of attempts, and what was answered in them"
 
 
 _PREPARE = re.compile(r"PREPARE (\w+) .*? AS (.*)", re.DOTALL)
 _EXECUTE = re.compile(r"EXECUTE (\w+)")
 _INSERT = re.compile(r'\bINSERT INTO\s+"?calls_callattempt\b')
+_ANSWER = re.compile(r'\bINSERT INTO\s+"?calls_answer\b')
 _UPDATE = re.compile(r'\bUPDATE\s+"?calls_callattempt\b.*?\bSET\b(?P<set>.*?)(?:\bWHERE\b(?P<where>.*)|$)', re.DOTALL)
 _STATUS = re.compile(r"""(?<![\w."])"?status"?\s*=\s*(?:CASE\b.*?\bTHEN\s*)?'(\w+)'""", re.DOTALL)
 _CALL_ID = re.compile(r'(?<!\w)call_id"?\s*=')
@@ -54,6 +55,8 @@ def _tell(sql: str) -> About | None:
         return About.LOCK
     if _INSERT.search(sql):
         return About.CLAIM
+    if _ANSWER.search(sql):
+        return About.CHANGE
     if update := _UPDATE.search(sql):
         status = _STATUS.search(update["set"])
         if status and status[1] == "placing":

@@ -62,6 +62,8 @@ class Snapshot:
     contacts: Sequence[ContactRow]
     attempts: Sequence[AttemptRow]
     do_not_call: frozenset[str]
+    # The attempt's id, and the keys or the words.
+    answers: frozenset[tuple[str, str]] = frozenset()
 
 
 def read_snapshot(connection: Any) -> Snapshot:
@@ -71,12 +73,15 @@ def read_snapshot(connection: Any) -> Snapshot:
         (read_at,) = cursor.fetchone()
         cursor.execute("SELECT phone_number FROM contacts_donotcallentry")
         listed = frozenset(number for (number,) in cursor.fetchall())
+        cursor.execute("SELECT attempt_id::text, raw FROM calls_answer")
+        answers = frozenset(cursor.fetchall())
         return Snapshot(
             read_at=read_at,
             campaigns=_read_rows(cursor, CampaignRow, "campaigns_campaign", order="id"),
             contacts=_read_rows(cursor, ContactRow, "contacts_contact", order="id"),
             attempts=_read_rows(cursor, AttemptRow, "calls_callattempt", order="claimed_at, start_at, id"),
             do_not_call=listed,
+            answers=answers,
         )
 
 

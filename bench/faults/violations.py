@@ -24,6 +24,8 @@ class Kind(StrEnum):
     LOST = "lost"
     RETRY_TOO_SOON = "retry_too_soon"
     ORDER = "order"
+    LOST_ANSWER = "lost_answer"
+    AFTER_LAST_WORD = "after_last_word"
 
 
 @dataclass(frozen=True)

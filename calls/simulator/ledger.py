@@ -81,10 +81,14 @@ class Gathering:
     answer: int | str | None = None
 
     @property
+    def is_clear(self) -> bool:
+        """Whether what was meant got through as it was."""
+        return bool(self.digits) or (self.confidence or 0) > LEAST_CONFIDENCE
+
+    @property
     def is_acknowledged(self) -> bool:
-        """Whether what was meant got through as it was, and the client has said that it has it."""
-        is_clear = bool(self.digits) or (self.confidence or 0) > LEAST_CONFIDENCE
-        return is_clear and self.answer == 200
+        """Whether it did, and the client has said that it has it."""
+        return self.is_clear and self.answer == 200
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ from bench.faults.judge import CHECKS, judge
 from bench.faults.reckoning import CLOCK_TOLERANCE
 from bench.faults.tables import AttemptRow, CampaignRow, ContactRow, Snapshot
 from bench.faults.violations import Kind
-from calls.simulator.ledger import LedgerCall
+from calls.simulator.ledger import Gathering, LedgerCall
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)  # a Wednesday
 ANNE, BEN = "+3532091000001", "+3532091000002"
@@ -51,6 +51,15 @@ OUTCOMES = {
 }
 
 
+YES = Gathering(meant="consent", digits="1", answer=200)
+FOUR = Gathering(meant="answer", digits="4", answer=200)
+NO = Gathering(meant="refuse", digits="2", answer=200)
+NEVER = Gathering(meant="opt_out", digits="9", answer=200)
+UNHEARD = replace(FOUR, answer="timeout")
+MISHEARD = Gathering(meant="answer", speech="the bus", confidence=0.2, answer=200)
+NOTHING = Gathering(meant=None)
+
+
 def at(seconds):
     return NOON + timedelta(seconds=seconds)
 
@@ -63,8 +72,8 @@ class Run:
 
     def __init__(self):
         self.calls, self.attempts, self.log = [], [], []
-        self.contacts, self.documents = {}, {}
-        self.rang, self.refused, self.listed = set(), set(), set()
+        self.contacts = {}
+        self.rang, self.refused, self.listed, self.answers = set(), set(), set(), set()
         self.campaign = CampaignRow(id="campaign", status="running", starts_at=None, ends_at=None)
         self.read_at = at(1000)
         self.operate(Limits(lines=10, calls_per_second=20), -100)
@@ -98,11 +107,11 @@ class Run:
             self.log = [one for one in self.log if not isinstance(one.value, CallingRules)]
         self.operate(replace(RULES, **rules), seconds)
 
-    def ring(self, start, *, who="anne", lasts=5, status="no-answer", heard=False, documents=0, **attempt):
+    def ring(self, start, *, who="anne", lasts=5, status="no-answer", heard=False, gathered=(), **attempt):
         """One call with its attempt, claimed half a second before, and what becomes of its contact."""
         call_id = attempt.pop("call_id", f"{who}@{start}")
         number = self.contacts[who].phone_number
-        self.see(start, call_id=call_id, number=number, lasts=lasts, status=status, heard=heard, documents=documents)
+        self.see(start, call_id=call_id, number=number, lasts=lasts, status=status, heard=heard, gathered=gathered)
         ended_at = None if status is None else at(start + lasts + 0.1)
         self.write(
             start - 0.5,
@@ -110,13 +119,13 @@ class Run:
             call_id=call_id,
             **{
                 "status": "ended" if status else "ringing",
-                "outcome": OUTCOMES[status] if status != "completed" or documents > 1 else "no_answer",
+                "outcome": OUTCOMES[status] if status != "completed" or heard else "no_answer",
                 "ended_at": ended_at,
             }
             | attempt,
         )
 
-    def see(self, start, *, call_id, number, lasts=5, status="no-answer", heard=False, documents=0):
+    def see(self, start, *, call_id, number, lasts=5, status="no-answer", heard=False, gathered=()):
         """The network saw a call."""
         sid = f"CA{len(self.calls)}"
         self.calls.append(
@@ -129,10 +138,10 @@ class Run:
                 ended_at=None if status is None else at(start + lasts),
                 status=status,
                 heard_to_end=heard,
+                gathered=tuple(gathered),
             )
         )
         self.rang.add(sid)
-        self.documents[sid] = documents
 
     def write(self, claimed, *, who="anne", call_id, **values):
         """The tables have an attempt; started 0.48 s after its claim, and never heard of."""
@@ -159,7 +168,7 @@ class Run:
         contact = self.contacts[who]
         if attempt.given_back:
             return
-        states = {"": "in_progress", "completed": "completed"}
+        states = {"": "in_progress", "completed": "completed", "refused": "refused"}
         state = states.get(attempt.outcome, "not_reached")
         is_done = state != "not_reached" or contact.attempts_count == 2
         self.change(
@@ -189,7 +198,6 @@ class Run:
             witness=Witness(
                 calls=sorted(self.calls, key=lambda call: call.started_at),
                 rang=frozenset(self.rang),
-                documents=self.documents,
                 refused=frozenset(self.refused),
             ),
             snapshot=Snapshot(
@@ -198,6 +206,7 @@ class Run:
                 contacts=list(self.contacts.values()),
                 attempts=sorted(self.attempts, key=lambda attempt: attempt.claimed_at),
                 do_not_call=frozenset(self.listed),
+                answers=frozenset(self.answers),
             ),
             log=self.log,
             terms=TERMS,
@@ -218,8 +227,9 @@ CLEAN = set()
 def test_an_ordinary_run_is_clean(run):
     run.ring(0)
     run.ring(65, status="busy")
-    run.ring(200, status="completed", heard=True, documents=2)
-    run.ring(3, who="ben", status="completed", documents=1)
+    run.ring(200, status="completed", heard=True, gathered=[YES, FOUR])
+    run.answers.add(("anne@200", "4"))
+    run.ring(3, who="ben", status="completed", gathered=[YES, Gathering(meant=None)])
     verdict = judge(run.evidence())
     assert (verdict.violations, verdict.by_kind) == ([], {})
 
@@ -708,11 +718,17 @@ def test_a_call_that_may_still_ring_is_not_given_back(run):
 @pytest.mark.parametrize(
     ("seen", "right"),
     [
-        ({"status": "completed", "heard": True, "documents": 2}, {"completed"}),
-        ({"status": "completed", "heard": False, "documents": 2}, {"completed", "no_answer"}),
-        ({"status": "completed", "heard": True, "documents": 1}, {"completed", "no_answer"}),
-        ({"status": "completed", "heard": False, "documents": 1}, {"no_answer"}),
-        ({"status": "completed", "heard": False, "documents": 0}, {"no_answer"}),
+        ({"status": "completed", "heard": True, "gathered": [YES, FOUR]}, {"completed"}),
+        # The site has it; whether it was the last one cannot be told of a call that was cut off.
+        ({"status": "completed", "heard": False, "gathered": [YES, FOUR]}, {"completed", "no_answer"}),
+        ({"status": "completed", "heard": False, "gathered": [YES, UNHEARD]}, {"completed", "no_answer"}),
+        ({"status": "completed", "heard": False, "gathered": [YES, FOUR, NOTHING]}, {"no_answer"}),
+        ({"status": "completed", "heard": True, "gathered": [YES, MISHEARD]}, {"no_answer"}),
+        ({"status": "completed", "heard": False, "gathered": [NO]}, {"refused"}),
+        ({"status": "completed", "heard": True, "gathered": [YES, NEVER]}, {"refused"}),
+        ({"status": "completed", "heard": False, "gathered": [replace(NO, answer=503)]}, {"refused", "no_answer"}),
+        ({"status": "completed", "heard": True}, {"no_answer"}),
+        ({"status": "completed", "heard": False}, {"no_answer"}),
         ({"status": "no-answer"}, {"no_answer"}),
         ({"status": "busy"}, {"busy"}),
         ({"status": "failed"}, {"failed"}),
@@ -721,9 +737,8 @@ def test_a_call_that_may_still_ring_is_not_given_back(run):
 )
 @pytest.mark.parametrize("outcome", ["completed", "no_answer", "busy", "failed", "refused"])
 def test_an_outcome_is_what_the_network_saw(run, seen, right, outcome):
+    run.answers.add(("anne@0", "4"))
     run.ring(0, outcome=outcome, **seen)
-    if outcome == "refused":
-        run.change(state="refused", next_attempt_at=None)
     assert run.kinds() == (CLEAN if outcome in right else {Kind.WRONG_OUTCOME})
 
 
@@ -754,10 +769,71 @@ def test_who_was_never_heard_of_is_given_up_when_the_longest_call_is_over(run, e
     assert run.kinds() == kinds
 
 
-@pytest.mark.parametrize(("documents", "kinds"), [(2, CLEAN), (1, {Kind.WRONG_OUTCOME})])
-def test_who_was_given_up_has_completed_only_what_was_played(run, documents, kinds):
-    run.ring(0, status="completed", documents=documents, outcome="completed", error_code="lost", ended_at=at(30))
+@pytest.mark.parametrize(
+    ("last", "outcome", "kinds"),
+    [
+        (FOUR, "completed", CLEAN),
+        (NO, "refused", CLEAN),
+        (FOUR, "failed", CLEAN),
+        (NOTHING, "completed", {Kind.WRONG_OUTCOME}),
+        (FOUR, "refused", {Kind.WRONG_OUTCOME}),
+    ],
+)
+def test_who_was_given_up_has_decided_only_what_was_said(run, last, outcome, kinds):
+    run.answers.add(("anne@0", "4"))
+    run.ring(0, status="completed", gathered=[YES, last], outcome=outcome, error_code="lost", ended_at=at(30))
     assert run.kinds() == kinds
+
+
+# lost_answer
+
+
+def test_an_answer_that_the_site_said_it_has_is_stored(run):
+    run.ring(0, status="completed", gathered=[YES, FOUR, NOTHING])
+    assert run.kinds() == {Kind.LOST_ANSWER}
+    run.answers.add(("anne@0", "4"))
+    assert run.kinds() == CLEAN
+
+
+@pytest.mark.parametrize("given", [UNHEARD, MISHEARD, NOTHING, YES])
+def test_what_the_site_did_not_say_it_has_need_not_be(run, given):
+    run.ring(0, status="completed", gathered=[YES, given, NOTHING])
+    assert run.kinds() == CLEAN
+
+
+# after_last_word
+
+
+@pytest.mark.parametrize(
+    ("seen", "kinds"),
+    [
+        ({"gathered": [NO]}, {Kind.AFTER_LAST_WORD}),
+        ({"gathered": [NEVER]}, {Kind.AFTER_LAST_WORD}),
+        ({"gathered": [YES], "heard": True}, {Kind.AFTER_LAST_WORD}),
+        ({"gathered": [YES]}, CLEAN),  # cut off before the first question
+        ({"gathered": [YES, NOTHING], "heard": True}, CLEAN),
+    ],
+)
+def test_who_has_refused_or_taken_part_is_not_rung_again(run, seen, kinds):
+    run.ring(0, status="completed", **seen)
+    run.ring(100)
+    assert run.kinds() & {Kind.AFTER_LAST_WORD} == kinds
+
+
+def test_who_wants_no_calls_is_rung_by_no_campaign_unless_taken_off_the_list(run):
+    run.add("anne elsewhere", ANNE)
+    run.ring(0, status="completed", gathered=[NEVER])
+    run.ring(100, who="anne elsewhere")
+    assert Kind.AFTER_LAST_WORD in run.kinds()
+    run.operate(DoNotCall(phone_number=ANNE, listed=False), 50)
+    assert Kind.AFTER_LAST_WORD not in run.kinds()
+
+
+def test_who_says_no_may_be_rung_by_another_campaign(run):
+    run.add("anne elsewhere", ANNE)
+    run.ring(0, status="completed", gathered=[NO], outcome="refused")
+    run.ring(100, who="anne elsewhere")
+    assert run.kinds() == CLEAN
 
 
 def test_a_call_that_nobody_saw_fails_only_when_its_number_was_refused(run):
@@ -793,7 +869,7 @@ def test_a_contact_is_in_the_one_right_state(run, status, state, kinds):
 
 
 def test_who_took_part_is_completed(run):
-    run.ring(0, status="completed", heard=True, documents=2)
+    run.ring(0, status="completed", heard=True, gathered=[YES])
     run.change(state="not_reached", next_attempt_at=LATER)
     assert run.kinds() == {Kind.WRONG_CONTACT_STATE}
 
@@ -813,13 +889,13 @@ def test_who_is_on_the_list_is_excluded(run):
 
 
 def test_who_took_part_and_is_on_the_list_is_completed(run):
-    run.ring(0, status="completed", heard=True, documents=2)
+    run.ring(0, status="completed", heard=True, gathered=[YES])
     run.list_number(ANNE, 20)
     assert run.kinds() == CLEAN
 
 
 def test_the_mark_on_a_contact_and_the_list_say_the_same(run):
-    run.ring(0, status="completed", heard=True, documents=2)
+    run.ring(0, status="completed", heard=True, gathered=[YES])
     run.change(do_not_call=True)
     assert run.kinds() == {Kind.WRONG_CONTACT_STATE}
 
@@ -956,7 +1032,7 @@ def test_a_call_before_the_first_entry_of_the_log_cannot_be_judged(run):
 
 def test_the_figures_of_a_run(run):
     run.ring(0, lasts=5)
-    run.ring(2, who="ben", lasts=5, status="completed", heard=True, documents=2)
+    run.ring(2, who="ben", lasts=5, status="completed", heard=True, gathered=[YES])
     run.ring(80)
     run.write(70, call_id="withdrawn", given_back=True)
     assert judge(run.evidence()).figures == {

@@ -13,6 +13,7 @@ from bench.faults.statements import About, StatementReader
         ('UPDATE "calls_callattempt" SET "status" = %s, "started_at" = %s', ("placing", 1), About.PLACING),
         ('UPDATE "calls_callattempt" SET "status" = %s WHERE "status" = %s', ("ended", "placing"), About.CHANGE),
         ("UPDATE calls_callattempt SET error_message = %s", ["status = 'queued'"], About.CHANGE),
+        ('INSERT INTO "calls_answer" ("raw") VALUES (%s)', ("1",), About.CHANGE),
         ("SELECT * FROM calls_callattempt WHERE status = %s", ["placing"], None),
     ],
 )
