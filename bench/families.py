@@ -18,6 +18,7 @@ FAMILIES = {
     "utilisation": "utilisation:measure",
     "cps": "cps:measure",
     "callbacks": "callbacks:measure",
+    "conversation": "conversations:measure",
     "import": "imports:measure",
     "recovery": "recovery:measure",
     "idle": "idle:measure",
