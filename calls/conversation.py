@@ -216,10 +216,13 @@ def _store(attempt: CallAttempt, version: QuestionVersion, said: Said, understoo
         "raw": said.keys or said.speech,
         "value": understood.value,
     }
-    current = _answers_to(attempt, version)
-    if attempt.consented_at is None or current.filter(**content).exists():
+    if attempt.consented_at is None:
         return
-    current.update(is_current=False)
+    if before := _answers_to(attempt, version).first():
+        if all(getattr(before, name) == value for name, value in content.items()):
+            return
+        before.is_current = False
+        before.save(update_fields=["is_current"])
     Answer.objects.create(
         contact_id=attempt.contact_id,
         question_id=version.question_id,

@@ -40,8 +40,16 @@ def make_campaign(operator, name, **fields):
     page.locator("#id_time_zone").select_option("UTC", force=True)
     for field, value in fields.items():
         page.locator(f"#id_{field}").fill(value)
+    add_question(operator, "How satisfied are you with the library?", lowest="1", highest="5")
     page.get_by_role("button", name="Save and continue editing").click()
     operator.see("was added successfully")
+
+
+def add_question(operator, text, **fields):
+    """A scale, which is what a new one is."""
+    operator.page.get_by_role("link", name="Add another Question").click()
+    for field, value in ({"text_en": text} | fields).items():
+        operator.page.locator(f"#id_questions-0-{field}").fill(value)
 
 
 def import_file(operator, content):
