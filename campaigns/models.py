@@ -357,6 +357,11 @@ class Campaign(models.Model):
                 name="campaign_lines_are_positive",
                 condition=Q(max_concurrent_calls=None) | Q(max_concurrent_calls__gte=1),
             ),
+            # Every call that starts is ordered by it.
+            models.CheckConstraint(
+                name="campaign_machine_detection_is_known",
+                condition=Q(machine_detection__in=MachineDetection.values),
+            ),
         ]
         indexes = [
             # Every claim asks for the few running ones among all that there ever were.
