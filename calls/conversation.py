@@ -4,7 +4,7 @@ Nothing is remembered but in the database, so a provider may ask for any step tw
 or after the end of the call: an answer that came is kept, and what comes next is looked up anew.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -19,10 +19,10 @@ from calls import outcomes
 from calls.hearing import NO, Asked, Heard, Understood, understand
 from calls.models import Answer, AnswerMeans, CallAttempt
 from calls.outcomes import Applied
-from calls.providers.base import CallEvent, Said
+from calls.providers.base import Answerer, CallEvent, Said
 from calls.repository import CallAttemptQuerySet
 from campaigns.history import in_language_of_the_record
-from campaigns.models import Language, QuestionVersion
+from campaigns.models import Language, MachineDetection, QuestionVersion
 from campaigns.questions import list_versions
 from contacts.exclusion import add_to_do_not_call
 from contacts.models import CallOutcome, DoNotCallSource
@@ -30,6 +30,9 @@ from contacts.models import CallOutcome, DoNotCallSource
 log = structlog.get_logger(__name__)
 
 CONSENT = Asked(kind="yes_no")
+
+# In an attempt's metadata: the message for answering machines was said.
+LEFT_MESSAGE = "left_message"
 
 
 class Turn(StrEnum):
@@ -41,7 +44,8 @@ class Turn(StrEnum):
     REFUSED = "refused"
     OPTED_OUT = "opted_out"
     NOT_UNDERSTOOD = "not_understood"
-    SILENCE = "silence"  # the call is over, or not one of ours
+    MESSAGE = "message"  # for an answering machine
+    SILENCE = "silence"  # the call is over, or not one of ours, or a machine has answered
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,12 +84,15 @@ def asked_by(version: QuestionVersion, language: Language) -> Asked:
 
 
 def begin(event: CallEvent, *, now: datetime) -> Step:
-    """Somebody has answered the call."""
+    """Somebody, or something, has answered the call."""
     applied = outcomes.apply_event(event, now=now)
     if applied in (Applied.FOREIGN, Applied.UNKNOWN_CALL):
         return Step(turn=Turn.SILENCE, applied=applied)
     with transaction.atomic():
-        return _find_next(_lock(event.call_id), now)
+        attempt = _lock(event.call_id)
+        if attempt.ended_at is None:
+            _note_details(attempt, event.details)
+        return _tell_machine(attempt, event.answerer) or _find_next(attempt, now)
 
 
 def hear_consent(event: CallEvent, *, is_again: bool, now: datetime) -> Step:
@@ -135,6 +142,31 @@ def _hear(attempt: CallAttempt, version: QuestionVersion | None, said: Said, is_
                 return Step(turn=Turn.NOT_UNDERSTOOD, attempt=attempt)
             _store(attempt, version, said, understood, now)
         return _find_next(attempt, now)
+
+
+def _note_details(attempt: CallAttempt, details: Mapping[str, str | bool]) -> None:
+    """Who has answered is told with the request for the first document; the report of the answer came before it."""
+    if details.keys() - attempt.metadata.keys():
+        attempt.metadata = {**details, **attempt.metadata}
+        attempt.save(update_fields=["metadata"])
+
+
+def _tell_machine(attempt: CallAttempt, answerer: Answerer) -> Step | None:
+    """What a machine is told that has answered; None for people, and where the campaign makes no difference.
+
+    Whoever has pressed or said something is a person. A fax hears nothing.
+    """
+    campaign = attempt.campaign
+    is_machine = answerer in (Answerer.MACHINE, Answerer.FAX) and campaign.machine_detection != MachineDetection.OFF
+    if not is_machine or attempt.ended_at or attempt.outcome or attempt.consented_at:
+        return None
+    takes_message = answerer == Answerer.MACHINE and campaign.machine_detection == MachineDetection.LEAVE_MESSAGE
+    has_message = takes_message and campaign.machine_message_in(language_of(attempt)).strip()
+    log.info("call.machine", call_id=attempt.call_id, answerer=answerer.value, message=bool(has_message))
+    if not has_message:
+        return Step(turn=Turn.SILENCE, attempt=attempt)
+    _note_details(attempt, {LEFT_MESSAGE: True})
+    return Step(turn=Turn.MESSAGE, attempt=attempt)
 
 
 def _find_next(attempt: CallAttempt, now: datetime) -> Step:

@@ -28,6 +28,7 @@ from calls.providers import get_provider
 from calls.providers.base import (
     CallRejected,
     CallRequest,
+    Detection,
     PlacedCall,
     PlacementUnknown,
     ProviderMisconfigured,
@@ -39,6 +40,7 @@ from calls.roster import Roster
 from calls.senders import MOST_AT_ONCE, SendDeadlinePassed, Senders, StartMissed
 from calls.wakeups import WakeupListener
 from campaigns import lifecycle
+from campaigns.models import MachineDetection
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +57,12 @@ RECONCILE_EVERY = timedelta(seconds=5)
 PLACING_LEAD = timedelta(milliseconds=50)
 LOCKED_RETRY = timedelta(milliseconds=200)
 DATABASE_RETRY_SECONDS = 1.0
+
+DETECTION = {
+    MachineDetection.OFF: Detection.NONE,
+    MachineDetection.HANG_UP: Detection.MACHINE,
+    MachineDetection.LEAVE_MESSAGE: Detection.END_OF_GREETING,
+}
 
 # Why a call was given back that the provider was never asked for: error_code and error_message of its attempt.
 STOPPED = ("stopped", gettext_noop("The scheduler was stopped before it placed the call."))
@@ -337,15 +345,16 @@ class CallScheduler:
             self._pushed = self._clock.steady() + (first - self._clock()).total_seconds(), debt
 
     def _send(self, attempt: CallAttempt) -> None:
-        account = self._account
+        account, campaign = self._account, attempt.contact.campaign
         request = CallRequest(
             call_id=attempt.call_id,
             to=attempt.phone_number,
-            from_=attempt.contact.campaign.caller_id or account.outbound_number,
+            from_=campaign.caller_id or account.outbound_number,
             answer_url=answer_url(attempt.call_id),
             events_url=events_url(attempt.call_id),
             ring_timeout=settings.CALL_RING_TIMEOUT_SECONDS,
             time_limit=settings.CALL_TIME_LIMIT_SECONDS,
+            detection=DETECTION[campaign.machine_detection],
         )
         departure = self._senders.plan(attempt.start_at, account.calls_per_second)
         self._senders.send(attempt, request, self._provider or get_provider(account.adapter), departure)

@@ -33,7 +33,7 @@ def write_twiml(step: Step) -> str:
         if step.turn in (Turn.CONSENT, Turn.QUESTION):
             _ask(response, step)
         else:
-            _say(response, step, _say_goodbye(step.turn))
+            _say(response, step, _word_end(step))
             response.hangup()
     return str(response)
 
@@ -114,6 +114,12 @@ def _hint_at(asked: Asked) -> Sequence[str]:
     if asked.kind == QuestionType.YES_NO:
         return [_("yes"), _("no")]
     return [choice.replace(",", " ")[:100] for choice in asked.choices]
+
+
+def _word_end(step: Step) -> str:
+    if step.turn == Turn.MESSAGE:
+        return step.attempt.campaign.machine_message_in(step.language)
+    return _say_goodbye(step.turn)
 
 
 def _say_goodbye(turn: Turn) -> str:

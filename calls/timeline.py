@@ -1,8 +1,9 @@
 """The story of an attempt and of a contact: what happened, when, by whom, and what comes next."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.contrib.admin.models import ADDITION, LogEntry
@@ -16,6 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext
 
 from calls.caps import Waiting, find_next_calls
+from calls.conversation import LEFT_MESSAGE
 from calls.models import CallAttempt, ProviderConfig
 from calls.providers.messages import translate_message
 from calls.states import AttemptStatus
@@ -43,6 +45,8 @@ DECIDED: dict[CallOutcome, Promise] = {
     CallOutcome.REFUSED: gettext_lazy("The person refuses."),
 }
 HUNG_UP = gettext_lazy("The call was over before the person agreed to take part; it counts as not answered.")
+MACHINE = gettext_lazy("A machine had answered; it counts as not answered.")
+MESSAGE_LEFT = gettext_lazy("A machine had answered, and the message was left on it; it counts as not answered.")
 BROKEN_OFF = gettext_lazy("The call was over before everything was answered; it counts as not answered.")
 GIVEN_BACK = gettext_lazy("Given back: nobody was rung, and the try does not count.")
 
@@ -133,7 +137,7 @@ def _explain_step(attempt: CallAttempt, status: AttemptStatus, word: str) -> str
     if status == AttemptStatus.UNKNOWN:
         return _("It is rung by nobody else until that is settled.")
     by = attempt.metadata.get("answered_by", "") if status == AttemptStatus.ANSWERED else ""
-    heard = _("Sounds like an answering machine.") if by.startswith("machine") else str(ANSWERED_BY.get(by, ""))
+    heard = _("Sounds like an answering machine.") if _is_answering_machine(by) else str(ANSWERED_BY.get(by, ""))
     return " ".join(filter(None, [_quote(word), heard]))
 
 
@@ -141,8 +145,19 @@ def _say_end(attempt: CallAttempt) -> str:
     if attempt.given_back:
         return str(GIVEN_BACK)
     if attempt.outcome == CallOutcome.NO_ANSWER and attempt.answered_at:
-        return str(BROKEN_OFF if attempt.consented_at else HUNG_UP)
+        return str(BROKEN_OFF if attempt.consented_at else _say_end_without_consent(attempt.metadata))
     return str(OVER[CallOutcome(attempt.outcome)])
+
+
+def _say_end_without_consent(metadata: Mapping[str, Any]) -> Promise:
+    if metadata.get(LEFT_MESSAGE):
+        return MESSAGE_LEFT
+    by = metadata.get("answered_by", "")
+    return MACHINE if _is_answering_machine(by) or by == "fax" else HUNG_UP
+
+
+def _is_answering_machine(answered_by: str) -> bool:
+    return answered_by.startswith("machine")
 
 
 def _explain_end(attempt: CallAttempt) -> str:

@@ -234,6 +234,10 @@ class CampaignAdmin(ReadableRules, ModelAdmin):
             {"fields": ["name", "description", "language", "intro_script", "intro_script_other"]},
         ),
         (
+            _("When an answering machine answers"),
+            {"fields": ["machine_detection", "machine_message", "machine_message_other"]},
+        ),
+        (
             _("When it may ring"),
             {
                 "description": _(

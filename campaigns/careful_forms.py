@@ -68,7 +68,7 @@ class CarefulForm(forms.ModelForm):
     def _describe_change(self, name: str) -> str:
         field = self.fields[name]
         values = self.get_initial_for_field(field, name), self.cleaned_data[name]
-        texts = [self.write_value(field.prepare_value(value)) for value in values]
+        texts = [self._write(field, value) for value in values]
         if isinstance(values[1], list) or any(len(text) > LONGEST_VALUE for text in texts):
             return str(field.label)
         return f"{field.label} ({texts[0]} → {texts[1]})"
@@ -86,6 +86,13 @@ class CarefulForm(forms.ModelForm):
         self.data = self.data.copy()  # a request's cannot be changed
         self.data[self.add_prefix("seen")] = self.fields["seen"].prepare_value(seen)
 
+    def _write(self, field: forms.Field, value: Any) -> str:
+        """As the page shows it: of a choice its label."""
+        shown = field.prepare_value(value)
+        if isinstance(field, forms.ChoiceField) and isinstance(shown, str) and shown:
+            return str(dict(field.choices).get(shown, shown))
+        return self.write_value(shown)
+
     def _model_fields(self) -> list[str]:
         return [field.name for field in self._meta.model._meta.fields if field.name in self.fields]
 
@@ -100,7 +107,7 @@ class CarefulForm(forms.ModelForm):
                 seen[name] = present
 
     def _tell_of_change(self, name: str, value: Any) -> str:
-        text = self.write_value(self.fields[name].prepare_value(value))
+        text = self._write(self.fields[name], value)
         if isinstance(value, list) or len(text) > LONGEST_VALUE:
             return gettext("Somebody else has changed this meanwhile. To keep what stands here instead, save again.")
         problem = gettext(

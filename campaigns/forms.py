@@ -232,6 +232,8 @@ class CampaignForm(CarefulForm):
             "description": UnfoldAdminTextareaWidget({"rows": 2}),
             "intro_script": UnfoldAdminTextareaWidget({"rows": 4}),
             "intro_script_other": UnfoldAdminTextareaWidget({"rows": 2}),
+            "machine_message": UnfoldAdminTextareaWidget({"rows": 2}),
+            "machine_message_other": UnfoldAdminTextareaWidget({"rows": 2}),
             "allowed_call_start": UnfoldAdminSingleTimeWidget(format="%H:%M"),
             "allowed_call_end": UnfoldAdminSingleTimeWidget(format="%H:%M"),
         }

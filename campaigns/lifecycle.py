@@ -18,7 +18,7 @@ from django.utils.translation import gettext, ngettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from campaigns.counting import count_some, say_contacts
-from campaigns.models import Campaign, CampaignStatus
+from campaigns.models import Campaign, CampaignStatus, MachineDetection
 from campaigns.questions import copy_questions, find_question_problems, freeze_questions
 from campaigns.windows import next_opening
 
@@ -269,6 +269,7 @@ def find_setting_problems(campaign: Campaign, now: datetime) -> dict[str, str]:
     problems = {}
     if not campaign.intro_script.strip():
         problems["intro_script"] = gettext("It has no intro script: write what is said first.")
+    problems |= _describe_missing_messages(campaign)
     if campaign.ends_at is not None and campaign.ends_at <= now:
         ended = date_format(localtime(campaign.ends_at), "DATETIME_FORMAT")
         problems["ends_at"] = gettext("It ended on %(when)s: set a later end, or none.") % {"when": ended}
@@ -282,6 +283,18 @@ def find_setting_problems(campaign: Campaign, now: datetime) -> dict[str, str]:
     elif not _is_anybody_callable(campaign, now):
         problems |= _describe_never_rung(campaign, now)
     return problems
+
+
+def _describe_missing_messages(campaign: Campaign) -> dict[str, str]:
+    """In which languages there is nothing to leave on an answering machine, by the name of the field."""
+    if campaign.machine_detection != MachineDetection.LEAVE_MESSAGE:
+        return {}
+    problem = gettext("There is no message for answering machines in %(language)s: write it, or hang up instead.")
+    missing = [language for language in campaign.spoken_languages if not campaign.machine_message_in(language).strip()]
+    return {
+        f"machine_message{'' if language == campaign.language else '_other'}": problem % {"language": language.label}
+        for language in missing
+    }
 
 
 def _has_hours(campaign: Campaign, now: datetime) -> bool:

@@ -78,6 +78,14 @@ class Language(models.TextChoices):
     ITALIAN = "it", _("Italian")
 
 
+class MachineDetection(models.TextChoices):
+    """What becomes of a call that an answering machine takes. On a fax nothing is ever said."""
+
+    OFF = "off", pgettext_lazy("answering machines", "Off: asked like people")
+    HANG_UP = "hang_up", pgettext_lazy("answering machines", "Hang up")
+    LEAVE_MESSAGE = "leave_message", pgettext_lazy("answering machines", "Leave a message")
+
+
 class Weekday(models.IntegerChoices):
     """ISO numbers."""
 
@@ -187,6 +195,26 @@ class Campaign(models.Model):
             "The same for people who prefer the other language; the questions need it too then. Empty: everybody is "
             "spoken to in the campaign's language."
         ),
+    )
+    machine_detection = models.CharField(
+        _("answering machines"),
+        max_length=20,
+        choices=MachineDetection,
+        default=MachineDetection.OFF,
+        help_text=_(
+            "What is done when one answers. Unless it is off, people hear nothing for some seconds, until it is clear "
+            "that they are none; the provider may charge for it."
+        ),
+    )
+    machine_message = models.TextField(
+        _("message for answering machines"),
+        blank=True,
+        help_text=_("What is said after the tone: who has called, for whom, and whether they try again."),
+    )
+    machine_message_other = models.TextField(
+        _("message for answering machines in the other language"),
+        blank=True,
+        help_text=_("The same for people who prefer the other language, if there is an intro script in it."),
     )
 
     max_attempts = models.PositiveSmallIntegerField(
@@ -329,6 +357,11 @@ class Campaign(models.Model):
                 name="campaign_lines_are_positive",
                 condition=Q(max_concurrent_calls=None) | Q(max_concurrent_calls__gte=1),
             ),
+            # Every call that starts is ordered by it.
+            models.CheckConstraint(
+                name="campaign_machine_detection_is_known",
+                condition=Q(machine_detection__in=MachineDetection.values),
+            ),
         ]
         indexes = [
             # Every claim asks for the few running ones among all that there ever were.
@@ -357,6 +390,9 @@ class Campaign(models.Model):
 
     def intro_in(self, language: str) -> str:
         return self.intro_script if language == self.language else self.intro_script_other
+
+    def machine_message_in(self, language: str) -> str:
+        return self.machine_message if language == self.language else self.machine_message_other
 
     @property
     def hours(self) -> CallingHours:

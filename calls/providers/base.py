@@ -55,6 +55,21 @@ class CallProgress(StrEnum):
     OTHER = "other"  # a word of the provider's that we do not know
 
 
+class Detection(StrEnum):
+    """What is found out about whoever answers, before anything is said."""
+
+    NONE = "none"
+    MACHINE = "machine"  # whether it is one
+    END_OF_GREETING = "end_of_greeting"  # that, and of one when it takes a message
+
+
+class Answerer(StrEnum):
+    PERSON = "person"
+    MACHINE = "machine"
+    FAX = "fax"
+    UNKNOWN = "unknown"  # not asked for, not found out, or a word of the provider's that we do not know
+
+
 @dataclass(frozen=True, kw_only=True)
 class CallRequest:
     """Numbers are E.164, durations seconds; the URLs carry the call_id."""
@@ -66,6 +81,7 @@ class CallRequest:
     events_url: str
     ring_timeout: int
     time_limit: int
+    detection: Detection = Detection.NONE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +116,7 @@ class CallEvent:
     to: str = ""
     details: Mapping[str, str] = field(default_factory=dict)
     said: Said = Said()
+    answerer: Answerer = Answerer.UNKNOWN
 
 
 class TelephonyProvider(Protocol):

@@ -23,10 +23,12 @@ from urllib3.connection import HTTPConnection
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from calls.providers.base import (
+    Answerer,
     CallEvent,
     CallProgress,
     CallRejected,
     CallRequest,
+    Detection,
     InvalidSignature,
     MalformedEvent,
     PlacedCall,
@@ -51,6 +53,19 @@ PROGRESS_BY_STATUS = {
     "no-answer": CallProgress.NO_ANSWER,
     "failed": CallProgress.FAILED,
     "canceled": CallProgress.CANCELED,
+}
+
+# https://www.twilio.com/docs/voice/answering-machine-detection; without AsyncAmd the first document is asked for only
+# when it is known who has answered, and that is told with it.
+MACHINE_DETECTION = {Detection.MACHINE: "Enable", Detection.END_OF_GREETING: "DetectMessageEnd"}
+ANSWERER_BY_WORD = {
+    "human": Answerer.PERSON,
+    "machine_start": Answerer.MACHINE,
+    "machine_end_beep": Answerer.MACHINE,
+    "machine_end_silence": Answerer.MACHINE,
+    "machine_end_other": Answerer.MACHINE,
+    "fax": Answerer.FAX,
+    "unknown": Answerer.UNKNOWN,
 }
 
 CODE_OF_ENDED_CALL = "21220"  # what is to be ended is over
@@ -150,6 +165,8 @@ class TwilioProvider:
             "StatusCallbackMethod": "POST",
             "StatusCallbackEvent": ["initiated", "ringing", "answered", "completed"],
         }
+        if request.detection in MACHINE_DETECTION:
+            form["MachineDetection"] = MACHINE_DETECTION[request.detection]
         order = self._order.copy()
         body = urlencode(form, doseq=True).encode()
         order.headers["Content-Length"] = str(len(body))
@@ -314,14 +331,15 @@ def _read_call(call: Mapping[str, Any]) -> CallEvent:
 
 
 def _read_event(source: Mapping[str, Any], call_id: str, *, sid: str, status: str, error: str) -> CallEvent:
-    raw_status = _read_word(source.get(status))
+    raw_status, details = _read_word(source.get(status)), _read_details(source)
     return CallEvent(
         call_id=call_id,
         provider_call_id=_read_sid(source.get(sid)),
         progress=PROGRESS_BY_STATUS.get(raw_status, CallProgress.OTHER),
         raw_status=raw_status,
         error_code=_read_word(source.get(error)),
-        details=_read_details(source),
+        details=details,
+        answerer=ANSWERER_BY_WORD.get(details.get("answered_by", ""), Answerer.UNKNOWN),
     )
 
 

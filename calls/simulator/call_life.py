@@ -62,7 +62,8 @@ async def _ring(network: PhoneNetwork, call: Call) -> str | None:
 def _answer(network: PhoneNetwork, call: Call) -> None:
     call.status, call.answered_at = "in-progress", network.read_clock()
     call.answered_steady = time.monotonic()
-    network.ledger.write("answered", call.answered_at, **call.facts)
+    by = "machine" if call.person.is_machine else "person"
+    network.ledger.write("answered", call.answered_at, **call.facts, by=by)
     announce(network, call, "answered", "in-progress", call.answered_at)
 
 

@@ -3,8 +3,10 @@
 One JSON object a line. Each has `at` (UTC, ISO 8601 with microseconds; of requests the arrival) and `kind`:
 
 - request: method, path, to, from, answer (HTTP status, or "closed" without an answer), fault, sid, call_id
-- call, ringing, answered: sid, to, from, call_id; `at` of a call is the arrival of the POST that placed it
-- ended: the same with status and heard_to_end
+- call, ringing, answered: sid, to, from, call_id; `at` of a call is the arrival of the POST that placed it; of one that
+  was answered also by (person or machine)
+- ended: the same with status and heard_to_end, which no machine does
+- recorded, what was said to a machine from its tone on: sid, to, from, call_id, words (up to 200 characters)
 - callback: sid, to, from, call_id, event, status, sequence, attempt, answer (HTTP status or an error), fault
 - twiml: sid, to, from, call_id, answer (HTTP status or an error)
 - gathered, one a prompt: sid, to, from, call_id, asked (its words, up to 200 characters), question (its number in the

@@ -59,6 +59,8 @@ class Call:
     is_dialled: bool = False
     ringing_at: datetime | None = None
     answered_at: datetime | None = None
+    answered_by: str | None = None
+    """As Twilio says it, once that is known and if the order wants it known."""
     ended_at: datetime | None = None
     # For durations: seconds of a clock that nobody sets.
     created_steady: float = field(default_factory=time.monotonic)

@@ -10,6 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from multidict import MultiMapping
 
+MACHINE_DETECTIONS = ("Enable", "DetectMessageEnd")
+
 EVENTS = ("initiated", "ringing", "answered", "completed")
 
 DEFAULT_TIMEOUT = 60
@@ -56,7 +58,8 @@ class CallOrder:
     events: frozenset[str] = frozenset({"completed"})
     timeout: int = DEFAULT_TIMEOUT
     time_limit: int = DEFAULT_TIME_LIMIT
-    detects_machines: bool = False
+    machine_detection: str = ""
+    """One of MACHINE_DETECTIONS: until a machine is told from people, or until its greeting is over. Empty: none."""
 
     @property
     def call_id(self) -> str | None:
@@ -85,7 +88,7 @@ def read_order(form: MultiMapping[str], refused_callers: Collection[str]) -> Cal
         events=_read_events(form),
         timeout=min(_read_seconds(form, "Timeout", DEFAULT_TIMEOUT), LONGEST_TIMEOUT),
         time_limit=_read_seconds(form, "TimeLimit", DEFAULT_TIME_LIMIT),
-        detects_machines="MachineDetection" in form,
+        machine_detection=_read_detection(form),
     )
 
 
@@ -105,6 +108,13 @@ def _read_events(form: MultiMapping[str]) -> frozenset[str]:
     if not form.get("StatusCallback"):
         return frozenset()
     return frozenset(form.getall("StatusCallbackEvent", ["completed"])) & frozenset(EVENTS)
+
+
+def _read_detection(form: MultiMapping[str]) -> str:
+    detection = form.get("MachineDetection", "")
+    if detection and detection not in MACHINE_DETECTIONS:
+        raise RestError(400, 20001)
+    return detection
 
 
 def _read_seconds(form: MultiMapping[str], name: str, default: int) -> int:

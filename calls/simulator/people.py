@@ -18,14 +18,19 @@ Intent = Literal["consents", "refuses", "opts_out", "breaks_off", "silent"]
 
 INTENTS: tuple[Intent, ...] = get_args(Intent)
 
-BEHAVIOURS = ("answers", "busy", "no_answer", "failed", "hangs_up", *INTENTS)
+BEHAVIOURS = ("answers", "busy", "no_answer", "failed", "hangs_up", "machine", *INTENTS)
 """What a number can be told to do: `answers` listens to the end, `hangs_up` leaves after a second of it.
 
 Both are asked like people who were told nothing. The INTENTS listen to the end too and make no mistakes: they answer
 by key where they can, `opts_out` does so when first asked, `breaks_off` hangs up at the second question.
+
+`machine` is an answering machine: it plays its greeting, records what is said after that, and answers nothing.
 """
 
 NO_ANSWER_SHARE = 0.20
+MACHINE_SHARE = 0.3
+"""Of those who do not answer: after a while a machine does."""
+
 BUSY_SHARE = 0.13
 FAILED_SHARE = 0.04
 EARLY_HANG_UP_SHARE = 0.12
@@ -59,6 +64,9 @@ class Person:
     turns_at: int = 0
     """The question at which somebody opts out or breaks off; 0 is the request for consent."""
     makes_mistakes: bool = True
+    is_machine: bool = False
+    greeting_seconds: float = 0.0
+    """What comes before the tone of a machine."""
     seed: int = 0
     phone_number: str = ""
     call_index: int = 0
@@ -71,6 +79,8 @@ class Person:
 def person_for(seed: int, phone_number: str, call_index: int) -> Person:
     """Return who is at `phone_number` for its call number `call_index`, counted from 0."""
     luck = draw(seed, phone_number, call_index, "reaction")
+    if luck < NO_ANSWER_SHARE * MACHINE_SHARE:
+        return _machine_with(seed, phone_number, call_index)
     if luck < NO_ANSWER_SHARE:
         return _person_with("no_answer", seed, phone_number, call_index)
     if luck < NO_ANSWER_SHARE + BUSY_SHARE:
@@ -87,6 +97,8 @@ def person_told_to(behaviour: str, seed: int, phone_number: str, call_index: int
     """Return a person with one of BEHAVIOURS; the seed still decides how long the phone rings."""
     if behaviour == "hangs_up":
         return _person_with("answers", seed, phone_number, call_index, 1.0)
+    if behaviour == "machine":
+        return _machine_with(seed, phone_number, call_index)
     if behaviour in INTENTS:
         person = _person_with("answers", seed, phone_number, call_index)
         turns_at = 2 if behaviour == "breaks_off" else 0
@@ -122,6 +134,20 @@ def _person_with(
         seed=seed,
         phone_number=phone_number,
         call_index=call_index,
+    )
+
+
+def _machine_with(seed: int, phone_number: str, call_index: int) -> Person:
+    """It waits for its owner first."""
+    person = _person_with("answers", seed, phone_number, call_index)
+    return replace(
+        person,
+        ring_seconds=12 + 8 * person.draw("ring"),
+        intent="silent",
+        turns_at=0,
+        makes_mistakes=False,
+        is_machine=True,
+        greeting_seconds=6 + 9 * person.draw("greeting"),
     )
 
 

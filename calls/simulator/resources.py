@@ -35,7 +35,7 @@ def write_call(network: PhoneNetwork, call: Call) -> dict[str, Any]:
         "start_time": _write_date(call.ringing_at),
         "end_time": _write_date(call.ended_at),
         "duration": str(measure_duration(network, call)) if call.is_ended else None,
-        "answered_by": "human" if order.detects_machines and call.answered_at else None,
+        "answered_by": call.answered_by,
         "annotation": None,
         "caller_name": None,
         "forwarded_from": None,

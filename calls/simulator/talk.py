@@ -16,17 +16,21 @@ MOST_DOCUMENTS = 100
 LONGEST_PROMPT = 200
 """How many characters of a prompt get into the ledger."""
 
+RECOGNITION_SECONDS = 4.0
+"""Of a greeting, until it is taken for a machine's. People say a word, and are taken for people at once."""
+
 
 async def hold_talk(network: PhoneNetwork, call: Call) -> bool:
-    """Play the documents and answer their questions; return whether the person heard them to the end."""
+    """Play the documents and answer their questions; return whether a person heard them to the end."""
     talk = _Talk(network, call)
     try:
+        await talk.find_out_who_answered()
         await talk.open_first_document()
         while await talk.play_document():
             pass
     except _CutShort:
         return False
-    return True
+    return not call.person.is_machine
 
 
 class _CutShort(Exception):
@@ -48,6 +52,21 @@ class _Talk:
         self.verbs: list[Verb] = []
         self.documents_since_question = 0
         self.questions = _Questions()
+        self.greeting_left = call.person.greeting_seconds
+
+    async def find_out_who_answered(self) -> None:
+        """If that was ordered; nothing is asked of the client's server before. Raises _CutShort."""
+        detection, person = self.call.order.machine_detection, self.call.person
+        if not detection:
+            return
+        if not person.is_machine:
+            self.call.answered_by = "human"
+        elif detection == "DetectMessageEnd":
+            await self._spend(self.greeting_left)
+            self.call.answered_by = "machine_end_beep"
+        else:
+            await self._spend(min(RECOGNITION_SECONDS, self.greeting_left))
+            self.call.answered_by = "machine_start"
 
     async def open_first_document(self) -> None:
         """Raises _CutShort."""
@@ -69,7 +88,7 @@ class _Talk:
             if isinstance(verb, Listen):
                 heard.append(verb)
                 continue
-            await self._spend(sum(listen.seconds for listen in heard))
+            await self._listen(heard)
             match verb:
                 case Redirect():
                     await self._fetch_document(urljoin(self.url, verb.url), verb.method)
@@ -81,6 +100,15 @@ class _Talk:
                     return False
             heard = []
         return False
+
+    async def _listen(self, heard: list[Listen]) -> None:
+        """A machine records what begins after its greeting, if it is said to its end."""
+        is_recorded = self.call.person.is_machine and not self.greeting_left
+        await self._spend(sum(listen.seconds for listen in heard))
+        words = " ".join(listen.text for listen in heard if listen.text)
+        if is_recorded and words:
+            facts = self.call.facts | {"words": words[:LONGEST_PROMPT]}
+            self.network.ledger.write("recorded", self.network.read_clock(), **facts)
 
     async def _ask(self, gather: Gather, heard: list[Listen]) -> bool:
         """Wait for the person's answer and post it; return False if there is none and the document goes on."""
@@ -113,6 +141,7 @@ class _Talk:
         if seconds > self.patience:
             raise _CutShort
         self.patience -= seconds
+        self.greeting_left = max(0.0, self.greeting_left - seconds)
 
     async def _fetch_document(
         self, url: str, method: str, said: dict[str, str] | None = None, line: dict[str, Any] | None = None
@@ -123,8 +152,8 @@ class _Talk:
         """
         network, call = self.network, self.call
         form = describe_call(network, call, "in-progress") | (said or {})
-        if call.order.detects_machines:
-            form["AnsweredBy"] = "human"
+        if call.answered_by:
+            form["AnsweredBy"] = call.answered_by
         fetched_at, outcome = network.read_clock(), "cut short"
         try:
             response = await network.sender.send(url, form, method=method)

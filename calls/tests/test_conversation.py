@@ -17,7 +17,7 @@ from calls.conversation import Step
 from calls.models import Answer, CallAttempt
 from calls.providers import get_provider
 from calls.speech import write_twiml
-from campaigns.models import CampaignStatus
+from campaigns.models import Campaign, CampaignStatus
 from campaigns.questions import freeze_questions
 from campaigns.tests.factories import CampaignFactory, QuestionFactory
 from contacts.exclusion import numbers_on_do_not_call
@@ -302,6 +302,140 @@ def test_who_wants_no_calls_is_kept_off_every_campaign(phone, attempt):
     phone.hear(NEVER)
     other.refresh_from_db()
     assert (other.state, other.next_attempt_at) == (ContactState.EXCLUDED, None)
+
+
+# Who is no person
+
+
+MACHINES = ["machine_start", "machine_end_beep", "machine_end_silence", "machine_end_other"]
+MESSAGES = {"machine_message": "We try again.", "machine_message_other": "Riproviamo."}
+NOT_REACHED = (CallOutcome.NO_ANSWER, ContactState.NOT_REACHED)
+
+
+def answered_by(word):
+    return {"AnsweredBy": word}
+
+
+def treat_machines(treatment, **values):
+    Campaign.objects.update(machine_detection=treatment, **MESSAGES | values)
+
+
+@pytest.mark.parametrize("word", [*MACHINES, "fax"])
+def test_a_machine_is_hung_up_on_and_its_call_counts_as_not_answered(phone, attempt, word):
+    treat_machines("hang_up")
+    documents = [phone.post(answered_by(word)) for _ in range(2)]
+    assert [[verb.tag for verb in document] for document in documents] == [["Hangup"]] * 2
+    assert state_of(attempt) == OPEN
+    assert attempt.metadata == {"answered_by": word}
+    phone.end()
+    assert state_of(attempt) == NOT_REACHED
+    assert Contact.objects.get().next_attempt_at is not None
+    assert not Answer.objects.exists()
+
+
+@pytest.mark.parametrize("word", MACHINES)
+@pytest.mark.parametrize(
+    ("preferred", "message", "voice"), [("auto", "We try again.", "en-GB"), ("it", "Riproviamo.", "it-IT")]
+)
+def test_a_machine_is_left_the_message_in_the_contacts_language(phone, attempt, word, preferred, message, voice):
+    treat_machines("leave_message")
+    Contact.objects.update(preferred_language=preferred)
+    for _ in range(2):
+        document = phone.post(answered_by(word))
+        assert [verb.tag for verb in document] == ["Say", "Hangup"]
+        assert (document[0].text, document[0].get("language")) == (message, voice)
+    assert state_of(attempt) == OPEN
+    assert attempt.metadata == {"answered_by": word, "left_message": True}
+    phone.end()
+    assert state_of(attempt) == NOT_REACHED
+    assert not Answer.objects.exists()
+
+
+def test_a_message_is_text_whatever_is_in_it(phone):
+    treat_machines("leave_message", machine_message="</Say><Dial>\x0b&")
+    assert phone.hear(answered_by("machine_end_beep")) == "</Say><Dial> &"
+
+
+def test_a_fax_is_left_no_message(phone, attempt):
+    treat_machines("leave_message")
+    assert [verb.tag for verb in phone.post(answered_by("fax"))] == ["Hangup"]
+    assert state_of(attempt) == OPEN
+    assert attempt.metadata == {"answered_by": "fax"}
+
+
+def test_a_machine_is_hung_up_on_where_there_is_nothing_to_leave(phone, attempt):
+    treat_machines("leave_message", machine_message=" ")
+    assert [verb.tag for verb in phone.post(answered_by("machine_end_beep"))] == ["Hangup"]
+    assert state_of(attempt) == OPEN
+    assert attempt.metadata == {"answered_by": "machine_end_beep"}
+
+
+@pytest.mark.parametrize(
+    ("treatment", "word"),
+    [
+        *(("off", word) for word in [*MACHINES, "fax"]),
+        *(
+            (treatment, word)
+            for treatment in ("hang_up", "leave_message")
+            for word in ("human", "unknown", "", "robot")
+        ),
+    ],
+)
+def test_whoever_may_be_a_person_is_asked(phone, attempt, treatment, word):
+    treat_machines(treatment)
+    assert phone.hear(answered_by(word)).startswith("Good day.")
+    assert phone.hear(answered_by(word) | YES).startswith("How was it?")
+    assert state_of(attempt) == OPEN
+    assert attempt.metadata == ({"answered_by": word} if word else {})
+
+
+def test_who_has_answered_is_kept_also_when_the_report_of_the_answer_came_first(phone, attempt):
+    treat_machines("hang_up")
+    phone.end("in-progress")
+    phone.hear(answered_by("machine_start"))
+    phone.end()
+    assert state_of(attempt) == NOT_REACHED
+    assert attempt.metadata == {"answered_by": "machine_start"}
+
+
+def test_what_was_noted_of_a_call_before_is_kept(phone, attempt):
+    treat_machines("leave_message")
+    phone.end("in-progress")
+    CallAttempt.objects.update(metadata={"note": "ours", "answered_by": "unknown"})
+    phone.hear(answered_by("machine_end_beep"))
+    assert state_of(attempt) == OPEN
+    assert attempt.metadata == {"note": "ours", "answered_by": "unknown", "left_message": True}
+
+
+@pytest.mark.parametrize(("said", "next_one"), [(YES, "How was it?"), (NO, "Thank you for telling us.")])
+def test_whoever_has_pressed_or_said_something_is_a_person(phone, said, next_one):
+    treat_machines("leave_message")
+    voice = phone.url
+    phone.hear()
+    phone.hear(said)
+    assert phone.post(answered_by("machine_end_beep"), voice).find(".//Say").text.startswith(next_one)
+
+
+@pytest.mark.parametrize("treatment", ["hang_up", "leave_message"])
+def test_a_machine_whose_call_is_over_hears_nothing_and_changes_nothing(phone, attempt, treatment):
+    treat_machines(treatment)
+    phone.end("in-progress")
+    phone.end()
+    assert [verb.tag for verb in phone.post(answered_by("machine_end_beep"))] == ["Hangup"]
+    assert state_of(attempt) == NOT_REACHED
+    assert attempt.metadata == {}
+
+
+def test_after_a_machine_the_person_is_asked_as_if_never_called(phone, attempt, campaign):
+    treat_machines("leave_message")
+    phone.hear(answered_by("machine_end_beep"))
+    phone.end()
+    Contact.objects.update(state=ContactState.IN_PROGRESS, next_attempt_at=None, attempts_count=2)
+    second = Phone(make_attempt(campaign, attempt.contact, attempt_number=2), sid="CA2")
+    assert second.hear(answered_by("human")).startswith("Good day. To take part")
+    for said in [YES, *ANSWERS]:
+        second.hear(said)
+    assert state_of(second.attempt) == COMPLETED
 
 
 # What is not understood

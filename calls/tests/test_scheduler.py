@@ -13,14 +13,15 @@ from calls.models import CallAttempt, ProviderConfig
 from calls.pacing import HEADROOM, gap_between
 from calls.providers.base import (
     CallRejected,
+    Detection,
     PlacementUnknown,
     ProviderMisconfigured,
     ProviderUnavailable,
 )
-from calls.scheduler import CallScheduler, CallSchedulerConfig
+from calls.scheduler import DETECTION, CallScheduler, CallSchedulerConfig
 from calls.tests.conftest import NOON, InlineSenders
 from calls.tests.factories import CallAttemptFactory
-from campaigns.models import Campaign, CampaignStatus
+from campaigns.models import Campaign, CampaignStatus, MachineDetection
 from campaigns.tests.factories import CampaignFactory
 from contacts.exclusion import add_to_do_not_call, keep_as_hash
 from contacts.models import ContactState
@@ -58,6 +59,24 @@ def test_a_campaigns_own_number_is_shown(scheduler, provider):
     ContactFactory(campaign__caller_id="+12025550177")
     scheduler.run_once()
     assert provider.requests[0].from_ == "+12025550177"
+
+
+@pytest.mark.parametrize(
+    ("treatment", "detection"),
+    [
+        ("off", Detection.NONE),
+        ("hang_up", Detection.MACHINE),
+        ("leave_message", Detection.END_OF_GREETING),
+    ],
+)
+def test_the_provider_finds_out_who_answers_as_far_as_the_campaign_needs_it(scheduler, provider, treatment, detection):
+    ContactFactory(campaign__machine_detection=treatment)
+    scheduler.run_once()
+    assert provider.requests[0].detection == detection
+
+
+def test_every_treatment_of_machines_has_its_detection():
+    assert {*DETECTION} == {*MachineDetection}
 
 
 @pytest.mark.django_db(transaction=True)

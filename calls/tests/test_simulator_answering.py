@@ -25,7 +25,8 @@ from calls.simulator.people import (
 from calls.simulator.phrases import MISHEARD, OPINIONS
 
 NUMBERS = [f"+44207946{n:04d}" for n in range(1000)] + [f"+1202555{n:04d}" for n in range(100, 200)]
-PEOPLE = [person_for(1, number, call) for number in NUMBERS for call in range(2)][:2000]
+ALL = (person_for(1, number, call) for number in NUMBERS for call in range(2))
+PEOPLE = [person for person in ALL if not person.is_machine][:2000]
 BOTH = frozenset({"dtmf", "speech"})
 KEYS, SPEECH = frozenset({"dtmf"}), frozenset({"speech"})
 

@@ -1,3 +1,4 @@
+import hashlib
 from collections import Counter
 
 import pytest
@@ -21,6 +22,33 @@ def test_people_do_not_change_with_the_process_they_run_in():
     ]
 
 
+def test_who_is_no_machine_is_who_always_was_there():
+    """Recorded before there were machines, which took the places of some who did not answer."""
+    people = [person_for(1, number, call) for number in NUMBERS for call in range(2)]
+    lines = [
+        f"{one.reaction} {one.ring_seconds:.6f} {one.hangs_up_after_seconds} {one.intent} {one.turns_at} "
+        f"{one.makes_mistakes}"
+        for one in people
+        if one.reaction != "no_answer" and not one.is_machine
+    ]
+    assert len(lines) == 1590
+    assert hashlib.sha256("\n".join(lines).encode()).hexdigest().startswith("8b7402c149df0b59")
+
+
+def test_a_machine_answers_after_a_while_and_before_the_network_loses_patience():
+    people = [person_for(1, number, call) for number in NUMBERS for call in range(10)]
+    machines = [person for person in people if person.is_machine]
+    assert {(one.reaction, one.intent, one.makes_mistakes, one.hangs_up_after_seconds) for one in machines} == {
+        ("answers", "silent", False, None)
+    }
+    assert all(12 <= one.ring_seconds < 20 and 6 <= one.greeting_seconds < 15 for one in machines)
+    assert {one.greeting_seconds for one in people if not one.is_machine} == {0.0}
+
+
+def test_a_number_can_be_told_to_be_a_machine():
+    assert [person_told_to("machine", 1, number, 0).is_machine for number in NUMBERS[:20]] == [True] * 20
+
+
 @pytest.mark.parametrize(
     ("other_seed", "other_call"),
     [(2, 0), (1, 1)],
@@ -37,11 +65,13 @@ def test_shares_are_realistic():
     counts = Counter(person.reaction for person in people)
     answered = [person for person in people if person.reaction == "answers"]
     leaving = [person for person in answered if person.hangs_up_after_seconds is not None]
-    assert counts["answers"] / len(people) == pytest.approx(0.63, abs=0.02)
-    assert counts["no_answer"] / len(people) == pytest.approx(0.20, abs=0.02)
+    machines = [person for person in answered if person.is_machine]
+    assert (counts["answers"] - len(machines)) / len(people) == pytest.approx(0.63, abs=0.02)
+    assert (counts["no_answer"] + len(machines)) / len(people) == pytest.approx(0.20, abs=0.02)
+    assert len(machines) / len(people) == pytest.approx(0.06, abs=0.01)
     assert counts["busy"] / len(people) == pytest.approx(0.13, abs=0.02)
     assert counts["failed"] / len(people) == pytest.approx(0.04, abs=0.01)
-    assert len(leaving) / len(answered) == pytest.approx(0.12, abs=0.02)
+    assert len(leaving) / (len(answered) - len(machines)) == pytest.approx(0.12, abs=0.02)
 
 
 def test_nobody_rings_longer_than_the_network_is_patient():
@@ -63,6 +93,7 @@ def test_nobody_rings_longer_than_the_network_is_patient():
         ("opts_out", "answers", None),
         ("breaks_off", "answers", None),
         ("silent", "answers", None),
+        ("machine", "answers", None),
     ],
 )
 def test_a_number_can_be_told_what_to_do(behaviour, reaction, leaves_after):

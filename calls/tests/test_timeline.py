@@ -16,7 +16,9 @@ from calls.erasure import Person, erase_person
 from calls.models import CallAttempt, ProviderConfig
 from calls.outcomes import apply_event
 from calls.providers.base import CallEvent, CallProgress, Said
+from calls.providers.twilio import ANSWERER_BY_WORD
 from calls.timeline import tell_attempt, tell_contact, tell_next
+from campaigns.models import Campaign
 from campaigns.tests.factories import CampaignFactory
 from contacts.exclusion import keep_as_hash
 from contacts.importing import import_contacts
@@ -93,6 +95,49 @@ def test_a_call_is_told_from_its_claim_to_its_end():
     ]
     assert [(moment.at - NOON).seconds for moment in moments] == [0, 0, 1, 2, 8, 20, 20, 21]
     assert (moments[-1].there, timezone.localtime(moments[-1].at).hour) == ("4 Mar 2026, 13:00:21", 12)
+
+
+A_MACHINE = "Sounds like an answering machine."
+
+
+@pytest.mark.parametrize(
+    ("treatment", "word", "heard", "end"),
+    [
+        ("hang_up", "machine_start", A_MACHINE, "A machine had answered; it counts as not answered."),
+        (
+            "leave_message",
+            "machine_end_beep",
+            A_MACHINE,
+            "A machine had answered, and the message was left on it; it counts as not answered.",
+        ),
+        ("leave_message", "fax", "Sounds like a fax machine.", "A machine had answered; it counts as not answered."),
+        (
+            "hang_up",
+            "unknown",
+            "Whether a person or a machine was not recognised.",
+            "The call was over before the person agreed to take part; it counts as not answered.",
+        ),
+    ],
+)
+def test_a_call_that_a_machine_has_answered_says_so_and_what_became_of_it(treatment, word, heard, end):
+    attempt = make_call()
+    Campaign.objects.update(machine_detection=treatment, machine_message="We try again.")
+    tell(attempt, CallProgress.ANSWERED, 8, "in-progress")
+    answer = CallEvent(
+        call_id=attempt.call_id,
+        provider_call_id="CA1",
+        progress=CallProgress.ANSWERED,
+        raw_status="in-progress",
+        details={"answered_by": word},
+        answerer=ANSWERER_BY_WORD[word],
+    )
+    conversation.begin(answer, now=NOON + timedelta(seconds=12))
+    tell(attempt, CallProgress.HUNG_UP, 20, "completed")
+    attempt.refresh_from_db()
+    assert read(tell_attempt(attempt))[2:] == [
+        f"Somebody, or something, has answered. The provider says “in-progress”. {heard}",
+        f"{end} The provider says “completed”.",
+    ]
 
 
 def test_an_error_is_told_in_plain_words_with_its_code():

@@ -19,9 +19,11 @@ from urllib3.exceptions import MaxRetryError, SSLError
 
 from calls.providers import get_provider
 from calls.providers.base import (
+    Answerer,
     CallProgress,
     CallRejected,
     CallRequest,
+    Detection,
     InvalidSignature,
     MalformedEvent,
     NotSent,
@@ -174,6 +176,17 @@ def test_the_provider_is_told_all_that_it_must_know_and_every_event_by_itself():
         "StatusCallbackMethod": ["POST"],
         "StatusCallbackEvent": ["initiated", "ringing", "answered", "completed"],
     }
+
+
+@pytest.mark.parametrize(
+    ("detection", "words"),
+    [(Detection.NONE, None), (Detection.MACHINE, ["Enable"]), (Detection.END_OF_GREETING, ["DetectMessageEnd"])],
+)
+def test_the_provider_is_told_whether_to_find_out_who_answers(detection, words):
+    with answering() as server:
+        provider_at(server.base_url).initiate_call(request_call(detection=detection), leave=lambda: None)
+    ((_method, _path, _, form),) = server.requests
+    assert form.get("MachineDetection") == words
 
 
 def test_what_may_not_leave_any_more_is_not_placed_though_a_connection_was_open(network, provider):
@@ -716,6 +729,25 @@ def test_a_callback_without_a_signature_is_refused():
 )
 def test_what_else_a_callback_says_is_kept_as_far_as_it_can_be_stored(more, details):
     assert parse(form=RINGING | more).details == details
+
+
+@pytest.mark.parametrize(
+    ("word", "answerer"),
+    [
+        ("human", Answerer.PERSON),
+        ("machine_start", Answerer.MACHINE),
+        ("machine_end_beep", Answerer.MACHINE),
+        ("machine_end_silence", Answerer.MACHINE),
+        ("machine_end_other", Answerer.MACHINE),
+        ("fax", Answerer.FAX),
+        ("unknown", Answerer.UNKNOWN),
+        ("machine", Answerer.UNKNOWN),
+        ("", Answerer.UNKNOWN),
+        (None, Answerer.UNKNOWN),
+    ],
+)
+def test_who_has_answered_is_read_from_the_providers_word(word, answerer):
+    assert parse(form=RINGING | ({} if word is None else {"AnsweredBy": word})).answerer == answerer
 
 
 @pytest.mark.parametrize("missing", ["account_sid", "auth_token"])

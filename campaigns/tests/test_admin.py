@@ -63,6 +63,7 @@ def form_of(campaign, **changes):
         "name": campaign.name,
         "language": "en",
         "intro_script": campaign.intro_script,
+        "machine_detection": campaign.machine_detection,
         "weekdays": campaign.weekdays,
         "time_zone": campaign.time_zone,
         "max_attempts": campaign.max_attempts,
@@ -180,6 +181,49 @@ def test_the_script_of_a_running_campaign_can_not_be_blanked(admin_client):
 def test_the_script_of_a_paused_campaign_can_be_blanked(admin_client):
     campaign = CampaignFactory(status="paused")
     assert admin_client.post(page_of(campaign), form_of(campaign, intro_script="")).status_code == 302
+
+
+def test_a_message_for_machines_is_asked_for_beside_its_field(admin_client):
+    campaign = CampaignFactory(status="draft", machine_detection="leave_message", intro_script_other="Buongiorno.")
+    form = admin_client.get(page_of(campaign)).context["adminform"].form
+    assert "There is no message for answering machines in English" in form["machine_message"].help_text
+    assert "There is no message for answering machines in Italian" in form["machine_message_other"].help_text
+
+
+def test_a_running_campaign_can_not_be_left_without_what_it_is_to_leave(admin_client):
+    campaign = CampaignFactory(status="running")
+    ContactFactory(campaign=campaign)
+    data = form_of(campaign, machine_detection="leave_message")
+    form = admin_client.post(page_of(campaign), data).context["adminform"].form
+    assert form.errors.keys() == {"machine_message"}
+    assert admin_client.post(page_of(campaign), data | {"machine_message": "We try again."}).status_code == 302
+    campaign.refresh_from_db()
+    assert (campaign.machine_detection, campaign.machine_message) == ("leave_message", "We try again.")
+
+
+def test_an_edit_of_what_machines_are_told_is_in_the_history_in_words(admin_client):
+    campaign = CampaignFactory()
+    data = form_of(campaign, machine_detection="hang_up", machine_message="Unused.")
+    admin_client.post(page_of(campaign), data, follow=True)
+    told = "Changed Answering machines (Off: asked like people → Hang up) and Message for answering machines"
+    assert told in LogEntry.objects.get().get_change_message()
+
+
+def test_an_edit_of_somebody_else_of_a_choice_is_told_by_its_label(admin_client):
+    campaign = CampaignFactory()
+    form = CampaignForm(instance=campaign)
+    Campaign.objects.update(machine_detection="hang_up")
+    data = form_of(campaign, machine_detection="leave_message", machine_message="We try again.")
+    with transaction.atomic():
+        late = CampaignForm(data | {"seen": form["seen"].value()}, instance=campaign)
+        assert "meanwhile, to: Hang up." in str(late.errors["machine_detection"])
+
+
+@pytest.mark.parametrize("word", ["", "answer"])
+def test_a_form_takes_no_other_treatment_of_machines(word):
+    campaign = CampaignFactory()
+    with transaction.atomic():
+        assert CampaignForm(form_of(campaign, machine_detection=word), instance=campaign).errors["machine_detection"]
 
 
 def test_a_new_campaign_is_a_draft_of_the_operator_who_made_it(admin_client, admin_user):
@@ -533,6 +577,9 @@ def test_a_campaign_is_duplicated_as_a_draft_without_dates_and_contacts(admin_cl
         weekdays=[1, 2],
         allowed_call_start=time(9),
         allowed_call_end=time(17),
+        machine_detection="leave_message",
+        machine_message="We try again.",
+        machine_message_other="Riproviamo.",
     )
     ContactFactory(campaign=campaign)
     response = admin_client.post(page_of(campaign, "duplicate"), fill_dialog(admin_client, campaign, "duplicate"))
@@ -541,6 +588,7 @@ def test_a_campaign_is_duplicated_as_a_draft_without_dates_and_contacts(admin_cl
     assert (copy.name, copy.status, copy.created_by) == (f"Copy of {campaign.name}", CampaignStatus.DRAFT, admin_user)
     assert (copy.starts_at, copy.ends_at, copy.contacts.count()) == (None, None, 0)
     same = ["max_attempts", "weekdays", "allowed_call_start", "allowed_call_end", "intro_script", "time_zone"]
+    same += ["machine_detection", "machine_message", "machine_message_other"]
     assert [getattr(copy, name) for name in same] == [getattr(campaign, name) for name in same]
     assert copy.created_at > campaign.created_at
     assert (copy.status_changed_at, copy.status_changed_by) == (None, None)

@@ -201,6 +201,34 @@ def test_without_an_intro_script_it_does_not_start():
     assert problems == ["It has no intro script: write what is said first."]
 
 
+ALL_MESSAGES = {"machine_message": "We try again.", "machine_message_other": "Riproviamo."}
+
+
+@pytest.mark.parametrize(
+    ("values", "fields"),
+    [
+        ({}, ["machine_message"]),
+        ({"machine_message": " "}, ["machine_message"]),
+        ({"machine_message_other": "Riproviamo."}, ["machine_message"]),
+        ({"intro_script_other": "Buongiorno."}, ["machine_message", "machine_message_other"]),
+        ({"intro_script_other": "Buongiorno.", "machine_message": "We try again."}, ["machine_message_other"]),
+        ({"intro_script_other": "Good day.", "language": "it", "machine_message_other": "."}, ["machine_message"]),
+        ({"intro_script_other": "Buongiorno."} | ALL_MESSAGES, []),
+        ({"machine_message": "We try again."}, []),
+        ({"machine_detection": "hang_up", "intro_script_other": "Buongiorno."}, []),
+        ({"machine_detection": "off", "intro_script_other": "Buongiorno."}, []),
+    ],
+)
+def test_without_the_message_that_machines_are_to_be_left_it_does_not_start(values, fields):
+    campaign = make_campaign(**{"machine_detection": "leave_message"} | values)
+    assert list(lifecycle.find_setting_problems(campaign, NOW)) == fields
+
+
+def test_a_missing_message_for_machines_is_told_with_its_language():
+    problem = "There is no message for answering machines in Italian: write it, or hang up instead."
+    assert problem in problems_of(make_campaign(machine_detection="leave_message", language="it"))
+
+
 def test_without_a_weekday_it_does_not_start():
     (problem,) = problems_of(make_campaign(weekdays=[]))
     assert problem.startswith("Its calling hours and weekdays never open: tick a weekday")
@@ -543,6 +571,7 @@ def test_the_rules_that_another_operator_has_saved_meanwhile_are_not_undone():
         ({"weekdays": []}, "weekdays"),
         ({"ends_at": NOW}, "ends_at"),
         ({"time_zone": ""}, "time_zone"),
+        ({"machine_detection": "leave_message"}, "machine_message"),
     ],
 )
 def test_an_edit_may_not_take_from_an_active_campaign_what_activation_asks_for(status, changes, field):

@@ -25,6 +25,8 @@ pytestmark = pytest.mark.django_db
         ("campaign_ends_after_it_starts", {"starts_at": NOW, "ends_at": NOW}),
         ("campaign_ends_after_it_starts", {"starts_at": NOW, "ends_at": NOW - HOUR}),
         ("campaign_lines_are_positive", {"max_concurrent_calls": 0}),
+        ("campaign_machine_detection_is_known", {"machine_detection": ""}),
+        ("campaign_machine_detection_is_known", {"machine_detection": "sing"}),
         ("campaign_weekday_hours_are_none_or_seven", {"weekday_hours": ["09:00-12:00"]}),
         ("campaign_dates_are_in_years_of_calls", {"ends_at": datetime(9999, 12, 31, 17, tzinfo=UTC)}),
         ("campaign_dates_are_in_years_of_calls", {"starts_at": datetime(1, 1, 1, tzinfo=UTC)}),
@@ -45,6 +47,8 @@ def test_the_database_refuses_what_a_constraint_forbids(constraint, values):
         {"ends_at": NOW},
         {"starts_at": NOW, "ends_at": NOW + HOUR},
         {"max_concurrent_calls": 1},
+        {"machine_detection": "hang_up"},
+        {"machine_detection": "leave_message"},
         {"weekday_hours": ["09:00-12:00"] * 7},
     ],
 )
