@@ -304,6 +304,11 @@ class Answer(models.Model):
             models.Index(fields=["question", "-id"], name="answer_of_question", condition=Q(is_current=True)),
         ]
 
+    @property
+    def are_words_erased(self) -> bool:
+        """An answer in own words of somebody who was erased since; what was passed over has no means then."""
+        return not self.value and not self.raw and self.means != AnswerMeans.NOTHING
+
     def __str__(self) -> str:
         return self.value or gettext("Passed over")
 
