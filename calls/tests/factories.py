@@ -73,7 +73,7 @@ class AnswerFactory(factory.django.DjangoModelFactory):
     attempt = factory.SubFactory(CallAttemptFactory)
     contact = factory.SelfAttribute("attempt.contact")
     question = factory.SelfAttribute("version.question")
-    means = AnswerMeans.KEYS
     value = "4"
     raw = factory.SelfAttribute("value")
+    means = factory.LazyAttribute(lambda o: AnswerMeans.KEYS if o.raw else AnswerMeans.NOTHING)
     answered_at = factory.LazyAttribute(lambda o: o.attempt.claimed_at + timedelta(seconds=20))
