@@ -207,8 +207,6 @@ admin.site.unregister(Campaign)
 class CampaignWithCallsAdmin(LiveCampaign, CampaignResults, CampaignForecast, CampaignAdmin):
     """The campaign and what would come of it, or has, which the campaigns' own admin knows nothing of."""
 
-    actions_detail = ["see_results", *CampaignForecast.actions_detail]
-
 
 class ProviderConfigForm(forms.ModelForm):
     outbound_number = PhoneNumberField(

@@ -10,8 +10,6 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
-from unfold.decorators import action
 
 from calls.answer_wording import say_question
 from calls.clock import DatabaseClock
@@ -26,7 +24,7 @@ LONGEST_TERM = 200
 
 
 class CampaignResults:
-    """For the admin of campaigns: the button and the pages of the results, for whoever sees campaigns and calls."""
+    """For the admin of campaigns: the results, to which its page leads, for whoever sees campaigns and calls."""
 
     def get_urls(self) -> list[URLPattern]:
         results, words = (self.admin_site.admin_view(view) for view in (self.show_results, self.show_words))
@@ -36,15 +34,8 @@ class CampaignResults:
             *super().get_urls(),
         ]
 
-    def has_see_results_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return request.user.has_perms(SEEN_BY)
-
-    @action(description=gettext_lazy("Results"), icon="bar_chart", permissions=["see_results"])
-    def see_results(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return HttpResponseRedirect(reverse("admin:campaigns_campaign_results", args=[object_id]))
-
     def _begin(self, request: HttpRequest, campaign: UUID) -> tuple[Campaign, dict[str, Any]]:
-        if not self.has_see_results_permission(request):
+        if not request.user.has_perms(SEEN_BY):
             raise PermissionDenied
         chosen = get_object_or_404(Campaign, pk=campaign)
         return chosen, {**self.admin_site.each_context(request), "opts": self.opts, "original": chosen}

@@ -163,8 +163,7 @@ def test_it_takes_as_many_queries_whatever_is_asked_and_however_many_have_answer
 
 def test_the_campaigns_page_leads_to_its_results(admin_client, campaign):
     page = admin_client.get(f"/admin/campaigns/campaign/{campaign.pk}/change/").content.decode()
-    (link,) = set(re.findall(r'href="([^"]*/see_results[^"]*)"', page))
-    assert admin_client.get(link).headers["Location"] == page_of(campaign)
+    assert f'href="{page_of(campaign)}"' in page
 
 
 # Own words
@@ -263,7 +262,7 @@ def test_whoever_sees_campaigns_and_calls_sees_the_results(client, campaign, rol
     assert client.get(page_of(campaign, question)).status_code == status
     if role:
         page = client.get(f"/admin/campaigns/campaign/{campaign.pk}/change/").content.decode()
-        assert "/see_results" in page
+        assert page_of(campaign) in page
 
 
 def test_who_is_not_signed_in_is_sent_to_do_so(client, campaign):
