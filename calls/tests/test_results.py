@@ -9,8 +9,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from calls import conversation, outcomes
 from calls.erasure import anonymise
 from calls.models import Answer
+from calls.providers.base import CallEvent, CallProgress, Said
 from calls.results import OWN_WORDS, PASSED_OVER, list_asked, read_results
 from calls.tests.conftest import NOON, FakeClock
 from calls.tests.factories import AnswerFactory, CallAttemptFactory
@@ -191,6 +193,41 @@ def test_who_broke_off_at_a_question_that_is_withdrawn_since_is_counted_there_no
     survey(campaign, "no_answer", [(kept, "4")])
     Question.objects.filter(pk=gone.pk).update(is_withdrawn=True)
     assert read(campaign).broken_off == {None: 1}
+
+
+# Over the telephone
+
+
+def test_what_is_pressed_in_calls_is_what_the_results_tell(campaign):
+    scale, again = ask(campaign, position=1).versions.get(), ask(campaign, position=2, **YES_NO).versions.get()
+
+    def call(consent, *keys):
+        contact = ContactFactory(campaign=campaign, state=ContactState.IN_PROGRESS, next_attempt_at=None)
+        attempt = CallAttemptFactory(contact=contact, ringing=True, provider_call_id="")
+        heard = {"call_id": attempt.call_id, "provider_call_id": f"CA{attempt.pk}"}
+
+        def hear(key):
+            said = Said(keys=key)
+            return CallEvent(progress=CallProgress.ANSWERED, raw_status="in-progress", said=said, **heard)
+
+        conversation.begin(hear(""), now=NOON)
+        conversation.hear_consent(hear(consent), is_again=False, now=NOON)
+        for seconds, (version, key) in enumerate(zip((scale, again), keys, strict=False), start=1):
+            at = NOON + timedelta(seconds=10 * seconds)
+            conversation.hear_answer(hear(key), version.pk, is_again=False, now=at)
+        hung_up = CallEvent(progress=CallProgress.HUNG_UP, raw_status="completed", **heard)
+        outcomes.apply_event(hung_up, now=NOON + timedelta(seconds=60))
+
+    call("1", "4", "2")
+    call("1", "5", "1")
+    call("1", "3")
+    call("1", "3", "9")
+    call("2")
+    found = read(campaign)
+    assert found.answers == {scale.pk: {"4": 1, "5": 1, "3": 2}, again.pk: {"no": 1, "yes": 1}}
+    assert (found.completed, found.refused, found.refused_midway) == (2, 2, 1)
+    assert (found.seconds, found.broken_off) == ({20: 2}, {again.question_id: 1})
+    assert found.called_again == 1
 
 
 # How much is asked of the database
