@@ -10,7 +10,7 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
-from calls.answer_wording import say_question
+from calls.answer_wording import list_choices, say_question
 from calls.clock import Clock
 from calls.distributions import Summary, summarise_numbers
 from calls.question_results import Part, QuestionResult, describe_questions
@@ -79,6 +79,7 @@ def present_question(one: QuestionResult, number: int, campaign: Campaign) -> di
                 "version": version,
                 "text": say_question(version, campaign.language),
                 "way": say_way(version),
+                "choices": list_choices(version, campaign.language),
                 "url": f"{page}?{urlencode({'version': version.pk})}#{anchor}",
             }
             for version in one.versions
