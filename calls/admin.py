@@ -31,6 +31,7 @@ from calls.heartbeat import is_alive
 from calls.live_pages import LiveCampaign
 from calls.models import CallAttempt, ProviderConfig
 from calls.providers.messages import translate_message
+from calls.results_admin import CampaignResults
 from calls.shifts import wake_everybody
 from calls.states import AttemptStatus
 from calls.timeline import tell_attempt, tell_contact, tell_next
@@ -203,8 +204,8 @@ admin.site.unregister(Campaign)
 
 
 @admin.register(Campaign)
-class CampaignWithCallsAdmin(LiveCampaign, CampaignForecast, CampaignAdmin):
-    """The campaign and what would come of it, which the campaigns' own admin knows nothing of."""
+class CampaignWithCallsAdmin(LiveCampaign, CampaignResults, CampaignForecast, CampaignAdmin):
+    """The campaign and what would come of it, or has, which the campaigns' own admin knows nothing of."""
 
 
 class ProviderConfigForm(forms.ModelForm):

@@ -87,7 +87,7 @@ def _chart_hours(counts: Iterable[Count], first: datetime, last: datetime) -> Ch
     for count in counts:
         hours[(count.began - begin) // HOUR][count.outcome] += count.attempts
     begins = [timezone.localtime(begin + position * HOUR) for position in range(columns)]
-    return stack(hours, OUTCOME_TITLES, _label(begins, "H:i", "D j M, H:i"))
+    return stack(hours, OUTCOME_TITLES, label_columns(begins, "H:i", "D j M, H:i"))
 
 
 def _chart_days(counts: Iterable[Count], first: date, last: date) -> Chart:
@@ -98,10 +98,10 @@ def _chart_days(counts: Iterable[Count], first: date, last: date) -> Chart:
         if day >= 0:
             days[day][count.outcome] += count.attempts
     dates = [first + timedelta(days=position) for position in range(len(days))]
-    return stack(days, OUTCOME_TITLES, _label(dates, "j M", "l j F Y"))
+    return stack(days, OUTCOME_TITLES, label_columns(dates, "j M", "l j F Y"))
 
 
-def _label(columns: Sequence[date], short: str, long: str) -> list[tuple[str, str]]:
+def label_columns(columns: Sequence[date], short: str, long: str) -> list[tuple[str, str]]:
     """Not every column has room for its label."""
     step = -(-len(columns) // MOST_LABELS)
     return [

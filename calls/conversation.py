@@ -22,7 +22,7 @@ from calls.outcomes import Applied
 from calls.providers.base import Answerer, CallEvent, Said
 from calls.repository import CallAttemptQuerySet
 from campaigns.history import in_language_of_the_record
-from campaigns.models import Language, MachineDetection, QuestionVersion
+from campaigns.models import Language, MachineDetection, QuestionType, QuestionVersion
 from campaigns.questions import list_versions
 from contacts.exclusion import add_to_do_not_call
 from contacts.models import CallOutcome, DoNotCallSource
@@ -238,7 +238,7 @@ def _store_consent(attempt: CallAttempt, now: datetime) -> None:
 def _store(attempt: CallAttempt, version: QuestionVersion, said: Said, understood: Understood, now: datetime) -> None:
     """The last answer is the current one; the same request once more is no further answer.
 
-    Nothing is kept of whoever did not agree to take part.
+    Nothing is kept of whoever did not agree to take part, and no words of whoever was erased meanwhile.
     """
     means = AnswerMeans.KEYS if said.keys else AnswerMeans.SPEECH if said.speech else AnswerMeans.NOTHING
     content = {
@@ -248,6 +248,9 @@ def _store(attempt: CallAttempt, version: QuestionVersion, said: Said, understoo
         "raw": said.keys or said.speech,
         "value": understood.value,
     }
+    if attempt.contact.erased_at:
+        content |= {"raw": ""} | ({"value": ""} if version.type == QuestionType.FREE_TEXT else {})
+        content |= {} if understood.value else {"means": AnswerMeans.NOTHING}
     if attempt.consented_at is None:
         return
     if before := _answers_to(attempt, version).first():

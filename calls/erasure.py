@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple
+from uuid import UUID
 
 import phonenumbers
 import structlog
@@ -14,9 +15,10 @@ from django.dispatch import Signal
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from calls.models import CallAttempt, ProviderConfig
+from calls.models import Answer, AnswerMeans, CallAttempt, ProviderConfig
 from campaigns.counting import say_count
 from campaigns.history import in_language_of_the_record
+from campaigns.models import QuestionType
 from contacts.exclusion import entries_of, keep_as_hash, numbers_on_do_not_call
 from contacts.models import Contact, ContactImport, ContactState, DoNotCallEntry, ImportStatus
 
@@ -65,6 +67,7 @@ class Findings(NamedTuple):
     contacts: int
     campaigns: Sequence[str]
     calls: int
+    answers: int
     refused_rows: int
     is_on_do_not_call: bool
 
@@ -78,12 +81,14 @@ def find_contacts(person: Person) -> QuerySet[Contact]:
 
 def look_for(person: Person) -> Findings:
     contacts = list(find_contacts(person).select_related("campaign").order_by("pk"))
+    ids = [contact.pk for contact in contacts]
     numbers = _list_numbers(person, contacts)
     return Findings(
         numbers=numbers,
         contacts=len(contacts),
         campaigns=sorted({contact.campaign.name for contact in contacts}),
-        calls=CallAttempt.objects.filter(contact_id__in=[contact.pk for contact in contacts]).count(),
+        calls=CallAttempt.objects.filter(contact_id__in=ids).count(),
+        answers=Answer.objects.filter(contact_id__in=ids).count(),
         refused_rows=_run_on_refused_rows(_COUNT_REFUSED_ROWS, person, contacts),
         is_on_do_not_call=bool(numbers_on_do_not_call(numbers)),
     )
@@ -119,17 +124,19 @@ def erase_person(person: Person, *, keeps_off: bool, reason: str, now: datetime)
         numbers=found.numbers,  # the log masks them
         contacts=found.contacts,
         calls=found.calls,
+        answers=found.answers,
         refused_rows=found.refused_rows,
         keeps_off=keeps_off,
     )
     return found
 
 
-def count_findings(found: Findings) -> tuple[str, str, str]:
-    """Contacts, calls and refused rows, each with its number."""
+def count_findings(found: Findings) -> tuple[str, str, str, str]:
+    """Contacts, calls, answers and refused rows, each with its number."""
     return (
         ngettext("%(count)s contact", "%(count)s contacts", found.contacts) % {"count": say_count(found.contacts)},
         ngettext("%(count)s call", "%(count)s calls", found.calls) % {"count": say_count(found.calls)},
+        ngettext("%(count)s answer", "%(count)s answers", found.answers) % {"count": say_count(found.answers)},
         ngettext("%(count)s refused row", "%(count)s refused rows", found.refused_rows)
         % {"count": say_count(found.refused_rows)},
     )
@@ -145,7 +152,7 @@ def describe_erasure(found: Findings, *, keeps_off: bool, reason: str) -> str:
 
 
 def anonymise(contacts: Collection[Contact], *, now: datetime) -> int:
-    """Take out of contacts, and of their calls, who they are; returns how many calls they had.
+    """Take out of contacts, of their calls and answers, who they are; returns how many calls they had.
 
     To be called in a transaction. States stay as they are, but whoever had not been tried is excluded, and nobody waits
     for a call any more. A report on a call that comes later finds it by its call_id, and that it has ended.
@@ -173,9 +180,19 @@ def anonymise(contacts: Collection[Contact], *, now: datetime) -> int:
         erased_at=now,
         updated_at=now,
     )
+    _anonymise_answers(ids)
     _clear_history(Q(content_type=ContentType.objects.get_for_model(Contact), object_id__in=list(map(str, ids))))
     _clear_provider_errors(numbers)
     return count
+
+
+def _anonymise_answers(contact_ids: Collection[UUID]) -> None:
+    """Nobody's own words are kept; that they were said is, and all other answers: they are figures of the campaign."""
+    answers = Answer.objects.filter(contact_id__in=contact_ids)
+    # Before the words go: what was passed over must not look like words that were erased.
+    answers.filter(value="").exclude(raw="").update(means=AnswerMeans.NOTHING)
+    answers.filter(version__type=QuestionType.FREE_TEXT).update(value="")
+    answers.exclude(raw="").update(raw="")
 
 
 def describe_obstacle() -> str:

@@ -165,9 +165,9 @@ class ErasurePages:
 
 
 def say_findings(found: Findings) -> str:
-    contacts, calls, rows = count_findings(found)
-    text = gettext("%(contacts)s, %(calls)s and %(rows)s of imports")
-    return text % {"contacts": contacts, "calls": calls, "rows": rows}
+    contacts, calls, answers, rows = count_findings(found)
+    text = gettext("%(contacts)s, %(calls)s, %(answers)s and %(rows)s of imports")
+    return text % {"contacts": contacts, "calls": calls, "answers": answers, "rows": rows}
 
 
 def describe_findings(found: Findings, *, keeps_off: bool) -> dict[str, Any]:

@@ -231,6 +231,12 @@ class CallAttempt(models.Model):
             models.Index(fields=["phone_number", "-id"], name="attempt_of_number"),
             # The filters of the list. None is written before the end of a call, but for the last, which is hardly ever.
             models.Index(fields=["campaign", "outcome", "-id"], name="attempt_outcome", condition=~Q(outcome="")),
+            # Who broke off a survey, and is in the middle of one. Written when somebody agrees to take part.
+            models.Index(
+                fields=["campaign", "contact"],
+                name="attempt_broken_off",
+                condition=Q(consented_at__isnull=False, decided_at=None),
+            ),
             models.Index(fields=["-id"], name="attempt_given_back", condition=Q(given_back=True)),
             models.Index(fields=["error_code"], name="attempt_error_code", condition=~Q(error_code="")),
             BrinIndex(fields=["claimed_at"], name="attempt_claimed_at"),
@@ -303,6 +309,15 @@ class Answer(models.Model):
             # The results of a question, the newest first.
             models.Index(fields=["question", "-id"], name="answer_of_question", condition=Q(is_current=True)),
         ]
+
+    @property
+    def percent_sure(self) -> float | None:
+        return None if self.confidence is None else 100 * self.confidence
+
+    @property
+    def are_words_erased(self) -> bool:
+        """An answer in own words of somebody who was erased since; what was passed over has no means then."""
+        return not self.value and not self.raw and self.means != AnswerMeans.NOTHING
 
     def __str__(self) -> str:
         return self.value or gettext("Passed over")

@@ -1,9 +1,11 @@
 """The story of an attempt and of a contact: what happened, when, by whom, and what comes next."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.contrib.admin.models import ADDITION, LogEntry
@@ -16,9 +18,10 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext
 
+from calls.answer_wording import explain_answer, say_answer
 from calls.caps import Waiting, find_next_calls
 from calls.conversation import LEFT_MESSAGE
-from calls.models import CallAttempt, ProviderConfig
+from calls.models import Answer, CallAttempt, ProviderConfig
 from calls.providers.messages import translate_message
 from calls.states import AttemptStatus
 from calls.wording import say_minute
@@ -94,17 +97,22 @@ class Moment:
 def tell_attempt(attempt: CallAttempt) -> list[Moment]:
     """From its claim to its end, the first thing first."""
     zones = attempt.campaign.zones_of(attempt.contact.calling_zone)
-    return _put_in_order(_list_of_attempt(attempt), zones)
+    answers = attempt.answers.select_related("version").order_by("pk")
+    return _put_in_order(_list_of_attempt(attempt, answers, attempt.campaign.language), zones)
 
 
 def tell_contact(contact: Contact) -> list[Moment]:
     """From where it came to the last thing that happened, with all of its attempts.
 
-    Four questions, however much there is to tell.
+    Five questions, however much there is to tell.
     """
     moments = [*_list_records(contact)]
+    answers = defaultdict[UUID, list[Answer]](list)
+    for answer in contact.answers.select_related("version").order_by("pk"):
+        answers[answer.attempt_id].append(answer)
     for attempt in CallAttempt.objects.of_contact(contact):
-        moments += _list_of_attempt(attempt, link=reverse("admin:calls_callattempt_change", args=[attempt.pk]))
+        link = reverse("admin:calls_callattempt_change", args=[attempt.pk])
+        moments += _list_of_attempt(attempt, answers[attempt.pk], contact.campaign.language, link=link)
     return _put_in_order(moments, contact.campaign.zones_of(contact.calling_zone))
 
 
@@ -114,7 +122,9 @@ def _put_in_order(moments: Iterable[Moment], zones: Sequence[str]) -> list[Momen
     return [Moment(**vars(moment) | {"there": say_there(moment.at, zones, _say_second)}) for moment in ordered]
 
 
-def _list_of_attempt(attempt: CallAttempt, *, link: str = "") -> Iterator[Moment]:
+def _list_of_attempt(
+    attempt: CallAttempt, answers: Iterable[Answer], language: str, *, link: str = ""
+) -> Iterator[Moment]:
     title = _("Call %(number)s") % {"number": attempt.attempt_number}
     yield Moment(at=attempt.claimed_at, text=_("A line is taken for it."), title=title, link=link)
     if attempt.started_at:
@@ -127,6 +137,8 @@ def _list_of_attempt(attempt: CallAttempt, *, link: str = "") -> Iterator[Moment
         yield Moment(at=attempt.answered_at, text=str(HEARD[AttemptStatus.ANSWERED]))
     if attempt.consented_at:
         yield Moment(at=attempt.consented_at, text=_("The person agrees to take part."))
+    for answer in answers:
+        yield Moment(at=answer.answered_at, text=say_answer(answer, language), detail=explain_answer(answer))
     if attempt.decided_at:
         yield Moment(at=attempt.decided_at, text=str(DECIDED[CallOutcome(attempt.outcome)]))
     if attempt.ended_at:

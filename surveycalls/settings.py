@@ -237,6 +237,7 @@ UNFOLD = {
     "STYLES": [
         lambda request: static("surveycalls/timeline.css"),
         lambda request: static("surveycalls/figures.css"),
+        lambda request: static("surveycalls/results.css"),
         lambda request: static("surveycalls/accessibility.css"),
         lambda request: static("surveycalls/header.css"),
         lambda request: static("surveycalls/pages.css"),

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import factory
 
-from calls.models import CallAttempt, ProviderConfig
+from calls.models import Answer, AnswerMeans, CallAttempt, ProviderConfig
 from calls.states import AttemptStatus
 from contacts.models import SETTLING_OUTCOMES, CallOutcome
 from contacts.tests.factories import ContactFactory
@@ -62,3 +62,18 @@ class CallAttemptFactory(factory.django.DjangoModelFactory):
     @factory.lazy_attribute
     def ended_at(self):
         return self.claimed_at + timedelta(seconds=30) if self.status == AttemptStatus.ENDED else None
+
+
+class AnswerFactory(factory.django.DjangoModelFactory):
+    """Pressed in an attempt, as an answer to a version of a question."""
+
+    class Meta:
+        model = Answer
+
+    attempt = factory.SubFactory(CallAttemptFactory)
+    contact = factory.SelfAttribute("attempt.contact")
+    question = factory.SelfAttribute("version.question")
+    value = "4"
+    raw = factory.SelfAttribute("value")
+    means = factory.LazyAttribute(lambda o: AnswerMeans.KEYS if o.raw else AnswerMeans.NOTHING)
+    answered_at = factory.LazyAttribute(lambda o: o.attempt.claimed_at + timedelta(seconds=20))

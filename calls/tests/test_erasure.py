@@ -14,14 +14,15 @@ from calls import conversation, erasure
 from calls.claiming import claim_calls
 from calls.clock import DatabaseClock
 from calls.erasure import ErasureImpossible, Person, erase_person, look_for
-from calls.models import CallAttempt, ProviderConfig
+from calls.models import Answer, CallAttempt, ProviderConfig
 from calls.outcomes import Applied, apply_event, record_placed
 from calls.providers.base import CallEvent, CallProgress, PlacedCall, Said
 from calls.states import AttemptStatus
-from calls.tests.factories import CallAttemptFactory
+from calls.tests.factories import AnswerFactory, CallAttemptFactory
 from calls.tests.phone_network import wait_until
 from calls.tests.threads import count_waiting, in_thread
-from campaigns.tests.factories import CampaignFactory
+from campaigns.questions import freeze_questions
+from campaigns.tests.factories import CampaignFactory, QuestionFactory
 from contacts.exclusion import add_to_do_not_call, numbers_on_do_not_call
 from contacts.hashing import HashKeyMissing
 from contacts.models import (
@@ -76,6 +77,24 @@ def make_refusal(**values):
     return ImportRefusal.objects.create(contact_import=record, line=2, reason="It is too short.", **values)
 
 
+def make_version(campaign, **values):
+    question = QuestionFactory(campaign=campaign, **values)
+    freeze_questions(campaign)
+    return question.versions.get()
+
+
+def make_answers(contact):
+    """In own words, to a scale, and one to each that was passed over."""
+    attempt = contact.attempts.get()
+    words = make_version(contact.campaign, type="free_text", lowest=None, highest=None)
+    said = {"means": "speech", "raw": "My name is Bruna", "value": "My name is Bruna"}
+    for value in (said, {"means": "speech", "raw": "what's it to you", "value": ""}):
+        AnswerFactory(attempt=attempt, version=words, is_current=value is said, **value)
+    scale = make_version(contact.campaign)
+    AnswerFactory(attempt=attempt, version=scale, means="speech", raw="four, says Bruna", value="4")
+    AnswerFactory(attempt=attempt, version=make_version(contact.campaign), raw="7", value="")
+
+
 def read_everything():
     """All texts of all tables."""
     with connection.cursor() as cursor:
@@ -92,12 +111,13 @@ def test_nothing_in_the_database_tells_of_the_person_any_more(admin_user):
     entry = DoNotCallEntryFactory(phone_number=NUMBER, reason="By phone")
     LogEntry.objects.log_actions(admin_user.pk, [contact], CHANGE, change_message="Changed.")
     LogEntry.objects.log_actions(admin_user.pk, [entry, make_contact(external_contact_id="")], DELETION)
+    make_answers(contact)
     make_refusal(cells=["02 3672 6012", "", "Rome"], column="phone_number", value="02 3672 6012")
     make_refusal(cells=["12", EXTERNAL_ID])
     make_refusal(cells=["12", "", EMAIL.upper()])
     ProviderConfig.objects.update(last_error=f"The number {NUMBER} is busy.", halted_reason="It says %2B390236726012.")
     erase()
-    secrets = (NUMBER[1:], "3672 6012", EXTERNAL_ID, EMAIL, EMAIL.upper(), "By phone")
+    secrets = (NUMBER[1:], "3672 6012", EXTERNAL_ID, EMAIL, EMAIL.upper(), "By phone", "Bruna", "what's it")
     assert [(label, secret) for label, text in read_everything() for secret in secrets if secret in text] == []
 
 
@@ -112,6 +132,22 @@ def test_the_figures_of_the_campaign_stay():
     assert (waiting.state, waiting.next_attempt_at) == (ContactState.EXCLUDED, None)
     attempt = CallAttempt.objects.get()
     assert (attempt.outcome, attempt.error_code, attempt.contact) == (CallOutcome.NO_ANSWER, "13224", called)
+
+
+def test_answers_stay_as_figures_and_words_are_still_known_to_have_been_said():
+    called = make_called()
+    make_answers(called)
+    for _ in range(2):
+        assert erase(keeps_off=False).answers == 4
+        Contact.objects.filter(pk=called.pk).update(phone_number=NUMBER, erased_at=None)
+    left = Answer.objects.order_by("pk")
+    assert list(left.values_list("means", "raw", "value")) == [
+        ("speech", "", ""),
+        ("nothing", "", ""),
+        ("speech", "", "4"),
+        ("nothing", "", ""),
+    ]
+    assert [answer.are_words_erased for answer in left] == [True, False, False, False]
 
 
 def test_others_stay_as_they_are(admin_user):
@@ -270,6 +306,24 @@ def test_who_turns_out_to_have_taken_part_has_completed_also_when_erased():
     assert (contact.state, contact.phone_number) == (ContactState.COMPLETED, None)
 
 
+def test_of_an_answer_that_comes_late_no_words_are_kept():
+    contact = make_called()
+    attempt = contact.attempts.get()
+    Contact.objects.update(last_attempt_at=attempt.ended_at)
+    CallAttempt.objects.update(consented_at=NOW)
+    words = make_version(contact.campaign, type="free_text", lowest=None, highest=None, is_required=False)
+    scale = make_version(contact.campaign)
+    erase()
+    heard = {"call_id": attempt.call_id, "provider_call_id": "CA1", "progress": CallProgress.ANSWERED}
+    for version, said in ((words, Said(speech="I am Bruna")), (scale, Said(speech="four", confidence=0.9))):
+        event = CallEvent(**heard, raw_status="in-progress", said=said)
+        conversation.hear_answer(event, version.pk, is_again=False, now=NOW)
+    assert list(Answer.objects.order_by("pk").values_list("means", "raw", "value")) == [
+        ("speech", "", ""),
+        ("speech", "", "4"),
+    ]
+
+
 def test_the_providers_answer_that_comes_after_all_is_not_written_down():
     attempt = make_called().attempts.get()
     CallAttempt.objects.update(provider_call_id="")
@@ -300,7 +354,8 @@ def test_news_of_an_erasure_name_nobody():
         erasure.people_erased.disconnect(receiver)
     [message] = news
     assert message == (
-        "1 contact, 1 call, 0 refused rows. The number stays on the do-not-call list. Reason: Asked by letter."
+        "1 contact, 1 call, 0 answers, 0 refused rows. The number stays on the do-not-call list. "
+        "Reason: Asked by letter."
     )
 
 
@@ -309,13 +364,14 @@ def test_news_of_an_erasure_name_nobody():
     [
         (
             "en-gb",
-            "1 contact, 1 call, 1 refused row. The number is not on the do-not-call list. Reason: Asked by letter.",
+            "1 contact, 1 call, 0 answers, 1 refused row. The number is not on the do-not-call list. "
+            "Reason: Asked by letter.",
             "Erased person",
         ),
         (
             "it",
-            "1 contatto, 1 chiamata, 1 riga rifiutata. Il numero non è nella lista «non chiamare». Motivo: Asked by "
-            "letter.",
+            "1 contatto, 1 chiamata, 0 risposte, 1 riga rifiutata. Il numero non è nella lista «non chiamare». "
+            "Motivo: Asked by letter.",
             "Persona cancellata",
         ),
     ],

@@ -42,7 +42,7 @@ def test_first_it_is_shown_what_there_is_and_nothing_is_erased(admin_client):
     make_called(campaign__name="Spring survey")
     ContactFactory(phone_number=NUMBER, campaign__name="Autumn survey")
     page = post(admin_client)
-    assert "2 contacts, 1 call and 0 refused rows of imports." in page
+    assert "2 contacts, 1 call, 0 answers and 0 refused rows of imports." in page
     assert "Spring survey" in page
     assert "Autumn survey" in page
     assert "The number is put on it, as a hash" in page
@@ -52,7 +52,7 @@ def test_first_it_is_shown_what_there_is_and_nothing_is_erased(admin_client):
 def test_then_it_is_erased(admin_client):
     contact = make_called()
     page = post(admin_client, "erase")
-    assert "Erased: 1 contact, 1 call and 0 refused rows of imports." in page
+    assert "Erased: 1 contact, 1 call, 0 answers and 0 refused rows of imports." in page
     contact.refresh_from_db()
     assert (contact.phone_number, CallAttempt.objects.get().phone_number) == (None, None)
     assert DoNotCallEntry.objects.get().phone_number is None
@@ -81,9 +81,9 @@ def test_what_there_is_in_italian(admin_client):
     make_called()
     ContactFactory(phone_number=NUMBER)
     page = post(admin_client)
-    assert "2 contatti, 1 chiamata e 0 righe rifiutate delle importazioni." in page
+    assert "2 contatti, 1 chiamata, 0 risposte e 0 righe rifiutate delle importazioni." in page
     assert "Il numero vi viene aggiunto, come hash" in page
-    assert "Dati cancellati: 2 contatti, 1 chiamata e 0 righe" in post(admin_client, "erase")
+    assert "Dati cancellati: 2 contatti, 1 chiamata, 0 risposte e 0 righe" in post(admin_client, "erase")
 
 
 def test_a_person_is_found_by_an_external_id(admin_client):
@@ -246,8 +246,8 @@ def test_the_command_shows_what_there_is_and_erases_it():
     make_called(campaign__name="Spring survey")
     output = run("--number", "02 3672 6012", "--country", "IT", "--do-not-call", "--yes")
     assert output == (
-        "There are 1 contact, 1 call, 0 refused rows. The number stays on the do-not-call list. Reason: Asked by "
-        "letter.\n  Spring survey\nErased.\n"
+        "There are 1 contact, 1 call, 0 answers, 0 refused rows. The number stays on the do-not-call list. "
+        "Reason: Asked by letter.\n  Spring survey\nErased.\n"
     )
     assert Contact.objects.get().erased_at
 

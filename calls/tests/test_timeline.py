@@ -19,14 +19,15 @@ from calls.providers.base import CallEvent, CallProgress, Said
 from calls.providers.twilio import ANSWERER_BY_WORD
 from calls.timeline import tell_attempt, tell_contact, tell_next
 from campaigns.models import Campaign
-from campaigns.tests.factories import CampaignFactory
+from campaigns.questions import freeze_questions
+from campaigns.tests.factories import CampaignFactory, QuestionFactory
 from contacts.exclusion import keep_as_hash
 from contacts.importing import import_contacts
 from contacts.models import CallOutcome, Contact, ContactImport, DoNotCallEntry
 from contacts.tests.factories import ContactFactory, DoNotCallEntryFactory
 
 from .conftest import NOON
-from .factories import CallAttemptFactory
+from .factories import AnswerFactory, CallAttemptFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -140,6 +141,67 @@ def test_a_call_that_a_machine_has_answered_says_so_and_what_became_of_it(treatm
     ]
 
 
+def make_version(campaign, **values):
+    question = QuestionFactory(campaign=campaign, **values)
+    freeze_questions(campaign)
+    return question.versions.get()
+
+
+NO_LIMITS = {"lowest": None, "highest": None}
+COLOURS = {"type": "single_choice", "choices_en": ["Red", "Blue"], "choices_it": ["Rosso", "Blu"], **NO_LIMITS}
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "told"),
+    [
+        ({"text_en": "How was it?"}, {}, "Answer to “How was it?”: 4"),
+        ({"text_en": "How was it?"}, {"value": "", "raw": "77"}, "“How was it?” is passed over. Pressed: 77."),
+        (
+            {"text_en": "How was it?"},
+            {"means": "speech", "raw": "four please"},
+            "Answer to “How was it?”: 4 Said: “four please”.",
+        ),
+        ({"text_en": "", "text_it": "Com'era?"}, {}, "Answer to “Com'era?”: 4"),
+        ({"text_en": "", "text_it": ""}, {}, "Answer to “Scale”: 4"),
+        (
+            {"text_en": "Again?", "type": "yes_no", **NO_LIMITS},
+            {"value": "no", "raw": "2"},
+            "Answer to “Again?”: No Pressed: 2.",
+        ),
+        (
+            {"text_en": "Which?", **COLOURS},
+            {"value": "2", "is_current": False},
+            "Answer to “Which?”: Blue It was answered anew later.",
+        ),
+        ({"text_en": "Which?", **COLOURS}, {"value": "3"}, "Answer to “Which?”: 3"),
+        (
+            {"text_en": "Else?", "type": "free_text", **NO_LIMITS},
+            {"value": "All good.", "means": "speech"},
+            "Answer to “Else?”: “All good.”",
+        ),
+        (
+            {"text_en": "Else?", "type": "free_text", **NO_LIMITS},
+            {"value": "", "means": "speech"},
+            "“Else?” was answered; the words were erased.",
+        ),
+    ],
+)
+def test_answers_are_told_in_words(question, answer, told):
+    contact = make_contact()
+    version = make_version(contact.campaign, **question)
+    attempt = CallAttemptFactory(contact=contact)
+    AnswerFactory(attempt=attempt, version=version, **answer)
+    assert told in read(tell_attempt(attempt))
+    assert told in read(tell_contact(contact))
+
+
+def test_the_last_answer_is_told_before_what_it_decides():
+    attempt = CallAttemptFactory(contact=make_contact(), outcome="completed")
+    version = make_version(attempt.campaign, text_en="How was it?")
+    AnswerFactory(attempt=attempt, version=version, answered_at=attempt.decided_at)
+    assert read(tell_attempt(attempt))[-3:-1] == ["Answer to “How was it?”: 4", "Everything was answered."]
+
+
 def test_an_error_is_told_in_plain_words_with_its_code():
     attempt = make_call()
     tell(attempt, CallProgress.FAILED, 3, "failed", error_code="13227", details={"sip_response_code": "404"})
@@ -234,17 +296,23 @@ def test_the_do_not_call_list_is_told_as_long_as_the_number_is_on_it_and_after(o
 def test_a_contacts_story_has_all_of_its_calls_with_links_to_them_and_asks_as_much_for_many():
     contact = make_contact()
     first = CallAttemptFactory(contact=contact)
+    version = make_version(contact.campaign, text_en="How was it?")
+    AnswerFactory(attempt=first, version=version, is_current=False)
     with CaptureQueriesContext(connection) as few:
         tell_contact(Contact.objects.select_related("campaign").get(pk=contact.pk))
     later = [
         CallAttemptFactory(contact=contact, attempt_number=number, claimed_at=NOON + number * timedelta(hours=1))
         for number in (2, 3)
     ]
+    AnswerFactory(attempt=later[0], version=version)
+    AnswerFactory(attempt=later[1], version=make_version(contact.campaign))
     with CaptureQueriesContext(connection) as many:
         moments = tell_contact(Contact.objects.select_related("campaign").get(pk=contact.pk))
     assert len(many) == len(few)
     links = [moment.link for moment in moments if moment.title.startswith("Call ")]
     assert links == [f"/admin/calls/callattempt/{attempt.pk}/change/" for attempt in [first, *later]]
+    answers = [moment.text for moment in moments if moment.text.startswith("Answer to")]
+    assert len(answers) == 3 and answers[0] == answers[1] == "Answer to “How was it?”: 4"
 
 
 # What comes next

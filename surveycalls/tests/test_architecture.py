@@ -23,6 +23,7 @@ PURE = (
     "campaigns/retries.py",
     "campaigns/spellings.py",
     "calls/charts.py",
+    "calls/distributions.py",
     "calls/hearing.py",
     "calls/rehearsal.py",
     "campaigns/windows.py",

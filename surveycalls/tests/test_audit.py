@@ -12,7 +12,7 @@ from django.db import InternalError, ProgrammingError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from campaigns.models import Campaign, CampaignStatus
-from campaigns.tests.factories import CampaignFactory
+from campaigns.tests.factories import AskingCampaignFactory, CampaignFactory
 from contacts.exclusion import add_to_do_not_call
 from contacts.models import Contact, ContactImport, DoNotCallEntry
 from contacts.tests.factories import ContactFactory
@@ -98,7 +98,7 @@ STEPS = {
 @pytest.mark.parametrize("step", STEPS)
 def test_steps_of_a_campaign(operator, step):
     status, message = STEPS[step]
-    campaign = CampaignFactory(status=status, name="Spring survey")
+    campaign = AskingCampaignFactory(status=status, name="Spring survey")
     ContactFactory(campaign=campaign)
     post(operator, f"campaigns/campaign/{campaign.pk}/{step}/", _form_submitted="True")
     entry = read_last()

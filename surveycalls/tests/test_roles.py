@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from calls.models import ProviderConfig
 from calls.tests.factories import CallAttemptFactory
 from campaigns.models import Campaign, CampaignStatus
-from campaigns.tests.factories import CampaignFactory
+from campaigns.tests.factories import AskingCampaignFactory, CampaignFactory
 from contacts.models import Contact, DoNotCallEntry
 from contacts.tests.factories import ContactFactory, DoNotCallEntryFactory
 from surveycalls.roles import ROLES
@@ -89,7 +89,7 @@ STEPS = {"activate": CampaignStatus.DRAFT, "pause": CampaignStatus.RUNNING, "can
 @pytest.mark.parametrize(("role", "may"), [(VIEWER, False), (MANAGER, True), (ADMIN, True)])
 @pytest.mark.parametrize("step", STEPS)
 def test_who_takes_a_step_of_a_campaign(log_in, role, may, step):
-    campaign = CampaignFactory(status=STEPS[step])
+    campaign = AskingCampaignFactory(status=STEPS[step])
     ContactFactory(campaign=campaign)
     response = log_in(role).post(f"/admin/campaigns/campaign/{campaign.pk}/{step}/", {"_form_submitted": "True"})
     assert (response.status_code == 403) == (not may)
