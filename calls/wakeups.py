@@ -52,11 +52,9 @@ class Bell:
     Every NOTIFY waits for those of all other connections, so in a storm of reports it would cost as much as they do.
     """
 
-    def __init__(
-        self, debounce_seconds: float = DEBOUNCE_SECONDS, *, tell: Callable[[], None] = partial(_notify, SCHEDULERS)
-    ) -> None:
+    def __init__(self, debounce_seconds: float = DEBOUNCE_SECONDS, *, tell: Callable[[], None] | None = None) -> None:
         self._debounce_seconds = debounce_seconds
-        self._tell = tell
+        self._tell = tell or partial(_notify, SCHEDULERS)
         self._lock = threading.Lock()
         self._quiet_until = 0.0
         self._is_wanted = threading.Event()

@@ -1,7 +1,7 @@
 """From the outbox to the subscribers: at least once each, and one that is slow or gone holds up nobody else.
 
-A delivery is due again before it is sent, so whoever is killed between the subscriber's answer and its record has it sent
-once more, under the same webhook-id. No transaction is open while a subscriber is waited for.
+A delivery is due again before it is sent, so whoever is killed between the subscriber's answer and its record has it
+sent once more, under the same webhook-id. No transaction is open while a subscriber is waited for.
 """
 
 import random

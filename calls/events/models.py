@@ -79,6 +79,13 @@ def validate_webhook_url(value: str) -> None:
         raise ValidationError(str(error), code="url") from error
 
 
+class WebhookSubscriptionQuerySet(models.QuerySet["WebhookSubscription"]):
+    def with_dead_letters(self) -> Self:
+        """Knowing whether there are any, ``has_dead_letters``; how many is for the list of them to say."""
+        dead = WebhookDelivery.objects.filter(subscription=models.OuterRef("pk"), state=DeliveryState.DEAD)
+        return self.annotate(has_dead_letters=models.Exists(dead))
+
+
 class WebhookSubscription(models.Model):
     """Somebody else's system that is told of events, from when it is added on."""
 
@@ -110,6 +117,8 @@ class WebhookSubscription(models.Model):
         _("with the phone number"), default=False, help_text=_("The person's number is sent along.")
     )
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+
+    objects = WebhookSubscriptionQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("webhook")
@@ -169,6 +178,7 @@ class WebhookDelivery(models.Model):
         verbose_name = _("delivery")
         verbose_name_plural = _("deliveries")
         ordering = ["-id"]
+        permissions = [("resend_webhookdelivery", "Can have a delivery sent again")]
         constraints = [
             models.UniqueConstraint(name="delivery_is_one_per_subscriber", fields=["event", "subscription"]),
         ]
@@ -176,7 +186,7 @@ class WebhookDelivery(models.Model):
             # What is to be sent to a subscriber, the longest due first.
             models.Index(fields=["subscription", "next_try_at"], name="delivery_due", condition=Q(state="pending")),
             # The filters of the list.
-            models.Index(fields=["subscription", "-id"], name="delivery_of_webhook"),
+            models.Index(fields=["subscription", "state", "-id"], name="delivery_of_webhook"),
             models.Index(fields=["state", "-id"], name="delivery_state"),
         ]
 

@@ -1,8 +1,8 @@
 """Events are written here, in the transaction of what they tell of: either both are there or neither.
 
-An event says of an attempt that by it the contact was settled, or given up. Whoever may be rung again after that, because
-more tries were allowed, and is in vain again, has another event of the same type, of another attempt. Somebody whose
-answers come late has survey.completed, or survey.refused, after survey.not_reached. After one of those two nothing comes.
+An event says of an attempt that by it the contact was settled, or given up. Who is rung again after that, because more
+tries were allowed, and in vain again, has another event of the same type, of another attempt. Somebody whose answers
+come late has survey.completed, or survey.refused, after survey.not_reached. After one of those two nothing comes.
 """
 
 from collections.abc import Collection
@@ -13,12 +13,13 @@ from uuid import UUID
 from django.db import connection, transaction
 from django_q.brokers import get_broker
 from django_q.tasks import async_task
+from uuid_utils.compat import uuid7
 
 from calls.events.models import SurveyEvent, WebhookSubscription
 from calls.models import CallAttempt
 from calls.wakeups import Bell
 from campaigns.models import EmailText, EventType
-from contacts.models import CallOutcome, ContactState
+from contacts.models import CallOutcome
 
 TASK = "calls.tasks.hand_out_events"
 
@@ -58,16 +59,10 @@ def write_given_up(contacts: Collection[UUID], now: datetime, **_kwargs: Any) ->
                 SELECT id FROM calls_callattempt WHERE contact_id = contact.id AND NOT given_back
                 ORDER BY attempt_number DESC LIMIT 1
             ) AS attempt
-            WHERE contact.state = %s AND contact.next_attempt_at IS NULL
+            WHERE contact.state IN ('not_reached', 'pending') AND contact.next_attempt_at IS NULL
             ON CONFLICT DO NOTHING
             """,
-            [
-                EventType.NOT_REACHED,
-                now,
-                list(contacts),
-                [SurveyEvent().pk for _ in contacts],
-                ContactState.NOT_REACHED,
-            ],
+            [EventType.NOT_REACHED, now, list(contacts), [uuid7() for _ in contacts]],
         )
         if cursor.rowcount:
             announce_events()

@@ -13,9 +13,13 @@ from calls.models import Answer
 
 
 def make_body(event: SurveyEvent, subscription: WebhookSubscription) -> bytes:
-    """JSON in UTF-8, instants in ISO 8601 and UTC."""
+    return write_body(event, subscription).encode()
+
+
+def write_body(event: SurveyEvent, subscription: WebhookSubscription, *, indent: int | None = None) -> str:
+    """JSON, with instants in ISO 8601 and UTC."""
     payload = {"type": event.type, "timestamp": _write(event.occurred_at), "data": _describe(event, subscription)}
-    return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(payload, ensure_ascii=False, indent=indent)
 
 
 def _describe(event: SurveyEvent, subscription: WebhookSubscription) -> dict[str, Any]:

@@ -2,9 +2,10 @@ from datetime import UTC, datetime, timedelta
 
 import factory
 
-from calls.models import CallAttempt, ProviderConfig
+from calls.models import CallAttempt, ProviderConfig, SurveyEvent, WebhookDelivery, WebhookSubscription
 from calls.states import AttemptStatus
-from contacts.models import SETTLING_OUTCOMES, CallOutcome
+from campaigns.models import EventType
+from contacts.models import SETTLING_OUTCOMES, CallOutcome, ContactState
 from contacts.tests.factories import ContactFactory
 
 CLAIMED_AT = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
@@ -62,3 +63,39 @@ class CallAttemptFactory(factory.django.DjangoModelFactory):
     @factory.lazy_attribute
     def ended_at(self):
         return self.claimed_at + timedelta(seconds=30) if self.status == AttemptStatus.ENDED else None
+
+
+class SurveyEventFactory(factory.django.DjangoModelFactory):
+    """Of somebody who was not reached by the only try."""
+
+    class Meta:
+        model = SurveyEvent
+
+    type = EventType.NOT_REACHED
+    attempt = factory.SubFactory(
+        CallAttemptFactory,
+        contact__state=ContactState.NOT_REACHED,
+        contact__attempts_count=1,
+        contact__next_attempt_at=None,
+    )
+    contact = factory.SelfAttribute("attempt.contact")
+    occurred_at = factory.SelfAttribute("attempt.ended_at")
+
+
+class WebhookSubscriptionFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = WebhookSubscription
+
+    name = factory.Sequence(lambda n: f"Subscriber {n}")
+    url = "https://crm.example.org/surveys"
+
+
+class WebhookDeliveryFactory(factory.django.DjangoModelFactory):
+    """Due, and not tried yet."""
+
+    class Meta:
+        model = WebhookDelivery
+
+    event = factory.SubFactory(SurveyEventFactory)
+    subscription = factory.SubFactory(WebhookSubscriptionFactory)
+    next_try_at = CLAIMED_AT
