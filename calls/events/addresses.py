@@ -98,11 +98,20 @@ class _Careful:
         public = [address for _family, address in found if is_public(address)]
         if not public:
             raise NewConnectionError(self, REFUSED)
-        name, self._dns_host = self._dns_host, public[0]
+        return self._connect_to(public)
+
+    def _connect_to(self, addresses: list[str]) -> socket.socket:
+        """To the first of them that there is a way to; the name stays what a certificate must be for."""
+        first, *others = addresses
+        name, self._dns_host = self._dns_host, first
         try:
             return super()._new_conn()
+        except NewConnectionError:
+            if not others:
+                raise
         finally:
             self._dns_host = name
+        return self._connect_to(others)
 
 
 class _Http(_Careful, HTTPConnection):
