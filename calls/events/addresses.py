@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 import requests
 from django.conf import settings
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -20,7 +21,7 @@ IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 # IPv6 addresses that carry an IPv4 one, in which a private one could hide.
 _CARRYING = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")))
-REFUSED = "The address is in a private network"
+REFUSED = gettext_noop("The address is in a private network")
 
 
 class AddressRefused(ValueError):

@@ -1,5 +1,6 @@
 """Webhooks, what was delivered to them, and e-mails to contacts, in the admin."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -197,7 +198,7 @@ class WebhookDeliveryAdmin(LongList, ReadOnly, ModelAdmin):
             {
                 "fields": [
                     ("show_state", "attempts"),
-                    ("next_try_at", "delivered_at"),
+                    ("show_next_try", "delivered_at"),
                     ("response_status", "show_last_error"),
                 ]
             },
@@ -249,7 +250,7 @@ class WebhookDeliveryAdmin(LongList, ReadOnly, ModelAdmin):
         if chosen:
             write_line(request.user, chosen, CHANGE, _("Sent again."))
             announce_events()
-        text = ngettext("%(count)s is sent again.", "%(count)s are sent again.", sent)
+        text = ngettext("%(count)s delivery is sent again.", "%(count)s deliveries are sent again.", sent)
         self.message_user(request, text % {"count": say_count(sent)}, messages.SUCCESS if sent else messages.WARNING)
         if not sent:
             self.message_user(request, _("Webhooks that are switched off are sent nothing."), messages.WARNING)
@@ -275,10 +276,12 @@ class WebhookDeliveryAdmin(LongList, ReadOnly, ModelAdmin):
         return display_for_label((delivery.state, delivery.get_state_display()), "-", DELIVERY_COLOURS)
 
     @display(description=_("Delivered, or next try"))
-    def show_when(self, delivery: WebhookDelivery) -> Any:
-        if delivery.state == DeliveryState.DEAD:
-            return None
-        return delivery.delivered_at or delivery.next_try_at
+    def show_when(self, delivery: WebhookDelivery) -> datetime | None:
+        return delivery.delivered_at or self.show_next_try(delivery)
+
+    @display(description=_("next try at"))
+    def show_next_try(self, delivery: WebhookDelivery) -> datetime | None:
+        return delivery.next_try_at if delivery.state == DeliveryState.PENDING else None
 
     @display(description=_("last error"))
     def show_last_error(self, delivery: WebhookDelivery) -> str:

@@ -14,6 +14,7 @@ from uuid import UUID
 import requests
 import structlog
 from django.db import transaction
+from django.utils.translation import gettext_noop
 from django_q.tasks import async_task
 
 from calls.events.addresses import REFUSED, make_session
@@ -32,6 +33,11 @@ SLICE_SECONDS = 20.0
 CONNECT_SECONDS, ANSWER_SECONDS = 5, 10
 # Due again after so long if nobody has written down what came of it: well above the longest wait for an answer.
 LEASE = timedelta(seconds=120)
+
+# As they are stored; pages translate them.
+SWITCHED_OFF = gettext_noop("The webhook was switched off")
+INTERRUPTED = gettext_noop("The last try was interrupted")
+NO_ANSWER = gettext_noop("No answer")
 
 Clock = Callable[[], datetime]
 
@@ -89,7 +95,7 @@ def request_deliveries(*, now: datetime) -> int:
 
 def give_up_switched_off() -> None:
     waiting = WebhookDelivery.objects.filter(subscription__is_active=False, state=DeliveryState.PENDING)
-    waiting.update(state=DeliveryState.DEAD, last_error="The webhook was switched off")
+    waiting.update(state=DeliveryState.DEAD, last_error=SWITCHED_OFF)
 
 
 def deliver_for_a_while(subscription_id: UUID | str, *, clock: Clock) -> int:
@@ -120,7 +126,7 @@ def claim_next(subscription_id: UUID | str, *, now: datetime) -> WebhookDelivery
     while delivery := locked.first():
         if delivery.attempts >= MOST_TRIES:
             # Nobody has lived to say what came of the last one.
-            delivery.state, delivery.last_error = DeliveryState.DEAD, "The last try was interrupted"
+            delivery.state, delivery.last_error = DeliveryState.DEAD, INTERRUPTED
             delivery.save(update_fields=["state", "last_error"])
             continue
         delivery.attempts += 1
@@ -147,7 +153,7 @@ def send(session: requests.Session, delivery: WebhookDelivery, *, now: datetime)
         ) as response:
             return Answered(status=response.status_code)
     except (requests.RequestException, ValueError) as error:  # ValueError: an address that cannot be one
-        return Answered(error=REFUSED if REFUSED in str(error) else f"No answer: {type(error).__name__}")
+        return Answered(error=REFUSED if REFUSED in str(error) else f"{NO_ANSWER}: {type(error).__name__}")
 
 
 def record(delivery: WebhookDelivery, answered: Answered, *, now: datetime) -> None:

@@ -9,6 +9,7 @@ import structlog
 from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
 from django.db import transaction
+from django.utils.translation import gettext_noop
 
 from calls.events.models import EmailState, EventEmail, SurveyEvent
 from campaigns.emails import fill_in, fill_in_line
@@ -18,6 +19,11 @@ from contacts.models import Contact
 log = structlog.get_logger(__name__)
 
 SLICE_SECONDS = 20.0
+
+# As they are stored; pages translate them.
+OVERTAKEN = gettext_noop("There was no address, or no text, any more")
+REFUSED = gettext_noop("The mail server refused it")
+IMPOSSIBLE = gettext_noop("It cannot be written")
 
 Clock = Callable[[], datetime]
 
@@ -86,7 +92,7 @@ def send(connection: object, email: EventEmail, *, now: datetime) -> bool:
     contact = email.contact
     text = find_text(contact, email.type)
     if text is None or not may_be_written_to(contact):
-        return _fail(email, "There was no address, or no text, any more")
+        return _fail(email, OVERTAKEN)
     values = {
         "campaign": contact.campaign.name,
         "reference": contact.external_contact_id,
@@ -98,9 +104,9 @@ def send(connection: object, email: EventEmail, *, now: datetime) -> bool:
     try:
         message.send()
     except (smtplib.SMTPResponseException, smtplib.SMTPRecipientsRefused) as error:
-        return _fail(email, f"The mail server refused it: {type(error).__name__}")
+        return _fail(email, f"{REFUSED}: {type(error).__name__}")
     except ValueError as error:  # Django's, of an address or a subject that no header can have
-        return _fail(email, f"It cannot be written: {type(error).__name__}")
+        return _fail(email, f"{IMPOSSIBLE}: {type(error).__name__}")
     EventEmail.objects.filter(pk=email.pk).update(state=EmailState.SENT, sent_at=now)
     log.info("email.sent", email_id=str(email.pk), type=email.type)
     return True

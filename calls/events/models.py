@@ -147,7 +147,14 @@ class WebhookDeliveryQuerySet(models.QuerySet["WebhookDelivery"]):
 
     def send_again(self, now: datetime) -> int:
         """Also what was delivered; with all tries, as if it were new."""
-        return self.update(state=DeliveryState.PENDING, attempts=0, next_try_at=now, delivered_at=None, last_error="")
+        return self.update(
+            state=DeliveryState.PENDING,
+            attempts=0,
+            next_try_at=now,
+            delivered_at=None,
+            response_status=None,
+            last_error="",
+        )
 
 
 class WebhookDelivery(models.Model):
@@ -191,7 +198,7 @@ class WebhookDelivery(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.event.type} → {self.subscription}"
+        return f"{self.event.get_type_display()} → {self.subscription}"
 
 
 class EmailState(models.TextChoices):

@@ -13,6 +13,7 @@ from django.db import IntegrityError, connection, transaction
 from django_q.models import OrmQ
 
 from calls import tasks
+from calls.erasure import Person, erase_person
 from calls.events import delivering, keeping
 from calls.events.backoff import DELAYS, JITTER, MOST_TRIES, find_next_try
 from calls.events.delivering import LEASE, deliver_for_a_while, hand_out_events, request_deliveries
@@ -181,6 +182,19 @@ def test_the_number_is_sent_and_the_answers_are_not_when_that_is_wanted(clock, s
     data = told(subscriber)[1]["data"]
     assert data["phone_number"] == "+12025550123"
     assert "answers" not in data
+
+
+def test_of_an_erased_person_there_are_ids_and_instants_and_nothing_else(clock, subscriber):
+    event, _questions = make_answered()
+    subscription = WebhookSubscriptionFactory(url=subscriber.url, sends_phone_number=True)
+    make_delivery(subscription, event=event)
+    event.contact.state, event.contact.next_attempt_at = "completed", None
+    event.contact.save()
+    erase_person(Person(phone_number="+12025550123"), keeps_off=False, reason="-", now=NOON)
+    deliver_for_a_while(subscription.pk, clock=clock)
+    data = told(subscriber)[1]["data"]
+    assert (data["is_erased"], data["phone_number"], data["external_contact_id"]) == (True, None, "")
+    assert (data["answers"], data["contact_id"]) == ([], str(event.contact.pk))
 
 
 # How often
