@@ -1,4 +1,4 @@
-"""Webhooks, what was delivered to them, and e-mails to contacts, in the admin."""
+"""Webhooks, and what was delivered to them, in the admin."""
 
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext, ngettext, pgettext_lazy
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
@@ -23,11 +23,8 @@ from unfold.forms import BaseDialogForm
 from unfold.utils import display_for_label
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from calls.events.emailing import is_mail_possible
 from calls.events.models import (
     DeliveryState,
-    EmailState,
-    EventEmail,
     WebhookDelivery,
     WebhookSubscription,
     make_secret,
@@ -48,18 +45,18 @@ DELIVERY_COLOURS = {
     DeliveryState.DELIVERED: "success",
     DeliveryState.DEAD: "danger",
 }
-EMAIL_COLOURS = {
-    EmailState.WAITING: "info",
-    EmailState.SENDING: "warning",
-    EmailState.SENT: "success",
-    EmailState.FAILED: "danger",
-}
 LONGEST_URL = 60
 
 
 def link_to_contact(contact: Contact) -> SafeString:
     url = reverse("admin:contacts_contact_change", args=[contact.pk])
     return format_html('<a href="{}" class="text-link">{}</a>', url, contact)
+
+
+def say_error(error: str) -> str:
+    """In the reader's language; what was written down of it, such as the kind of a fault, stays as it is."""
+    message, colon, detail = error.partition(": ")
+    return f"{gettext(message)}{colon}{detail}" if message else "-"
 
 
 class WebhookForm(CarefulForm):
@@ -290,51 +287,3 @@ class WebhookDeliveryAdmin(LongList, ReadOnly, ModelAdmin):
     @display(description=_("JSON"))
     def show_body(self, delivery: WebhookDelivery) -> SafeString:
         return format_html('<pre class="payload">{}</pre>', write_body(delivery.event, delivery.subscription, indent=2))
-
-
-@admin.register(EventEmail)
-class EventEmailAdmin(LongList, ReadOnly, ModelAdmin):
-    list_display = ["show_contact", "show_campaign", "type", "show_state", "occurred_at", "sent_at", "show_error"]
-    list_filter = ["state"]
-    list_select_related = ["contact__campaign"]
-    fieldsets = [
-        (
-            None,
-            {
-                "fields": [
-                    ("show_contact", "show_campaign"),
-                    ("type", "occurred_at"),
-                    ("show_state", "sent_at"),
-                    "show_error",
-                ]
-            },
-        )
-    ]
-
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        if not is_mail_possible():
-            text = _("Nobody is written to: this site has no mail server. Whoever runs it sets EMAIL_HOST.")
-            self.message_user(request, text, messages.WARNING)
-        return super().changelist_view(request, extra_context)
-
-    @display(description=_("Contact"))
-    def show_contact(self, email: EventEmail) -> SafeString:
-        return link_to_contact(email.contact)
-
-    @display(description=_("Campaign"))
-    def show_campaign(self, email: EventEmail) -> str:
-        return str(email.contact.campaign)
-
-    @display(description=_("State"))
-    def show_state(self, email: EventEmail) -> str:
-        return display_for_label((email.state, email.get_state_display()), "-", EMAIL_COLOURS)
-
-    @display(description=pgettext_lazy("of an e-mail", "Error"))
-    def show_error(self, email: EventEmail) -> str:
-        return say_error(email.error)
-
-
-def say_error(error: str) -> str:
-    """In the reader's language; what was written down of it, such as the kind of a fault, stays as it is."""
-    message, colon, detail = error.partition(": ")
-    return f"{gettext(message)}{colon}{detail}" if message else "-"
