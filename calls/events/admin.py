@@ -27,6 +27,7 @@ from calls.events.models import (
     DeliveryState,
     WebhookDelivery,
     WebhookSubscription,
+    every_event,
     make_secret,
 )
 from calls.events.outbox import announce_events
@@ -61,7 +62,10 @@ def say_error(error: str) -> str:
 
 class WebhookForm(CarefulForm):
     events = forms.MultipleChoiceField(
-        label=_("Events"), choices=EventType.choices, widget=UnfoldAdminCheckboxSelectMultipleWidget
+        label=_("Events"),
+        choices=EventType.choices,
+        initial=every_event,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
     )
 
     class Meta:

@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from calls.models import EventEmail, WebhookDelivery, WebhookSubscription
-from campaigns.models import EmailText
+from campaigns.models import EmailText, EventType
 from campaigns.tests.factories import CampaignFactory
 from contacts.tests.factories import ContactFactory
 from surveycalls.models import AuditEntry
@@ -61,6 +61,11 @@ def test_who_reads_the_secret_and_makes_a_new_one(log_in, role, may):
     assert (subscription.secret != secret) == may
     assert AuditEntry.objects.filter(message="New secret.").exists() == may
     assert not AuditEntry.objects.filter(message__contains="whsec_").exists()
+
+
+def test_a_new_webhook_is_told_everything_unless_it_is_said_otherwise(log_in):
+    page = log_in(ADMIN).get(f"{WEBHOOKS}add/")
+    assert page.context["adminform"].form["events"].value() == list(EventType)
 
 
 def test_an_edit_is_in_the_audit_and_takes_back_no_other(log_in):
