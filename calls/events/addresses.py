@@ -5,6 +5,7 @@ Whoever may set an address could else have the site talk to machines that only t
 
 import ipaddress
 import socket
+import threading
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -21,6 +22,7 @@ IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 # IPv6 addresses that carry an IPv4 one, in which a private one could hide.
 _CARRYING = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")))
+LONGEST_ANSWER_SECONDS = 15.0
 REFUSED = gettext_noop("The address is in a private network")
 
 
@@ -87,7 +89,20 @@ def _look_up(host: str, port: int) -> list[tuple[int, str]]:
 
 
 class _Careful:
-    """For a connection: goes to an address that was looked at, and not to what the name leads to a moment later."""
+    """For a connection: goes to an address that was looked at, and not to what the name leads to a moment later.
+
+    And waits no longer for an answer that comes letter by letter, each in time, than for one that does not come.
+    """
+
+    def getresponse(self) -> Any:
+        # Of the plain socket: what TLS knows of it is in use by whoever reads.
+        end = threading.Timer(LONGEST_ANSWER_SECONDS, socket.socket.shutdown, [self.sock, socket.SHUT_RDWR])
+        end.daemon = True
+        end.start()
+        try:
+            return super().getresponse()
+        finally:
+            end.cancel()
 
     def _new_conn(self) -> socket.socket:
         if settings.WEBHOOKS_TO_PRIVATE_NETWORKS:

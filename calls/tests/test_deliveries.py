@@ -1,10 +1,13 @@
 """Events reach their subscribers, over a real network: at least once, signed, and tried again when not taken."""
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
 import socket
+import threading
+import time
 from datetime import timedelta
 from uuid import UUID
 
@@ -14,7 +17,7 @@ from django_q.models import OrmQ
 
 from calls import tasks
 from calls.erasure import Person, erase_person
-from calls.events import delivering, keeping
+from calls.events import addresses, delivering, keeping
 from calls.events.backoff import DELAYS, JITTER, MOST_TRIES, find_next_try
 from calls.events.delivering import LEASE, deliver_for_a_while, hand_out_events, request_deliveries
 from calls.events.signing import make_headers
@@ -268,6 +271,26 @@ def test_a_subscriber_that_says_nothing_is_not_waited_for_longer_than_agreed(clo
         delivery = make_delivery(subscription)
         deliver_for_a_while(subscription.pk, clock=clock)
     assert (read(delivery)["state"], read(delivery)["last_error"]) == ("pending", "No answer: ReadTimeout")
+
+
+def test_an_answer_that_comes_letter_by_letter_is_given_up(clock, monkeypatch):
+    monkeypatch.setattr(addresses, "LONGEST_ANSWER_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip():
+            connection, _address = server.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.sendall(b"HTTP/1.1 ")
+                for _ in range(200):
+                    connection.sendall(b"x")
+                    time.sleep(0.05)
+
+        threading.Thread(target=drip, daemon=True).start()
+        subscription = WebhookSubscriptionFactory(url=f"http://127.0.0.1:{server.getsockname()[1]}/")
+        delivery, began = make_delivery(subscription), time.monotonic()
+        deliver_for_a_while(subscription.pk, clock=clock)
+    assert time.monotonic() - began < 5
+    assert (read(delivery)["state"], read(delivery)["response_status"]) == ("pending", None)
 
 
 class Killed(BaseException):
