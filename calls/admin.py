@@ -25,6 +25,8 @@ from unfold.forms import BaseDialogForm
 from unfold.utils import display_for_label
 
 from calls.erasure_admin import ErasurePages
+from calls.events import admin as events_admin  # noqa: F401  (registers its pages)
+from calls.events import email_admin  # noqa: F401  (the same)
 from calls.exporting import ATTEMPT_COLUMNS, list_attempts
 from calls.forecast_admin import CampaignForecast
 from calls.heartbeat import is_alive

@@ -10,11 +10,12 @@ class CallsConfig(AppConfig):
     verbose_name = _("Calls")
 
     def ready(self) -> None:
+        from calls.events.outbox import write_given_up
         from calls.obstacles import find_obstacles
         from calls.schedules import create_schedules
         from calls.shifts import wake_everybody
         from campaigns.lifecycle import campaign_changed, obstacles_wanted
-        from contacts.waiting import contacts_waiting
+        from contacts.waiting import contacts_given_up, contacts_waiting
 
         post_migrate.connect(create_provider_row, sender=self)
         post_migrate.connect(create_tally_mark, sender=self)
@@ -22,6 +23,7 @@ class CallsConfig(AppConfig):
         campaign_changed.connect(wake_everybody)
         obstacles_wanted.connect(find_obstacles)
         contacts_waiting.connect(wake_everybody)
+        contacts_given_up.connect(write_given_up)
 
 
 def create_provider_row(**_kwargs: Any) -> None:

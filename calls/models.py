@@ -13,6 +13,12 @@ from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
 from calls.caps import Caps
+from calls.events.models import (  # noqa: F401  (Django finds an app's models here)
+    EventEmail,
+    SurveyEvent,
+    WebhookDelivery,
+    WebhookSubscription,
+)
 from calls.repository import CallAttemptRepository
 from calls.states import AttemptStatus
 from campaigns.models import Campaign, Question, QuestionVersion, validate_e164

@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext_noop
 
+from calls.events import outbox
 from calls.hooks import announce_ended
 from calls.metrics import counting
 from calls.models import CallAttempt
@@ -109,13 +110,13 @@ def decide(attempt: CallAttempt, outcome: CallOutcome, *, now: datetime) -> bool
     answer, which has both locked since they were read.
     """
     if attempt.outcome:
-        return _decide_late(attempt, outcome)
-    _write_decision(attempt, outcome, at=now)
+        return _decide_late(attempt, outcome, now)
+    _write_decision(attempt, outcome, at=now, now=now)
     log.info("call.decided", call_id=attempt.call_id, outcome=outcome.value)
     return True
 
 
-def _decide_late(attempt: CallAttempt, outcome: CallOutcome) -> bool:
+def _decide_late(attempt: CallAttempt, outcome: CallOutcome, now: datetime) -> bool:
     """The end of the call was told before the last answer, though that came first.
 
     People hang up as soon as they have answered, and another worker may be faster with that. Who has taken part or
@@ -127,20 +128,21 @@ def _decide_late(attempt: CallAttempt, outcome: CallOutcome) -> bool:
     is_idle = contact.state in (ContactState.NOT_REACHED, ContactState.EXCLUDED)
     if not is_idle or contact.last_attempt_at != attempt.ended_at:
         return False
-    _write_decision(attempt, outcome, at=attempt.ended_at)
+    _write_decision(attempt, outcome, at=attempt.ended_at, now=now)
     counting.count_correction(attempt.campaign_id)
     announce_ended(attempt, outcome, corrected=True)
     log.info("call.decided_late", call_id=attempt.call_id, outcome=outcome.value)
     return True
 
 
-def _write_decision(attempt: CallAttempt, outcome: CallOutcome, *, at: datetime) -> None:
+def _write_decision(attempt: CallAttempt, outcome: CallOutcome, *, at: datetime, now: datetime) -> None:
     contact = attempt.contact
     attempt.outcome, attempt.decided_at = outcome, at
     attempt.save(update_fields=["outcome", "decided_at"])
     contact.state, contact.last_outcome, contact.next_attempt_at = _STATE_OF_OUTCOME[outcome], outcome, None
     contact.updated_at = at
     contact.save(update_fields=["state", "last_outcome", "next_attempt_at", "updated_at"])
+    outbox.write_decision(attempt, outcome, now=now)
 
 
 def _end(event: CallEvent, now: datetime) -> Applied:
@@ -271,6 +273,8 @@ def _end_call(
             contact.next_attempt_at = next_attempt_of(call.campaign, contact, now)
     if not _record(call, outcome, now=now, **fields):
         return False
+    if contact.is_given_up:
+        outbox.announce_events()  # written with the outcome
     log.info("call.ended", call_id=call.attempt.call_id, outcome=outcome.value, contact_state=contact.state.value)
     return True
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from uuid import UUID
 
 from django.db import connection, models
+from uuid_utils.compat import uuid7
 
 from calls.statements import Columns, Statement, run
 from calls.states import AttemptStatus, statuses_before
-from campaigns.models import Campaign, version_of
+from campaigns.models import Campaign, EventType, version_of
 from contacts.arrays import write_array
 from contacts.models import CallOutcome, Contact
 
@@ -75,7 +76,7 @@ _LOCK_CALL = Statement(
 _RECORD_OUTCOME = Statement(
     "record_outcome",
     "text, uuid, text, timestamptz, boolean, timestamptz, text, text, text, jsonb, xid, text, "
-    "text, smallint, boolean, timestamptz",
+    "text, smallint, boolean, timestamptz, uuid",
     f"""
     WITH ended AS (
         UPDATE calls_callattempt
@@ -87,7 +88,11 @@ _RECORD_OUTCOME = Statement(
             AND EXISTS (
                 SELECT FROM contacts_contact AS contact JOIN campaigns_campaign AS campaign ON campaign.id = campaign_id
                 WHERE contact.id = contact_id AND contact.xmin = $11 AND {version_of("campaign")} = $12)
-        RETURNING contact_id
+        RETURNING id AS attempt_id, contact_id
+    ), given_up AS (
+        INSERT INTO calls_surveyevent (id, type, contact_id, attempt_id, occurred_at)
+        SELECT $17, '{EventType.NOT_REACHED.value}', contact_id, attempt_id, $4 FROM ended WHERE $17 IS NOT NULL
+        ON CONFLICT DO NOTHING
     )
     UPDATE contacts_contact
     SET state = $13, attempts_count = $14, number_rejected = $15, next_attempt_at = $16, updated_at = $4,
@@ -378,6 +383,8 @@ class CallAttemptRepository(models.Manager.from_queryset(CallAttemptQuerySet)):
     ) -> bool:
         """End the attempt and store what was made of its contact, both or neither; what is None stays as it is.
 
+        Whoever is given up with that has an event in the outbox (`calls.events`), in the same statement.
+
         False when the attempt has ended before, is of another call than the provider's, or its contact or its campaign
         has changed, by which its end was judged; whoever decides it in the call changes the contact too.
 
@@ -389,5 +396,6 @@ class CallAttemptRepository(models.Manager.from_queryset(CallAttemptQuerySet)):
         ended = (provider_call_id, call.attempt.pk, outcome.value, ended_at, given_back)
         told = (check_at, raw_status, error_code, error_message, json.dumps(dict(details or {})))
         settled = (contact.state.value, contact.attempts_count, contact.number_rejected, contact.next_attempt_at)
-        values = (*ended, *told, *call.versions, *settled)
+        event = uuid7() if contact.is_given_up else None
+        values = (*ended, *told, *call.versions, *settled, event)
         return bool(run((_LOCK_CALL, [call.attempt.pk]), (_RECORD_OUTCOME, values)))

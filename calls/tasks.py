@@ -1,6 +1,7 @@
 """What django-q2 runs."""
 
 from calls.clock import DatabaseClock
+from calls.events import delivering, emailing, keeping
 from calls.providers import get_provider
 from calls.reconciliation import reconcile_calls
 from calls.retention import erase_for_a_while
@@ -21,7 +22,23 @@ def reconcile() -> str:
 
 
 def erase_expired() -> str:
-    return erase_for_a_while(now=DatabaseClock()())
+    now = DatabaseClock()()
+    keeping.delete_old_events(now=now)
+    return erase_for_a_while(now=now)
+
+
+def delete_old_events() -> str:
+    return f"{keeping.delete_old_events(now=DatabaseClock()())} events"
+
+
+def hand_out_events() -> str:
+    clock = DatabaseClock()
+    events = delivering.hand_out_for_a_while(clock=clock)
+    return f"{events} events, {emailing.send_emails_for_a_while(clock=clock)} e-mails"
+
+
+def deliver_webhooks(subscription: str) -> str:
+    return f"{delivering.deliver_for_a_while(subscription, clock=DatabaseClock())} webhooks"
 
 
 def keep_tallies() -> str:

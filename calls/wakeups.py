@@ -8,6 +8,7 @@ import os
 import select
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from multiprocessing.util import Finalize
 from typing import Any
@@ -45,13 +46,15 @@ def _notify(channel: str) -> None:
 
 
 class Bell:
-    """Tells the schedulers: of a bunch of news the first at once, and all others together so many seconds later.
+    """Tells whoever is to know, the schedulers if nothing else is said: of a bunch of news the first at once, and all
+    others together so many seconds later.
 
     Every NOTIFY waits for those of all other connections, so in a storm of reports it would cost as much as they do.
     """
 
-    def __init__(self, debounce_seconds: float = DEBOUNCE_SECONDS) -> None:
+    def __init__(self, debounce_seconds: float = DEBOUNCE_SECONDS, *, tell: Callable[[], None] | None = None) -> None:
         self._debounce_seconds = debounce_seconds
+        self._tell = tell or partial(_notify, SCHEDULERS)
         self._lock = threading.Lock()
         self._quiet_until = 0.0
         self._is_wanted = threading.Event()
@@ -65,7 +68,7 @@ class Bell:
                 self._start()
                 return
             self._quiet_until = time.monotonic() + self._debounce_seconds
-        _notify(SCHEDULERS)
+        self._tell()
 
     def ring_for_others(self) -> None:
         """For those who did not wait, if there are any."""
@@ -76,7 +79,7 @@ class Bell:
             self._quiet_until = time.monotonic() + self._debounce_seconds
         try:
             close_old_connections()
-            _notify(SCHEDULERS)
+            self._tell()
         except Exception as error:  # whatever it is, the thread must live on
             log.warning("wakeups.lost", error=str(error).strip())
 

@@ -31,6 +31,7 @@ from unfold.views import ChangeList
 from campaigns import lifecycle
 from campaigns.confirmation import SHOWN, ask_first, is_confirmed, leave_dialog, say_not_shown
 from campaigns.counting import MOST_COUNTED, is_exact, say_count
+from campaigns.email_admin import EmailTextAdmin  # noqa: F401  (registers it)
 from campaigns.forms import CampaignForm, DuplicateForm
 from campaigns.history import STEP, in_language_of_the_record, write_line
 from campaigns.local_times import show_time

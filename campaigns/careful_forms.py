@@ -6,7 +6,7 @@ from hashlib import blake2b
 from typing import Any
 
 from django import forms
-from django.db.models import Model
+from django.db.models import Field, Model
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext, pgettext
@@ -49,7 +49,8 @@ class CarefulForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.initial["seen"] = {name: take_fingerprint(getattr(self.instance, name)) for name in self._model_fields()}
+        values = {field.name: field.value_from_object(self.instance) for field in self._model_fields()}
+        self.initial["seen"] = {name: take_fingerprint(value) for name, value in values.items()}
 
     def check_edit(self, seen: dict[str, str]) -> None:
         """Add what else is wrong with a change of ``stored``. What is put into ``seen`` comes back with the form."""
@@ -69,7 +70,7 @@ class CarefulForm(forms.ModelForm):
         field = self.fields[name]
         values = self.get_initial_for_field(field, name), self.cleaned_data[name]
         texts = [self._write(field, value) for value in values]
-        if isinstance(values[1], list) or any(len(text) > LONGEST_VALUE for text in texts):
+        if isinstance(values[1], list | Model) or any(len(text) > LONGEST_VALUE for text in texts):
             return str(field.label)
         return f"{field.label} ({texts[0]} → {texts[1]})"
 
@@ -88,22 +89,22 @@ class CarefulForm(forms.ModelForm):
 
     def _write(self, field: forms.Field, value: Any) -> str:
         """As the page shows it: of a choice its label."""
-        shown = field.prepare_value(value)
+        shown = value if isinstance(value, Model) else field.prepare_value(value)
         if isinstance(field, forms.ChoiceField) and isinstance(shown, str) and shown:
             return str(dict(field.choices).get(shown, shown))
         return self.write_value(shown)
 
-    def _model_fields(self) -> list[str]:
-        return [field.name for field in self._meta.model._meta.fields if field.name in self.fields]
+    def _model_fields(self) -> list[Field]:
+        return [field for field in self._meta.model._meta.fields if field.name in self.fields]
 
     def _refuse_to_take_back(self, seen: dict[str, str]) -> None:
         """Say what somebody else has changed since the page was opened; what is sent again after that is meant."""
-        for name in self._model_fields():
-            value = getattr(self.stored, name)
+        for name, value in ((field.name, field.value_from_object(self.stored)) for field in self._model_fields()):
             if seen.get(name, present := take_fingerprint(value)) == present:
                 continue
-            if name in self.cleaned_data and self.cleaned_data[name] != value:
-                self.add_error(name, self._tell_of_change(name, value))
+            written = self.cleaned_data.get(name)
+            if name in self.cleaned_data and (written.pk if isinstance(written, Model) else written) != value:
+                self.add_error(name, self._tell_of_change(name, getattr(self.stored, name)))
                 seen[name] = present
 
     def _tell_of_change(self, name: str, value: Any) -> str:

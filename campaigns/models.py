@@ -17,6 +17,7 @@ from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
+from campaigns.emails import PLACEHOLDERS, find_unknown
 from campaigns.holidays import name_calendars
 from campaigns.spellings import LONGEST_DELAY, MOST_BLOCKED, Delay, parse_delays, parse_spans
 from campaigns.windows import CallingHours, known_zones, next_opening
@@ -58,6 +59,18 @@ def validate_delays(value: str) -> None:
         raise ValidationError(str(exc), code="delays") from exc
 
 
+def validate_placeholders(value: str) -> None:
+    if unknown := find_unknown(value):
+        text = gettext("%(unknown)s stands for nothing. These may be used: %(known)s.")
+        known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
+        raise ValidationError(text % {"unknown": ", ".join(unknown), "known": known}, code="placeholder")
+
+
+def validate_one_line(value: str) -> None:
+    if value.splitlines()[1:]:
+        raise ValidationError(gettext("Write it in one line."), code="lines")
+
+
 # An instant near the first or the last year of all has no date in some time zones.
 FIRST_YEAR, LAST_YEAR = 2000, 2199
 # With a day more at either end: a year begins and ends in each zone at another instant.
@@ -71,6 +84,14 @@ class CampaignStatus(models.TextChoices):
     PAUSED = "paused", pgettext_lazy("campaign", "Paused")  # rings nobody until it is resumed; calls in progress go on
     COMPLETED = "completed", pgettext_lazy("campaign", "Completed")  # nobody is left to call
     CANCELLED = "cancelled", pgettext_lazy("campaign", "Cancelled")  # never to be resumed
+
+
+class EventType(models.TextChoices):
+    """What may become of a contact for good, by the name that others are told of it."""
+
+    COMPLETED = "survey.completed", pgettext_lazy("event", "Survey completed")  # everything was answered
+    REFUSED = "survey.refused", pgettext_lazy("event", "Survey refused")  # the person does not want to take part
+    NOT_REACHED = "survey.not_reached", pgettext_lazy("event", "Not reached")  # and not tried any more
 
 
 class Language(models.TextChoices):
@@ -529,3 +550,38 @@ class QuestionVersion(Wording):
 
     def __str__(self) -> str:
         return f"{self.question} ({self.number})"
+
+
+class EmailText(models.Model):
+    """What a contact of a campaign is written after an event, in one language. Without one nobody is written to."""
+
+    id = models.UUIDField(_("id"), primary_key=True, default=uuid7, editable=False)
+    campaign = models.ForeignKey(
+        Campaign, verbose_name=_("campaign"), on_delete=models.CASCADE, related_name="email_texts", db_index=False
+    )
+    event = models.CharField(_("event"), max_length=30, choices=EventType, default=EventType.COMPLETED)
+    language = models.CharField(_("language"), max_length=2, choices=Language, default=Language.ENGLISH)
+    subject = models.CharField(_("subject"), max_length=150, validators=[validate_placeholders, validate_one_line])
+    body = models.TextField(
+        _("text"),
+        validators=[validate_placeholders],
+        help_text=_(
+            "{campaign} stands for the campaign's name, {reference} for the contact's name in your own system, {date} "
+            "for the day on which it was."
+        ),
+    )
+
+    class Meta:
+        verbose_name = _("e-mail text")
+        verbose_name_plural = _("e-mail texts")
+        ordering = ["campaign", "event", "language"]
+        constraints = [
+            models.UniqueConstraint(
+                name="email_text_is_one_per_language",
+                fields=["campaign", "event", "language"],
+                violation_error_message=_("This campaign already has a text for that event in this language."),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.campaign}: {self.get_event_display()} ({self.get_language_display()})"

@@ -215,6 +215,11 @@ class Contact(models.Model):
         return self.external_contact_id or self.phone_number or gettext("Erased person")
 
     @property
+    def is_given_up(self) -> bool:
+        """Tried in vain, and not tried any more by the rules as they are."""
+        return self.state == ContactState.NOT_REACHED and self.next_attempt_at is None
+
+    @property
     def due_from(self) -> datetime | None:
         """From when on its campaign rings it, whenever the window opens; None as long as that rings nobody."""
         if self.next_attempt_at is None or self.campaign.status not in ACTIVE:

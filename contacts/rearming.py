@@ -15,7 +15,7 @@ from campaigns.lifecycle import Moved
 from campaigns.models import Campaign, CampaignStatus
 from campaigns.retries import find_next_try
 from contacts.models import Contact, ContactState, Rearming
-from contacts.waiting import announce_waiting
+from contacts.waiting import announce_given_up, announce_waiting
 
 CHUNK_SIZE = 1000
 
@@ -193,3 +193,4 @@ def set_next_attempts(instants: Mapping[UUID, datetime | None], now: datetime) -
             """,
             [now, list(instants), list(instants.values())],
         )
+    announce_given_up([contact for contact, instant in instants.items() if instant is None], now)

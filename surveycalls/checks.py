@@ -168,6 +168,20 @@ def check_silence(app_configs: Apps, **_kwargs: Any) -> list[CheckMessage]:
     ]
 
 
+@register("surveycalls", deploy=True)
+def check_webhooks(app_configs: Apps, **_kwargs: Any) -> list[CheckMessage]:
+    if not settings.WEBHOOKS_TO_PRIVATE_NETWORKS:
+        return []
+    return [
+        Warning(
+            "WEBHOOKS_TO_PRIVATE_NETWORKS is set: whoever may add a webhook can have this site talk to machines that "
+            "only it can reach, and answers of people may travel in the clear.",
+            hint="Leave WEBHOOKS_TO_PRIVATE_NETWORKS unset unless subscribers are in the site's own network.",
+            id="surveycalls.W002",
+        )
+    ]
+
+
 @register("surveycalls")
 def check_hash_key(app_configs: Apps, **_kwargs: Any) -> list[CheckMessage]:
     if len(settings.DO_NOT_CALL_HASH_KEY) >= SHORTEST_HASH_KEY or not settings.DO_NOT_CALL_HASH_KEY:

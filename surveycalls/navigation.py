@@ -15,6 +15,12 @@ CALLING = [
     (_("Imports of the do-not-call list"), "upload_file", "contacts.donotcallimport"),
     (_("Call attempts"), "call_log", "calls.callattempt"),
 ]
+TELLING = [
+    (_("E-mail texts"), "edit_note", "campaigns.emailtext"),
+    (_("E-mails to contacts"), "mail", "calls.eventemail"),
+    (_("Webhooks"), "webhook", "calls.webhooksubscription"),
+    (_("Deliveries"), "outbox", "calls.webhookdelivery"),
+]
 OPERATION = [
     (_("Provider"), "cell_tower", "calls.providerconfig"),
     (_("Background jobs"), "schedule", "django_q.schedule"),
@@ -30,6 +36,7 @@ def list_pages(request: HttpRequest) -> list[dict[str, Any]]:
     return [
         {"items": [home]},
         {"title": _("Calling"), "items": _list_links(request, CALLING)},
+        {"title": _("Telling others"), "separator": True, "items": _list_links(request, TELLING)},
         {"title": _("Operation"), "separator": True, "items": _list_links(request, OPERATION)},
     ]
 

@@ -11,6 +11,7 @@ from django.contrib.auth.management import create_permissions
 VIEWER = (
     "campaigns.view_campaign",
     "campaigns.view_question",
+    "campaigns.view_emailtext",
     "contacts.view_contact",
     "contacts.view_contactimport",
     "contacts.view_donotcallentry",
@@ -32,6 +33,13 @@ CAMPAIGN_MANAGER = (
     "contacts.add_contactimport",
     "contacts.add_donotcallentry",
     "contacts.add_donotcallimport",
+    "campaigns.add_emailtext",
+    "campaigns.change_emailtext",
+    "campaigns.delete_emailtext",
+    "calls.view_webhooksubscription",
+    "calls.view_webhookdelivery",
+    "calls.resend_webhookdelivery",
+    "calls.view_eventemail",
 )
 ADMIN = (
     *CAMPAIGN_MANAGER,
@@ -39,6 +47,9 @@ ADMIN = (
     "contacts.delete_donotcallentry",
     "contacts.erase_contact",
     "calls.change_providerconfig",
+    "calls.add_webhooksubscription",
+    "calls.change_webhooksubscription",
+    "calls.delete_webhooksubscription",  # those that were never used, that is
     "django_q.view_schedule",
     "django_q.view_success",
     "django_q.view_failure",

@@ -222,6 +222,18 @@ IMPORT_MAX_BYTES = read_int("IMPORT_MAX_MEGABYTES", default=200) * 1_000_000
 DO_NOT_CALL_HASH_KEY = read_text("DO_NOT_CALL_HASH_KEY")
 RETENTION_DAYS = read_int("RETENTION_DAYS", default=None)
 
+# What became of people, told to others
+EVENT_RETENTION_DAYS = read_int("EVENT_RETENTION_DAYS", default=30)
+WEBHOOKS_TO_PRIVATE_NETWORKS = read_bool("WEBHOOKS_TO_PRIVATE_NETWORKS", default=False)
+EMAIL_HOST = read_text("EMAIL_HOST")  # unset: nobody is written to
+EMAIL_PORT = read_int("EMAIL_PORT", default=587, maximum=65535)
+EMAIL_SECURITY = read_text("EMAIL_SECURITY", "starttls", choices=("starttls", "tls", "none"))
+EMAIL_USE_TLS, EMAIL_USE_SSL = EMAIL_SECURITY == "starttls", EMAIL_SECURITY == "tls"
+EMAIL_HOST_USER = read_text("EMAIL_HOST_USER")
+EMAIL_HOST_PASSWORD = read_text("EMAIL_HOST_PASSWORD")
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = read_text("EMAIL_FROM", f"surveys@{_public_host}")
+
 # The admin's looks
 UNFOLD = {
     "SITE_TITLE": "surveycalls",

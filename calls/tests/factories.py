@@ -2,9 +2,18 @@ from datetime import UTC, datetime, timedelta
 
 import factory
 
-from calls.models import Answer, AnswerMeans, CallAttempt, ProviderConfig
+from calls.models import (
+    Answer,
+    AnswerMeans,
+    CallAttempt,
+    ProviderConfig,
+    SurveyEvent,
+    WebhookDelivery,
+    WebhookSubscription,
+)
 from calls.states import AttemptStatus
-from contacts.models import SETTLING_OUTCOMES, CallOutcome
+from campaigns.models import EventType
+from contacts.models import SETTLING_OUTCOMES, CallOutcome, ContactState
 from contacts.tests.factories import ContactFactory
 
 CLAIMED_AT = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
@@ -77,3 +86,39 @@ class AnswerFactory(factory.django.DjangoModelFactory):
     raw = factory.SelfAttribute("value")
     means = factory.LazyAttribute(lambda o: AnswerMeans.KEYS if o.raw else AnswerMeans.NOTHING)
     answered_at = factory.LazyAttribute(lambda o: o.attempt.claimed_at + timedelta(seconds=20))
+
+
+class SurveyEventFactory(factory.django.DjangoModelFactory):
+    """Of somebody who was not reached by the only try."""
+
+    class Meta:
+        model = SurveyEvent
+
+    type = EventType.NOT_REACHED
+    attempt = factory.SubFactory(
+        CallAttemptFactory,
+        contact__state=ContactState.NOT_REACHED,
+        contact__attempts_count=1,
+        contact__next_attempt_at=None,
+    )
+    contact = factory.SelfAttribute("attempt.contact")
+    occurred_at = factory.SelfAttribute("attempt.ended_at")
+
+
+class WebhookSubscriptionFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = WebhookSubscription
+
+    name = factory.Sequence(lambda n: f"Subscriber {n}")
+    url = "https://crm.example.org/surveys"
+
+
+class WebhookDeliveryFactory(factory.django.DjangoModelFactory):
+    """Due, and not tried yet."""
+
+    class Meta:
+        model = WebhookDelivery
+
+    event = factory.SubFactory(SurveyEventFactory)
+    subscription = factory.SubFactory(WebhookSubscriptionFactory)
+    next_try_at = CLAIMED_AT

@@ -19,6 +19,9 @@ ARROWS = {
 }
 SEALED = ("calls/providers", "calls/simulator")
 PURE = (
+    "calls/events/backoff.py",
+    "calls/events/signing.py",
+    "campaigns/emails.py",
     "campaigns/holidays.py",
     "campaigns/retries.py",
     "campaigns/spellings.py",

@@ -29,6 +29,7 @@ SOUND = {
     "CALL_SILENCE_SECONDS": 60,
     "Q_CLUSTER": {"timeout": 120, "retry": 180},
     "DO_NOT_CALL_HASH_KEY": "",
+    "WEBHOOKS_TO_PRIVATE_NETWORKS": False,
 }
 ONLY_WITH_DEPLOY = {
     "surveycalls.E001",
@@ -37,6 +38,7 @@ ONLY_WITH_DEPLOY = {
     "surveycalls.E004",
     "surveycalls.E005",
     "surveycalls.E006",
+    "surveycalls.W002",
 }
 FAULTS = [
     ("surveycalls.E001", {"SECRET_KEY_FROM_ENVIRONMENT": ""}, "Set SECRET_KEY"),
@@ -53,6 +55,7 @@ FAULTS = [
         "beside an API key",
     ),
     ("surveycalls.E006", {"TWILIO_API_BASE_URL": "http://127.0.0.1:8100"}, "https address"),
+    ("surveycalls.W002", {"WEBHOOKS_TO_PRIVATE_NETWORKS": True}, "Leave WEBHOOKS_TO_PRIVATE_NETWORKS unset"),
     ("surveycalls.E007", {"ALLOWED_HOSTS": ["other.example.org"]}, "Add calls.example.org to ALLOWED_HOSTS"),
     ("surveycalls.E008", {"TWILIO_API_KEY_SID": "SK0123"}, "Set both, or neither"),
     ("surveycalls.E008", {"TWILIO_API_KEY_SECRET": "secret"}, "Set both, or neither"),

@@ -1,0 +1,179 @@
+"""From the outbox to the subscribers: at least once each, and one that is slow or gone holds up nobody else.
+
+A delivery is due again before it is sent, so whoever is killed between the subscriber's answer and its record has it
+sent once more, under the same webhook-id. No transaction is open while a subscriber is waited for.
+"""
+
+import random
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+import requests
+import structlog
+from django.db import transaction
+from django.utils.translation import gettext_noop
+from django_q.tasks import async_task
+
+from calls.events.addresses import REFUSED, make_session
+from calls.events.backoff import MOST_TRIES, find_next_try
+from calls.events.emailing import plan_emails
+from calls.events.models import DeliveryState, SurveyEvent, WebhookDelivery, WebhookSubscription
+from calls.events.payloads import make_body
+from calls.events.signing import make_headers
+
+log = structlog.get_logger(__name__)
+
+TASK = "calls.tasks.deliver_webhooks"
+CHUNK_SIZE = 500
+# A job that is over soon lets the cluster stop soon; the next one goes on.
+SLICE_SECONDS = 20.0
+CONNECT_SECONDS, ANSWER_SECONDS = 5, 10
+# Due again after so long if nobody has written down what came of it: well above the longest wait for an answer.
+LEASE = timedelta(seconds=120)
+
+# As they are stored; pages translate them.
+SWITCHED_OFF = gettext_noop("The webhook was switched off")
+INTERRUPTED = gettext_noop("The last try was interrupted")
+NO_ANSWER = gettext_noop("No answer")
+
+Clock = Callable[[], datetime]
+
+
+class Answered(NamedTuple):
+    """The HTTP status that a subscriber answered, or why there was none."""
+
+    status: int | None = None
+    error: str = ""
+
+    @property
+    def is_taken(self) -> bool:
+        return self.status is not None and 200 <= self.status < 300
+
+
+def hand_out_events(*, now: datetime) -> int:
+    """Decide to whom the next events are told; returns how many there were. Two at once take different ones."""
+    with transaction.atomic():
+        waiting = SurveyEvent.objects.filter(handed_out_at=None).order_by("pk").select_related("contact__campaign")
+        events = list(waiting.select_for_update(of=("self",), skip_locked=True, no_key=True)[:CHUNK_SIZE])
+        subscriptions = list(WebhookSubscription.objects.filter(is_active=True)) if events else []
+        WebhookDelivery.objects.bulk_create(
+            [
+                WebhookDelivery(event=event, subscription=subscription, next_try_at=now)
+                for event in events
+                for subscription in subscriptions
+                if subscription.wants(event)
+            ],
+            ignore_conflicts=True,
+        )
+        plan_emails(events)
+        SurveyEvent.objects.filter(pk__in=[event.pk for event in events]).update(handed_out_at=now)
+    return len(events)
+
+
+def hand_out_for_a_while(*, clock: Clock) -> int:
+    """All events that wait, or as many as the time suffices for, and jobs for those who are to be told."""
+    end, events = time.monotonic() + SLICE_SECONDS, 0
+    while chunk := hand_out_events(now=clock()):
+        events += chunk
+        if time.monotonic() >= end:
+            break
+    request_deliveries(now=clock())
+    return events
+
+
+def request_deliveries(*, now: datetime) -> int:
+    """A job for each subscriber to whom something is to be sent; returns how many."""
+    give_up_switched_off()
+    due = [one for one in WebhookSubscription.objects.filter(is_active=True) if one.deliveries.due(now).exists()]
+    for subscription in due:
+        async_task(TASK, str(subscription.pk), group="webhooks", save=False)
+    return len(due)
+
+
+def give_up_switched_off() -> None:
+    waiting = WebhookDelivery.objects.filter(subscription__is_active=False, state=DeliveryState.PENDING)
+    waiting.update(state=DeliveryState.DEAD, last_error=SWITCHED_OFF)
+
+
+def deliver_for_a_while(subscription_id: UUID | str, *, clock: Clock) -> int:
+    """What is due for a subscriber, one after the other; how many it has taken.
+
+    When it does not answer at all the others wait, without using up their tries, for the next job.
+    """
+    end, taken = time.monotonic() + SLICE_SECONDS, 0
+    with make_session() as session:
+        while delivery := claim_next(subscription_id, now=clock()):
+            answered = send(session, delivery, now=clock())
+            record(delivery, answered, now=clock())
+            taken += answered.is_taken
+            if answered.status is None:
+                break
+            if time.monotonic() >= end:
+                async_task(TASK, str(subscription_id), group="webhooks", save=False)
+                break
+    return taken
+
+
+@transaction.atomic
+def claim_next(subscription_id: UUID | str, *, now: datetime) -> WebhookDelivery | None:
+    """The one that has been due for longest, if nobody else has it; from now on it counts as tried."""
+    due = WebhookDelivery.objects.due(now).filter(subscription=subscription_id, subscription__is_active=True)
+    related = due.select_related("event__contact__campaign", "event__attempt", "subscription")
+    locked = related.order_by("next_try_at").select_for_update(of=("self",), skip_locked=True, no_key=True)
+    while delivery := locked.first():
+        if delivery.attempts >= MOST_TRIES:
+            # Nobody has lived to say what came of the last one.
+            delivery.state, delivery.last_error = DeliveryState.DEAD, INTERRUPTED
+            delivery.save(update_fields=["state", "last_error"])
+            continue
+        delivery.attempts += 1
+        delivery.next_try_at = now + LEASE
+        delivery.save(update_fields=["attempts", "next_try_at"])
+        return delivery
+    return None
+
+
+def send(session: requests.Session, delivery: WebhookDelivery, *, now: datetime) -> Answered:
+    """Never raises for what a subscriber does, nor reads what it says beside the status."""
+    subscription = delivery.subscription
+    body = make_body(delivery.event, subscription)
+    signed = make_headers(subscription.secret, str(delivery.event_id), body, now=now)
+    headers = {"Content-Type": "application/json", "User-Agent": "surveycalls", **signed}
+    try:
+        with session.post(
+            subscription.url,
+            data=body,
+            headers=headers,
+            timeout=(CONNECT_SECONDS, ANSWER_SECONDS),
+            allow_redirects=False,
+            stream=True,
+        ) as response:
+            return Answered(status=response.status_code)
+    except (requests.RequestException, ValueError) as error:  # ValueError: an address that cannot be one
+        return Answered(error=REFUSED if REFUSED in str(error) else f"{NO_ANSWER}: {type(error).__name__}")
+
+
+def record(delivery: WebhookDelivery, answered: Answered, *, now: datetime) -> None:
+    """What was taken stays so, whoever else may have tried meanwhile; a failure counts only for who tried last."""
+    mine = WebhookDelivery.objects.filter(pk=delivery.pk)
+    if answered.is_taken:
+        mine.update(state=DeliveryState.DELIVERED, delivered_at=now, response_status=answered.status, last_error="")
+    else:
+        next_try_at = find_next_try(delivery.attempts, chance=random.random(), now=now)
+        mine.filter(state=DeliveryState.PENDING, attempts=delivery.attempts).update(
+            state=DeliveryState.PENDING if next_try_at else DeliveryState.DEAD,
+            next_try_at=next_try_at or now,
+            response_status=answered.status,
+            last_error=answered.error or f"HTTP {answered.status}",
+        )
+    log.info(
+        "webhook.sent",
+        event_id=str(delivery.event_id),
+        subscription=str(delivery.subscription_id),
+        attempt=delivery.attempts,
+        status=answered.status,
+        error=answered.error,
+    )

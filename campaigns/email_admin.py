@@ -1,0 +1,74 @@
+"""What contacts are written after an event, in the admin."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin, messages
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminTextareaWidget
+
+from campaigns.careful_forms import CarefulForm
+from campaigns.emails import fill_in, fill_in_line
+from campaigns.history import in_language_of_the_record
+from campaigns.models import EmailText
+
+
+class EmailTextForm(CarefulForm):
+    class Meta:
+        model = EmailText
+        fields = ["campaign", "event", "language", "subject", "body"]
+        widgets = {"body": UnfoldAdminTextareaWidget({"rows": 10})}
+
+
+@admin.register(EmailText)
+class EmailTextAdmin(ModelAdmin):
+    form = EmailTextForm
+    change_form_before_template = "campaigns/seen.html"
+    list_display = ["campaign", "event", "language", "subject"]
+    list_filter = [("campaign", AutocompleteSelectFilter), "event", "language"]
+    list_filter_submit = True
+    list_select_related = ["campaign"]
+    autocomplete_fields = ["campaign"]
+    search_fields = ["subject"]
+
+    def get_fieldsets(self, request: HttpRequest, obj: EmailText | None = None) -> Any:
+        fields = ["campaign", ("event", "language"), "subject", "body"]
+        explanation = _(
+            "Sent once to each contact who has an e-mail address, in the language that they prefer if there is a text "
+            "in it. Who does not want to be called is not written to either."
+        )
+        fieldsets: list[Any] = [(None, {"description": explanation, "fields": fields})]
+        if obj is not None:
+            fieldsets.append((_("As it is read"), {"fields": ["show_preview"]}))
+        return fieldsets
+
+    def get_readonly_fields(self, request: HttpRequest, obj: EmailText | None = None) -> list[str]:
+        return ["show_preview"]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        if not settings.EMAIL_HOST:
+            text = _("Nobody is written to: this site has no mail server. Whoever runs it sets EMAIL_HOST.")
+            self.message_user(request, text, messages.WARNING)
+        return super().changelist_view(request, extra_context)
+
+    def construct_change_message(
+        self, request: HttpRequest, form: EmailTextForm, formsets: Any, add: bool = False
+    ) -> Any:
+        if add or not form.changed_data:
+            return super().construct_change_message(request, form, formsets, add)
+        with in_language_of_the_record():
+            return gettext("Changed: %(fields)s.") % {"fields": ", ".join(form.describe_changes())}
+
+    @display(description=_("E-mail"))
+    def show_preview(self, text: EmailText) -> SafeString:
+        values = {"campaign": text.campaign.name, "reference": "P-0001", "date": timezone.localdate().isoformat()}
+        subject, body = fill_in_line(text.subject, values), fill_in(text.body, values)
+        return format_html('<strong>{}</strong><p class="payload">{}</p>', subject, body)
