@@ -31,8 +31,10 @@ from calls.heartbeat import is_alive
 from calls.live_pages import LiveCampaign
 from calls.models import CallAttempt, ProviderConfig
 from calls.providers.messages import translate_message
+from calls.rates_admin import CampaignRates, DispositionFilter
 from calls.shifts import wake_everybody
 from calls.states import AttemptStatus
+from calls.survey_data_admin import CampaignSurveyData
 from calls.timeline import tell_attempt, tell_contact, tell_next
 from campaigns.admin import CampaignAdmin
 from campaigns.confirmation import leave_dialog
@@ -188,6 +190,7 @@ admin.site.unregister(Contact)
 class ContactWithAttemptsAdmin(ErasurePages, ContactAdmin):
     """The contact and the story of its calls, which the contacts' own admin knows nothing of."""
 
+    list_filter = [*ContactAdmin.list_filter, DispositionFilter]
     change_form_outer_before_template = "calls/timeline.html"
 
     def render_change_form(
@@ -203,8 +206,10 @@ admin.site.unregister(Campaign)
 
 
 @admin.register(Campaign)
-class CampaignWithCallsAdmin(LiveCampaign, CampaignForecast, CampaignAdmin):
+class CampaignWithCallsAdmin(LiveCampaign, CampaignRates, CampaignSurveyData, CampaignForecast, CampaignAdmin):
     """The campaign and what would come of it, which the campaigns' own admin knows nothing of."""
+
+    actions_detail = ["open_rates", *CampaignForecast.actions_detail]
 
 
 class ProviderConfigForm(forms.ModelForm):
