@@ -209,8 +209,6 @@ admin.site.unregister(Campaign)
 class CampaignWithCallsAdmin(LiveCampaign, CampaignRates, CampaignSurveyData, CampaignForecast, CampaignAdmin):
     """The campaign and what would come of it, which the campaigns' own admin knows nothing of."""
 
-    actions_detail = ["open_rates", *CampaignForecast.actions_detail]
-
 
 class ProviderConfigForm(forms.ModelForm):
     outbound_number = PhoneNumberField(

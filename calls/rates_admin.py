@@ -3,13 +3,14 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -18,7 +19,6 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
 from unfold.admin import ModelAdmin
-from unfold.decorators import action
 
 from calls.dispositions import (
     DISPOSITIONS,
@@ -52,15 +52,11 @@ MEANINGS: dict[str, Promise] = {
 
 
 class CampaignRates:
-    """For the admin of campaigns: the button and the page of the rates, for whoever may view them."""
+    """For the admin of campaigns: the page of the rates, for whoever may view them."""
 
     def get_urls(self) -> list[URLPattern]:
         page = self.admin_site.admin_view(self.show_rates)
         return [path("<uuid:campaign>/rates/", page, name="campaigns_campaign_rates"), *super().get_urls()]
-
-    @action(description=gettext_lazy("Rates"), icon="percent", permissions=["view"])
-    def open_rates(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return HttpResponseRedirect(reverse("admin:campaigns_campaign_rates", args=[object_id]))
 
     def show_rates(self, request: HttpRequest, campaign: UUID) -> HttpResponse:
         if not self.has_view_permission(request):
@@ -163,12 +159,17 @@ def _say_numbers(symbols: Counter[str]) -> dict[str, str]:
 
 def _say_e(symbols: Counter[str]) -> str:
     e = find_e(symbols)
-    return "" if e is None else number_format(e, 3)
+    return "" if e is None else _say_decimal(e, 3)
 
 
 def say_share(share: float | None) -> str:
     """45.3%; empty while it is not defined."""
-    return "" if share is None else f"{number_format(100 * share, 1)}%"
+    return "" if share is None else f"{_say_decimal(100 * share, 1)}%"
+
+
+def _say_decimal(number: float, places: int) -> str:
+    """Rounded, which number_format() does not do."""
+    return number_format(Decimal(f"{number:.{places}f}"))
 
 
 class DispositionFilter(admin.SimpleListFilter):

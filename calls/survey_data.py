@@ -125,16 +125,12 @@ def _read_contacts(campaign: Campaign, after: UUID) -> Sequence[Contact]:
 
 def _read_calls(contacts: Sequence[UUID]) -> Mapping[UUID, CallFacts]:
     placed_at = Coalesce("started_at", "claimed_at")
-    rows = (
-        CallAttempt.objects.filter(contact__in=contacts, given_back=False)
-        .order_by()
-        .values_list("contact_id")
-        .annotate(
-            Min(placed_at),
-            Max(placed_at),
-            Max("consented_at"),
-            Max("decided_at", filter=Q(outcome=CallOutcome.COMPLETED)),
-        )
+    rows = CallAttempt.objects.filter(contact__in=contacts, given_back=False).order_by().values_list("contact_id")
+    rows = rows.annotate(
+        first=Min(placed_at),
+        last=Max(placed_at),
+        consented=Max("consented_at"),
+        completed=Max("decided_at", filter=Q(outcome=CallOutcome.COMPLETED)),
     )
     return {contact: CallFacts(*instants) for contact, *instants in rows}
 
