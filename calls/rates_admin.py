@@ -25,7 +25,7 @@ from calls.dispositions import (
     DispositionCount,
     add_up,
     count_dispositions,
-    with_disposition,
+    filter_contacts,
 )
 from calls.rates import RATES, SYMBOLS, Rate, find_e, spell_e
 from campaigns.admin import link_to_contacts
@@ -192,4 +192,4 @@ class DispositionFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Contact]) -> QuerySet[Contact]:
         if self._campaign is None or self.value() not in DISPOSITIONS:
             return queryset
-        return queryset.filter(campaign=self._campaign, pk__in=with_disposition(self._campaign, self.value()))
+        return filter_contacts(queryset, self._campaign, self.value())

@@ -98,7 +98,7 @@ def list_rows(campaign: Campaign, asked: Sequence[AskedQuestion]) -> Iterator[li
     last = UUID(int=0)
     while contacts := _read_contacts(campaign, last):
         last, ids = contacts[-1].pk, [contact.pk for contact in contacts]
-        dispositions, facts, answers = find_dispositions(campaign, ids), _read_calls(ids), _read_answers(ids)
+        dispositions, facts, answers = find_dispositions(campaign.pk, ids), _read_calls(ids), _read_answers(ids)
         for contact in contacts:
             calls, disposition = facts.get(contact.pk, CallFacts()), dispositions[contact.pk]
             yield [

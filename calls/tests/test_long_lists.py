@@ -33,9 +33,10 @@ _FILL = f"""
         CASE WHEN n % 1000 > 0 AND n % 3 = 0 THEN now() END, now(), now()
     FROM generate_series(1, {ROWS}) AS n, (SELECT array_agg(id ORDER BY id) AS campaigns FROM campaigns_campaign) AS c;
     INSERT INTO calls_callattempt (id, contact_id, campaign_id, phone_number, attempt_number, call_id, start_at,
-        send_before, check_at, claimed_at, ended_at, status, outcome, given_back, provider_call_id,
+        send_before, check_at, claimed_at, decided_at, ended_at, status, outcome, given_back, provider_call_id,
         provider_raw_status, error_code, error_message, metadata)
     SELECT id, id, campaign_id, phone_number, 1, 'call-' || external_contact_id, at, at, at, at,
+        CASE WHEN rare % 6000 > 0 AND (state = 'refused' OR last_outcome = 'completed') THEN at END,
         CASE WHEN rare % 6000 > 0 THEN at END, CASE WHEN rare % 6000 > 0 THEN 'ended' ELSE 'ringing' END,
         CASE WHEN rare % 6000 = 0 THEN '' WHEN state = 'refused' THEN 'refused' ELSE last_outcome END,
         rare % 2000 = 1, 'CA' || external_contact_id, '', CASE WHEN rare % 2000 = 1 THEN '21211' ELSE '' END, '',
@@ -99,6 +100,8 @@ LISTS = [
     f"{CONTACTS}?state__exact=refused",
     f"{CONTACTS}?state__exact=in_progress",
     f"{CONTACTS}?state__exact=completed",
+    f"{CONTACTS}?campaign__id__exact={{campaign}}&disposition=complete",
+    f"{CONTACTS}?campaign__id__exact={{campaign}}&disposition=busy",
     f"{CONTACTS}?next=due",
     f"{CONTACTS}?next=waiting",
     f"{CONTACTS}?next=never",

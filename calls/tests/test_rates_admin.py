@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils.html import strip_tags
 
+from calls import dispositions
 from calls.dispositions import DISPOSITIONS
 from calls.tests.conftest import NOON
 from calls.tests.factories import CallAttemptFactory
@@ -185,3 +186,13 @@ def test_a_break_off_is_told_by_its_call(admin_client):
     url = reverse("admin:contacts_contact_changelist")
     found = admin_client.get(url, {"campaign__id__exact": campaign.pk, "disposition": "break_off"})
     assert [*found.context["cl"].queryset] == [contact]
+
+
+def test_a_list_of_what_many_have_is_read_in_its_own_order(admin_client, campaign, monkeypatch):
+    monkeypatch.setattr(dispositions, "SAMPLE", 1)
+    monkeypatch.setattr(dispositions, "FREQUENT", 0)
+    url = reverse("admin:contacts_contact_changelist")
+    page = admin_client.get(url, {"campaign__id__exact": campaign.pk, "disposition": "complete"})
+    numbers = list(campaign.contacts.filter(state="completed").order_by("-pk").values_list("phone_number", flat=True))
+    assert [contact.phone_number for contact in page.context["cl"].result_list] == numbers
+    assert "4 contacts" in page.content.decode()
