@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
@@ -28,6 +29,7 @@ from calls.dispositions import (
     filter_contacts,
 )
 from calls.rates import RATES, SYMBOLS, Rate, find_e, spell_e
+from calls.recollection import recollection
 from campaigns.admin import link_to_contacts
 from campaigns.counting import say_count
 from campaigns.models import Campaign, CampaignStatus
@@ -62,13 +64,17 @@ class CampaignRates:
         if not self.has_view_permission(request):
             raise PermissionDenied
         chosen = get_object_or_404(Campaign, pk=campaign)
+        counts, counted_at = recollection.recall(
+            ("dispositions", chosen.pk), lambda: (count_dispositions(chosen), timezone.now())
+        )
         context = {
             **self.admin_site.each_context(request),
             "title": _("Rates: %(campaign)s") % {"campaign": chosen},
             "opts": self.opts,
             "original": chosen,
             "back": reverse("admin:campaigns_campaign_change", args=[chosen.pk]),
-            **describe_rates(chosen),
+            "counted_at": counted_at,
+            **describe_rates(chosen, counts),
         }
         if not request.user.has_perm("contacts.view_contact"):
             for row in [*context["dispositions"], *context["unfinished"]]:
@@ -76,9 +82,8 @@ class CampaignRates:
         return TemplateResponse(request, "calls/outcome_rates.html", context)
 
 
-def describe_rates(campaign: Campaign) -> dict[str, Any]:
+def describe_rates(campaign: Campaign, counts: Mapping[str, DispositionCount]) -> dict[str, Any]:
     """What the page shows, in the current language."""
-    counts = count_dispositions(campaign)
     symbols = add_up(counts)
     contacts = sum(count.contacts for count in counts.values())
     unfinished = sum(count.unfinished for count in counts.values())

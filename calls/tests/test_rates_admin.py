@@ -12,6 +12,7 @@ from django.utils.html import strip_tags
 
 from calls import dispositions
 from calls.dispositions import DISPOSITIONS
+from calls.recollection import recollection
 from calls.tests.conftest import NOON
 from calls.tests.factories import CallAttemptFactory
 from campaigns.tests.factories import CampaignFactory
@@ -25,6 +26,8 @@ def rates_of(campaign):
 
 
 def read(client, url):
+    """The page of this moment: what was counted for another one is forgotten."""
+    recollection.forget()
     response = client.get(url)
     assert response.status_code == 200
     return response.content.decode()
@@ -170,6 +173,14 @@ def test_who_may_not_see_contacts_is_not_led_to_them(client, django_user_model, 
     client.force_login(user)
     page = read(client, rates_of(campaign))
     assert "RR1" in page and "disposition=" not in page and "next=waiting" not in page
+
+
+def test_what_takes_long_to_count_is_not_counted_again_at_once(admin_client, campaign, monkeypatch):
+    monkeypatch.setattr("calls.recollection.REST", 10_000)
+    assert "Counted at " in read(admin_client, rates_of(campaign))
+    with CaptureQueriesContext(connection) as again:
+        admin_client.get(rates_of(campaign))
+    assert not any("calls_callattempt" in query["sql"] for query in again)
 
 
 def test_a_campaign_that_does_not_exist_has_no_rates(admin_client):
