@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.db.models.expressions import RawSQL
 from django.utils.functional import Promise
@@ -169,6 +169,7 @@ _OF_ONE = _CONTACTS.format(
 # So many of a campaign's newest contacts tell what many of them have: this share or more.
 SAMPLE = 2000
 FREQUENT = 0.1
+PATIENCE = "20s"
 
 
 class DispositionCount(NamedTuple):
@@ -217,11 +218,18 @@ def find_dispositions(campaign_id: UUID, contacts: Iterable[UUID]) -> Mapping[UU
 
 
 def _read_ids(campaign_id: UUID, name: str) -> list[UUID]:
-    """The newest first, and no more than a list shows and one."""
+    """The newest first, and no more than a list shows and one. It may take longer than a list's own questions."""
     sql = f"""
         SELECT contact.id FROM {_OF_CAMPAIGN} AND {_DISPOSITION} = %s ORDER BY contact.id DESC LIMIT {MOST_COUNTED + 1}
     """
-    return [contact for (contact,) in _fetch(sql, [*[campaign_id] * 3, name])]
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT current_setting('statement_timeout'), set_config('statement_timeout', %s, true)", [PATIENCE]
+        )
+        usual, _ours = cursor.fetchone()
+        found = [contact for (contact,) in _fetch(sql, [*[campaign_id] * 3, name])]
+        cursor.execute("SELECT set_config('statement_timeout', %s, true)", [usual])
+    return found
 
 
 def add_up(counts: Mapping[str, DispositionCount]) -> Counter[str]:

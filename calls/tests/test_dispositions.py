@@ -5,7 +5,8 @@ from itertools import count
 from typing import NamedTuple
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -202,6 +203,18 @@ def test_who_may_still_be_called_is_told_apart(campaign):
     make_contact(campaign, [BUSY, Call("")], state="in_progress")
     make_contact(CampaignFactory(), [BUSY])
     assert count_dispositions(campaign)["busy"] == (3, 2)
+
+
+def test_what_few_have_may_take_long_to_find_and_nothing_after_it(campaign, monkeypatch):
+    contact = make_contact(campaign, [BUSY])
+    monkeypatch.setattr(dispositions, "SAMPLE", 1)
+    monkeypatch.setattr(dispositions, "FREQUENT", 2)
+    with connection.cursor() as cursor, CaptureQueriesContext(connection) as queries:
+        cursor.execute("SET LOCAL statement_timeout = '5s'")
+        assert [*filter_contacts(Contact.objects.all(), campaign.pk, "busy")] == [contact]
+        cursor.execute("SHOW statement_timeout")
+        assert cursor.fetchone() == ("5s",)
+    assert any("'20s'" in query["sql"] for query in queries)
 
 
 def test_each_symbol_but_unknown_other_comes_from_a_disposition():
