@@ -169,6 +169,7 @@ _OF_ONE = _CONTACTS.format(
 # So many of a campaign's newest contacts tell what many of them have: this share or more.
 SAMPLE = 2000
 FREQUENT = 0.1
+# What few have may take so long to find: several times as long as a list's own questions may.
 PATIENCE = "20s"
 
 
