@@ -33,9 +33,11 @@ from calls.heartbeat import is_alive
 from calls.live_pages import LiveCampaign
 from calls.models import CallAttempt, ProviderConfig
 from calls.providers.messages import translate_message
+from calls.rates_admin import CampaignRates, DispositionFilter
 from calls.results_admin import CampaignResults
 from calls.shifts import wake_everybody
 from calls.states import AttemptStatus
+from calls.survey_data_admin import CampaignSurveyData
 from calls.timeline import tell_attempt, tell_contact, tell_next
 from campaigns.admin import CampaignAdmin
 from campaigns.confirmation import leave_dialog
@@ -191,6 +193,7 @@ admin.site.unregister(Contact)
 class ContactWithAttemptsAdmin(ErasurePages, ContactAdmin):
     """The contact and the story of its calls, which the contacts' own admin knows nothing of."""
 
+    list_filter = [*ContactAdmin.list_filter, DispositionFilter]
     change_form_outer_before_template = "calls/timeline.html"
 
     def render_change_form(
@@ -206,7 +209,9 @@ admin.site.unregister(Campaign)
 
 
 @admin.register(Campaign)
-class CampaignWithCallsAdmin(LiveCampaign, CampaignResults, CampaignForecast, CampaignAdmin):
+class CampaignWithCallsAdmin(
+    LiveCampaign, CampaignResults, CampaignRates, CampaignSurveyData, CampaignForecast, CampaignAdmin
+):
     """The campaign and what would come of it, or has, which the campaigns' own admin knows nothing of."""
 
 

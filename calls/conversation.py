@@ -72,9 +72,7 @@ class Step:
 
 
 def language_of(attempt: CallAttempt) -> Language:
-    """What the contact prefers if the campaign speaks it, else the campaign's own."""
-    spoken, preferred = attempt.campaign.spoken_languages, attempt.contact.preferred_language
-    return Language(preferred) if preferred in spoken else spoken[0]
+    return attempt.campaign.language_for(attempt.contact.preferred_language)
 
 
 def asked_by(version: QuestionVersion, language: Language) -> Asked:

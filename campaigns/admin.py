@@ -539,9 +539,16 @@ def describe_progress(campaign: Campaign, counts: Counter[str]) -> dict[str, Any
     warnings = [] if campaign.status == CampaignStatus.CANCELLED else lifecycle.find_warnings(campaign, now)
     return {
         "status": show_status(campaign),
+        "pages": [(gettext("Outcome rates"), reverse("admin:campaigns_campaign_rates", args=[campaign.pk]))],
         "exports": [
-            (gettext("Download the contacts"), reverse("admin:contacts_export", args=[campaign.pk])),
-            (gettext("Download the calls"), reverse("admin:calls_export", args=[campaign.pk])),
+            (title, kind.upper(), reverse(page, args=[campaign.pk, *name]))
+            for title, kind, page, *name in (
+                (gettext("Download the results"), "csv", "admin:campaigns_campaign_export", "results.csv"),
+                (gettext("Download the results"), "xlsx", "admin:campaigns_campaign_export", "results.xlsx"),
+                (gettext("Download the codebook"), "xlsx", "admin:campaigns_campaign_export", "codebook.xlsx"),
+                (gettext("Download the contacts"), "csv", "admin:contacts_export"),
+                (gettext("Download the calls"), "csv", "admin:calls_export"),
+            )
         ],
         "problems": problems,
         "warnings": [warning for warning in warnings if warning not in problems],

@@ -409,6 +409,10 @@ class Campaign(models.Model):
         own = Language(self.language)
         return [own, *(other for other in Language if other != own and self.intro_script_other.strip())]
 
+    def language_for(self, preferred: str) -> Language:
+        """What somebody prefers if it is spoken, else its own."""
+        return Language(preferred) if preferred in self.spoken_languages else Language(self.language)
+
     def intro_in(self, language: str) -> str:
         return self.intro_script if language == self.language else self.intro_script_other
 

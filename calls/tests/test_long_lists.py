@@ -101,6 +101,8 @@ LISTS = [
     f"{CONTACTS}?state__exact=refused",
     f"{CONTACTS}?state__exact=in_progress",
     f"{CONTACTS}?state__exact=completed",
+    f"{CONTACTS}?campaign__id__exact={{campaign}}&disposition=complete",
+    f"{CONTACTS}?campaign__id__exact={{campaign}}&disposition=busy",
     f"{CONTACTS}?next=due",
     f"{CONTACTS}?next=waiting",
     f"{CONTACTS}?next=never",

@@ -43,7 +43,7 @@ def find_row(operator, path):
 def list_pages(operator):
     rows = [find_row(operator, path) for path in ("campaigns", "contacts", "calls")]
     campaign = rows[0].partition("?")[0]
-    more = [campaign.replace("/change/", f"/{page}/") for page in ("forecast", "results", "history")]
+    more = [campaign.replace("/change/", f"/{page}/") for page in ("forecast", "results", "rates", "history")]
     return ["/admin/", *LISTS, *OPERATION, *FORMS, *rows, *more, "/admin/calls/providerconfig/"]
 
 
