@@ -236,4 +236,5 @@ class EventEmail(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_type_display()}: {self.contact or gettext('Erased person')}"
+        whom = self.contact or gettext("Erased person")
+        return f"{self.get_type_display()}: {whom}"

@@ -14,7 +14,7 @@ from calls.hooks import Messenger
 from calls.metrics import counting
 from calls.models import CallAttempt
 from calls.tests.conftest import NOON
-from calls.tests.test_counting import end, hear_the_end_of_the_script, make_attempt, value_of
+from calls.tests.test_counting import end, make_attempt, take_part, value_of
 from contacts.models import CallOutcome, Contact
 from contacts.tests.factories import ContactFactory
 from surveycalls.tests.processes import ROOT, make_environment, run_manage, run_python
@@ -68,7 +68,7 @@ def test_a_completed_call_that_was_told_as_no_answer_is_told_once_more(messenger
     heard, attempt = [], make_attempt()
     listen(signals.attempt_ended, lambda outcome, corrected, **_: heard.append((outcome, corrected)))
     end(attempt, CallOutcome.NO_ANSWER)
-    hear_the_end_of_the_script(attempt)
+    take_part(attempt)
     assert messenger.drain()
     assert heard == [("no_answer", False), ("completed", True)]
 

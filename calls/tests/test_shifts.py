@@ -12,6 +12,7 @@ from calls.tests.factories import CallAttemptFactory
 from calls.tests.test_concurrency import in_thread
 from campaigns import lifecycle
 from campaigns.models import CampaignStatus
+from campaigns.tests.factories import AskingCampaignFactory
 from contacts.models import ContactState
 from contacts.tests.factories import ContactFactory
 
@@ -49,7 +50,7 @@ def test_a_second_shift_beside_the_first_ends_at_once():
 
 
 def test_activating_a_campaign_asks_for_a_shift():
-    campaign = ContactFactory(campaign__status=CampaignStatus.DRAFT).campaign
+    campaign = ContactFactory(campaign=AskingCampaignFactory(status=CampaignStatus.DRAFT)).campaign
     lifecycle.activate(campaign, now=campaign.created_at)
     assert queued_tasks() == ["calls.tasks.run_requested_scheduler"]
 

@@ -107,7 +107,7 @@ def test_what_is_wanted_without_a_key_being_named(words, wants_number, ends_with
     ("words", "opt_out_key", "repeat_key"),
     [
         ("If you do not want to be called again, press star and 9. To hear this again, press star.", "*9", "*"),
-        ("To be called no more press asterisk then 9.", "*9", None),
+        ("If you do not want to be called any more, press asterisk then 9.", "*9", None),
         ("Se non vuole più essere chiamato prema asterisco e 9. Per riascoltare prema asterisco.", "*9", "*"),
     ],
 )

@@ -14,6 +14,7 @@ from calls.tests.phone_network import wait_until
 from calls.wakeups import WakeupListener, wake_schedulers
 from campaigns import lifecycle
 from campaigns.models import CampaignStatus
+from campaigns.tests.factories import AskingCampaignFactory
 from contacts.tests.factories import ContactFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -168,6 +169,6 @@ def test_a_listener_that_lost_the_database_listens_again(listener):
 
 
 def test_activating_a_campaign_wakes_the_schedulers(listener):
-    campaign = ContactFactory(campaign__status=CampaignStatus.DRAFT).campaign
+    campaign = ContactFactory(campaign=AskingCampaignFactory(status=CampaignStatus.DRAFT)).campaign
     lifecycle.activate(campaign, now=campaign.created_at)
     assert measure_wait(listener, LONG) < LONG / 2
