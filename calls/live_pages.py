@@ -74,7 +74,6 @@ def write_campaign(campaign: Campaign) -> str:
     own = {
         "original": campaign,
         "explanation": explain(campaign, clock=clock),
-        "results": reverse("admin:campaigns_campaign_results", args=[campaign.pk]),
     }
     context = {**own, **figures, **describe_progress(campaign, counts)}
     return render_to_string("calls/campaign_figures.html", context)

@@ -539,7 +539,10 @@ def describe_progress(campaign: Campaign, counts: Counter[str]) -> dict[str, Any
     warnings = [] if campaign.status == CampaignStatus.CANCELLED else lifecycle.find_warnings(campaign, now)
     return {
         "status": show_status(campaign),
-        "pages": [(gettext("Outcome rates"), reverse("admin:campaigns_campaign_rates", args=[campaign.pk]))],
+        "pages": [
+            (gettext("Results"), "bar_chart", reverse("admin:campaigns_campaign_results", args=[campaign.pk])),
+            (gettext("Outcome rates"), "percent", reverse("admin:campaigns_campaign_rates", args=[campaign.pk])),
+        ],
         "exports": [
             (title, kind.upper(), reverse(page, args=[campaign.pk, *name]))
             for title, kind, page, *name in (

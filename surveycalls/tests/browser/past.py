@@ -6,12 +6,14 @@ from datetime import time, timedelta
 from django.contrib.auth.models import Group, User
 from django.utils import timezone
 
-from calls.models import CallAttempt, ProviderConfig
+from calls.demo.campaign import QUESTIONS
+from calls.models import Answer, AnswerMeans, CallAttempt, ProviderConfig
 from calls.states import AttemptStatus
 from calls.tallies import count_over
 from calls.tests.tallied import make_id
 from campaigns.lifecycle import activate, pause
-from campaigns.models import Campaign, CampaignStatus
+from campaigns.models import Campaign, CampaignStatus, Question
+from campaigns.questions import freeze_questions, list_versions
 from contacts.exclusion import add_numbers_to_do_not_call
 from contacts.models import CallOutcome, Contact, ContactState, DoNotCallSource
 from contacts.tests.factories import make_number
@@ -20,7 +22,16 @@ ERRORS = {
     "13224": "The number is not valid or cannot be reached from this account.",
     "13225": "The number is blocked for outgoing calls.",
 }
-SCRIPT = "Good day. This is the town library, with a question about its opening hours. It takes a minute."
+SCRIPT = "Good day. This is the town library, with six questions about your last visit. They take two minutes."
+WORDS = [
+    "Longer opening hours on Saturdays.",
+    "Nothing, I always find what I look for.",
+    "More places to sit and read.",
+    "It is too cold in the reading room.",
+    "The new machines for returning books are hard to use.",
+    "Open earlier, please.",
+]
+STATES = {CallOutcome.COMPLETED: ContactState.COMPLETED, CallOutcome.REFUSED: ContactState.REFUSED}
 OPEN = range(9, 20)
 BEST = range(17, 20)
 
@@ -59,7 +70,7 @@ def fill(password):
 
 
 def make_campaign(name, **values):
-    return Campaign.objects.create(
+    campaign = Campaign.objects.create(
         name=name,
         status=CampaignStatus.DRAFT,
         intro_script=SCRIPT,
@@ -67,6 +78,12 @@ def make_campaign(name, **values):
         time_zone="Europe/Rome",
         **values,
     )
+    Question.objects.bulk_create(
+        Question(campaign=campaign, position=position, **question)
+        for position, question in enumerate(QUESTIONS, start=1)
+    )
+    freeze_questions(campaign)
+    return campaign
 
 
 def add_people(campaign, places, zones=("Europe/Dublin", "Europe/Rome", "Europe/Rome")):
@@ -85,17 +102,20 @@ def add_people(campaign, places, zones=("Europe/Dublin", "Europe/Rome", "Europe/
 
 def tell_past(campaign, people, luck, *, since, now, share):
     """Calls of so many of the people, in the hours in which one calls, with answers mostly in the evening."""
-    called, attempts = people[: round(len(people) * share)], []
+    called, attempts, answers = people[: round(len(people) * share)], [], []
+    versions = list_versions(campaign)
     for person in called:
         at = draw_instant(luck, since, now)
         for number in range(1, campaign.max_attempts + 1):
             if not is_open(at) or at > now - timedelta(minutes=2):
                 break
             attempts.append(make_attempt(person, number, at, luck))
+            answers += make_answers(attempts[-1], versions, luck)
             at += timedelta(hours=2 + luck.random())
-            if person.state == ContactState.COMPLETED:
+            if person.state != ContactState.NOT_REACHED:
                 break
     CallAttempt.objects.bulk_create(attempts)
+    Answer.objects.bulk_create(answers, ignore_conflicts=True)
     Contact.objects.bulk_update(
         called, ["state", "attempts_count", "last_outcome", "last_attempt_at", "next_attempt_at"]
     )
@@ -115,18 +135,17 @@ def make_attempt(person, number, at, luck):
     """The attempt; the person is left as it leaves them."""
     likely = 0.5 if timezone.localtime(at).hour in BEST else 0.35
     answered = luck.random() < likely
-    if answered and luck.random() < 0.8:
-        outcome = CallOutcome.COMPLETED
-    elif answered:
-        outcome = CallOutcome.NO_ANSWER
+    if answered:
+        outcome = luck.choices([CallOutcome.COMPLETED, CallOutcome.REFUSED, CallOutcome.NO_ANSWER], [66, 16, 18])[0]
     else:
         outcome = luck.choices([CallOutcome.NO_ANSWER, CallOutcome.BUSY, CallOutcome.FAILED], [70, 24, 6])[0]
     error = luck.choice([*ERRORS]) if outcome == CallOutcome.FAILED else ""
-    ended_at = at + timedelta(seconds=40)
-    is_completed = outcome == CallOutcome.COMPLETED
-    person.state = ContactState.COMPLETED if is_completed else ContactState.NOT_REACHED
+    is_decided = outcome in STATES
+    has_agreed = outcome == CallOutcome.COMPLETED or (answered and not is_decided and luck.random() < 0.6)
+    ended_at = at + timedelta(seconds=luck.uniform(75, 190) if has_agreed else 40)
+    person.state = STATES.get(outcome, ContactState.NOT_REACHED)
     person.attempts_count, person.last_outcome, person.last_attempt_at = number, outcome, ended_at
-    is_last = is_completed or number == person.campaign.max_attempts
+    is_last = is_decided or number == person.campaign.max_attempts
     person.next_attempt_at = None if is_last else ended_at + timedelta(hours=2)
     call = make_id(at)
     return CallAttempt(
@@ -144,9 +163,47 @@ def make_attempt(person, number, at, luck):
         started_at=at,
         check_at=at + timedelta(minutes=1),
         answered_at=at + timedelta(seconds=8) if answered else None,
-        decided_at=ended_at if is_completed else None,
+        consented_at=at + timedelta(seconds=28) if has_agreed else None,
+        decided_at=ended_at - timedelta(seconds=4) if is_decided else None,
         ended_at=ended_at,
         provider_call_id=f"CA{call.hex}",
         error_code=error,
         error_message=ERRORS.get(error, ""),
     )
+
+
+def make_answers(attempt, versions, luck):
+    """All of them, or those before it broke off."""
+    if attempt.consented_at is None:
+        return []
+    end = len(versions) if attempt.outcome == CallOutcome.COMPLETED else luck.randrange(1, len(versions) - 1)
+    return [make_answer(attempt, version, luck) for version in versions[:end]]
+
+
+def make_answer(attempt, version, luck):
+    value = draw_value(version, luck)
+    means = AnswerMeans.SPEECH if version.type == "free_text" or luck.random() < 0.2 else AnswerMeans.KEYS
+    return Answer(
+        contact_id=attempt.contact_id,
+        attempt=attempt,
+        question_id=version.question_id,
+        version=version,
+        means=means if value else AnswerMeans.NOTHING,
+        raw=value,
+        value=value,
+        confidence=round(luck.uniform(0.7, 0.98), 2) if value and means == AnswerMeans.SPEECH else None,
+        answered_at=attempt.consented_at + timedelta(seconds=8 * version.question.position),
+    )
+
+
+def draw_value(version, luck):
+    if version.type == "free_text":
+        return luck.choice([*WORDS, "", ""])
+    if version.type == "yes_no":
+        return luck.choices(["yes", "no"], [7, 3])[0]
+    if version.type == "single_choice":
+        return str(luck.choices(range(1, 5), [50, 12, 25, 13])[0])
+    if version.type == "numeric":
+        return str(min(version.highest, 1 + int(luck.expovariate(0.12))))
+    likely = round(luck.gauss(version.lowest + 0.72 * (version.highest - version.lowest), version.highest / 5))
+    return str(min(max(likely, version.lowest), version.highest))

@@ -68,6 +68,14 @@ def test_pictures_of_a_desk(full_site, make_operator):
     open_campaign(page, LIBRARY)
     take(operator, "campaign", height=930)
 
+    operator.choose("Results")
+    expect(page.get_by_text("Completed surveys").first).to_be_visible()
+    take(operator, "results", height=1250)
+    page.go_back()
+    page.get_by_role("link", name="Outcome rates").first.click()
+    expect(page.get_by_text("RR1").first).to_be_visible()
+    take(operator, "rates", height=1250)
+
     operator.open("/admin/contacts/contact/?q=DEMO-020")
     page.get_by_role("link", name="+").locator("visible=true").first.click()
     expect(page.locator("#story")).to_be_visible()
