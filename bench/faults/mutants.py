@@ -130,8 +130,8 @@ MUTANTS = (
             Edit(file="calls/repository.py", old="if attempt.status == AttemptStatus.ENDED:", new="if False:"),
             Edit(
                 file="calls/repository.py",
-                old="WHERE id = $2 AND status <> 'ended' AND ($11",
-                new="WHERE id = $2 AND ($11",
+                old="WHERE id = $2 AND status <> 'ended' AND ($1",
+                new="WHERE id = $2 AND ($1",
             ),
         ],
         caught_as=[Kind.WRONG_OUTCOME, Kind.WRONG_CONTACT_STATE],

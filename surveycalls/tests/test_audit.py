@@ -163,7 +163,7 @@ def test_an_erasure_is_written_and_names_nobody(operator):
     post(operator, "contacts/contact/erase/", step="erase", phone_number=NUMBER, reason="Asked by letter.")
     last = read_last()
     assert last.action == AuditAction.ERASED
-    assert last.message.startswith("1 contact, 0 calls, 0 refused rows.")
+    assert last.message.startswith("1 contact, 0 calls, 0 answers, 0 refused rows.")
 
 
 def test_an_erasure_by_a_command_has_neither_user_nor_address():
