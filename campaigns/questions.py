@@ -78,8 +78,9 @@ def find_question_problems(campaign: Campaign) -> list[str]:
     questions = list_questions(campaign)
     problems = [] if questions else [gettext("It asks nothing: write at least one question.")]
     for number, question in enumerate(questions, start=1):
-        for missing in find_missing_texts(question, campaign.spoken_languages).values():
-            problems.append(gettext("Question %(number)s: %(problem)s") % {"number": number, "problem": missing})
+        found = find_faults(question) | find_missing_texts(question, campaign.spoken_languages)
+        for problem in found.values():
+            problems.append(gettext("Question %(number)s: %(problem)s") % {"number": number, "problem": problem})
     return problems
 
 
