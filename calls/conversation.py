@@ -130,8 +130,10 @@ def _hear(attempt: CallAttempt, version: QuestionVersion | None, said: Said, is_
         _put_off_check(attempt, now)
         if understood.heard == Heard.OPT_OUT or (version is None and understood.value == NO):
             outcomes.decide(attempt, CallOutcome.REFUSED, now=now)
+        elif understood.heard == Heard.ANSWER and version is None:
+            _store_consent(attempt, now)
         elif understood.heard == Heard.ANSWER:
-            _store_consent(attempt, now) if version is None else _store(attempt, version, said, understood, now)
+            _store(attempt, version, said, understood, now)
         elif _is_waiting_for(attempt, version):
             if not is_again or understood.heard == Heard.REPEAT:
                 return _ask(attempt, version, is_again=is_again or understood.heard != Heard.REPEAT)
