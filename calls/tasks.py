@@ -1,5 +1,7 @@
 """What django-q2 runs."""
 
+from uuid import UUID
+
 from calls.clock import DatabaseClock
 from calls.events import delivering, emailing, keeping
 from calls.providers import get_provider
@@ -38,7 +40,7 @@ def hand_out_events() -> str:
 
 
 def deliver_webhooks(subscription: str) -> str:
-    return f"{delivering.deliver_for_a_while(subscription, clock=DatabaseClock())} webhooks"
+    return f"{delivering.deliver_for_a_while(UUID(subscription), clock=DatabaseClock())} webhooks"
 
 
 def keep_tallies() -> str:

@@ -114,7 +114,11 @@ class WebhookSubscriptionAdmin(ModelAdmin):
             return gettext("Changed: %(fields)s.") % {"fields": ", ".join(form.describe_changes())}
 
     def save_model(self, request: HttpRequest, obj: WebhookSubscription, form: WebhookForm, change: bool) -> None:
-        obj.save(update_fields=form.changed_data) if change else obj.save()
+        changed = list(form.changed_data)
+        if "url" in changed:
+            obj.not_before = None  # it was the former one that did not answer
+            changed.append("not_before")
+        obj.save(update_fields=changed) if change else obj.save()
         announce_events()
 
     @action(

@@ -2,7 +2,7 @@
 
 import secrets
 from base64 import b64encode
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 
 from django.contrib.postgres.fields import ArrayField
@@ -18,6 +18,9 @@ from campaigns.models import Campaign, EventType
 from contacts.models import Contact
 
 SECRET_BYTES = 32
+# What is being sent is due again after so long if nobody has written down what came of it: well above the longest wait
+# for an answer.
+LEASE = timedelta(seconds=120)
 
 
 class SurveyEvent(models.Model):
@@ -85,6 +88,15 @@ class WebhookSubscriptionQuerySet(models.QuerySet["WebhookSubscription"]):
         dead = WebhookDelivery.objects.filter(subscription=models.OuterRef("pk"), state=DeliveryState.DEAD)
         return self.annotate(has_dead_letters=models.Exists(dead))
 
+    def with_something_due(self, now: datetime) -> Self:
+        """To whom something is to be sent, and may be."""
+        due = WebhookDelivery.objects.due(now).filter(subscription=models.OuterRef("pk"))
+        return self.filter(Q(not_before=None) | Q(not_before__lte=now), models.Exists(due), is_active=True)
+
+    def without_job(self, now: datetime) -> Self:
+        """For whom no job waits or is at work; one that was asked for so long ago may have died with its worker."""
+        return self.filter(Q(job_asked_at=None) | Q(job_asked_at__lte=now - LEASE))
+
 
 class WebhookSubscription(models.Model):
     """Somebody else's system that is told of events, from when it is added on."""
@@ -115,6 +127,15 @@ class WebhookSubscription(models.Model):
     )
     sends_phone_number = models.BooleanField(
         _("with the phone number"), default=False, help_text=_("The person's number is sent along.")
+    )
+    not_before = models.DateTimeField(
+        _("not before"), null=True, editable=False, help_text=_("It did not answer; until then nothing is sent.")
+    )
+    job_asked_at = models.DateTimeField(
+        _("job asked for at"),
+        null=True,
+        editable=False,
+        help_text=_("Of the job that is not over yet."),
     )
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 

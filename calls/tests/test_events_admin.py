@@ -78,6 +78,19 @@ def test_an_edit_is_in_the_audit_and_takes_back_no_other(log_in):
     assert "Somebody else has changed this meanwhile" in response.content.decode()
 
 
+def test_a_new_address_is_not_waited_with_for_the_former_one(log_in):
+    client = log_in(ADMIN)
+    waits = {}
+    for field, value in [("name", "Other"), ("url", FORM["url"])]:
+        subscription = WebhookSubscriptionFactory(url="https://8.8.4.4/", events=FORM["events"], not_before=NOON)
+        page = page_of(subscription)
+        form = FORM | {"name": subscription.name, "url": subscription.url, "seen": read_seen(client, page)}
+        client.post(page, form | {field: value})
+        subscription.refresh_from_db()
+        waits[field] = subscription.not_before
+    assert waits == {"name": NOON, "url": None}
+
+
 def test_an_address_in_a_private_network_is_refused_beside_the_field(log_in):
     response = log_in(ADMIN).post(f"{WEBHOOKS}add/", FORM | {"url": "https://127.0.0.1/"})
     assert "private network" in response.content.decode()
