@@ -33,10 +33,16 @@ def delete_old_events() -> str:
     return f"{keeping.delete_old_events(now=DatabaseClock()())} events"
 
 
+def tell_others() -> str:
+    return f"{hand_out_events()}, {send_emails()}"
+
+
 def hand_out_events() -> str:
-    clock = DatabaseClock()
-    events = delivering.hand_out_for_a_while(clock=clock)
-    return f"{events} events, {emailing.send_emails_for_a_while(clock=clock)} e-mails"
+    return f"{delivering.hand_out_for_a_while(clock=DatabaseClock())} events"
+
+
+def send_emails() -> str:
+    return f"{emailing.send_emails_for_a_while(clock=DatabaseClock())} e-mails"
 
 
 def deliver_webhooks(subscription: str) -> str:

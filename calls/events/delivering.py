@@ -68,7 +68,7 @@ def hand_out_events(*, now: datetime) -> int:
             ],
             ignore_conflicts=True,
         )
-        plan_emails(events)
+        plan_emails(events, now=now)
         SurveyEvent.objects.filter(pk__in=[event.pk for event in events]).update(handed_out_at=now)
     return len(events)
 

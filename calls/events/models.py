@@ -230,6 +230,11 @@ class EmailState(models.TextChoices):
     FAILED = "failed", pgettext_lazy("state of an e-mail", "Failed")
 
 
+class EventEmailQuerySet(models.QuerySet["EventEmail"]):
+    def due(self, now: datetime) -> Self:
+        return self.filter(state=EmailState.WAITING, next_try_at__lte=now)
+
+
 class EventEmail(models.Model):
     """That a contact is told of an event by e-mail, which happens once in a campaign, or never.
 
@@ -242,9 +247,15 @@ class EventEmail(models.Model):
     )
     type = models.CharField(_("event"), max_length=30, choices=EventType)
     state = models.CharField(_("state"), max_length=10, choices=EmailState, default=EmailState.WAITING)
+    attempts = models.PositiveSmallIntegerField(
+        _("tries"), default=0, help_text=_("That the mail server has answered with: later.")
+    )
+    next_try_at = models.DateTimeField(_("next try at"))
     occurred_at = models.DateTimeField(_("occurred at"))
     sent_at = models.DateTimeField(_("sent at"), null=True, help_text=_("When it was given to the mail server."))
     error = models.CharField(_("error"), max_length=200, blank=True)
+
+    objects = EventEmailQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("e-mail to a contact")
@@ -252,7 +263,9 @@ class EventEmail(models.Model):
         ordering = ["-id"]
         constraints = [models.UniqueConstraint(name="event_email_is_sent_once", fields=["contact", "type"])]
         indexes = [
-            models.Index(fields=["id"], name="event_email_waiting", condition=Q(state="waiting")),
+            # What is to be sent, the longest due first.
+            models.Index(fields=["next_try_at"], name="event_email_due", condition=Q(state="waiting")),
+            # The filter of the list.
             models.Index(fields=["state", "-id"], name="event_email_state"),
         ]
 

@@ -434,7 +434,8 @@ def test_who_refuses_an_event_is_sent_the_next_one_at_once(clock, subscriber, su
 
 def test_the_jobs_take_an_event_all_the_way(subscriber, subscription):
     SurveyEventFactory()
-    assert tasks.hand_out_events() == "1 events, 0 e-mails"
+    assert tasks.tell_others() == "1 events, 0 e-mails"
+    assert tasks.hand_out_events() == "0 events"
     assert tasks.deliver_webhooks(str(subscription.pk)) == "1 webhooks"
     assert tasks.deliver_webhooks(str(subscription.pk)) == "0 webhooks"
 

@@ -150,7 +150,9 @@ def test_a_longer_list_takes_as_few_queries(log_in, url):
     def add(count):
         for _ in range(count):
             delivery = WebhookDeliveryFactory(state="dead")
-            EventEmail.objects.create(contact=delivery.event.contact, type=delivery.event.type, occurred_at=NOON)
+            EventEmail.objects.create(
+                contact=delivery.event.contact, type=delivery.event.type, occurred_at=NOON, next_try_at=NOON
+            )
             EmailText.objects.create(campaign=delivery.event.contact.campaign, subject="A", body="B")
 
     def count():
