@@ -23,8 +23,8 @@ from calls.events.models import EmailState, EventEmail, SurveyEvent
 from calls.events.refusals import REFUSALS, Refusal, is_about_all, is_for_good
 from calls.locks import try_lock
 from campaigns.emails import fill_in, fill_in_line
-from campaigns.models import EmailText
-from contacts.models import Contact
+from campaigns.models import EmailText, EventType
+from contacts.models import Contact, ContactState
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +38,7 @@ EMAIL_LOCK = 7_265_002
 OVERTAKEN = gettext_noop("There was no address, or no text, any more")
 REFUSED = gettext_noop("The mail server refused it")
 IMPOSSIBLE = gettext_noop("It cannot be written")
+NOT_GIVEN_UP = gettext_noop("The person was not given up any more")
 NO_SERVER = gettext_noop("There was no mail server")
 
 
@@ -67,6 +68,11 @@ def plan_emails(events: Collection[SurveyEvent], *, now: datetime) -> None:
 def may_be_written_to(contact: Contact) -> bool:
     """Who has asked to be left alone is not written to either."""
     return bool(contact.email) and not contact.do_not_call and contact.erased_at is None
+
+
+def is_given_up(contact: Contact) -> bool:
+    """And not rung again, nor heard late: one person is not told that we missed them, and thanked."""
+    return contact.next_attempt_at is None and contact.state in (ContactState.NOT_REACHED, ContactState.PENDING)
 
 
 def send_emails_for_a_while(*, clock: Clock) -> int:
@@ -126,6 +132,8 @@ def send(connection: object, email: EventEmail, *, now: datetime) -> bool:
     text = find_text(contact, email.type)
     if text is None or not may_be_written_to(contact):
         return _fail(email, OVERTAKEN)
+    if email.type == EventType.NOT_REACHED and not is_given_up(contact):
+        return _fail(email, NOT_GIVEN_UP)
     values = {
         "campaign": contact.campaign.name,
         "reference": contact.external_contact_id,

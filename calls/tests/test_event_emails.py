@@ -10,6 +10,7 @@ from django.db import IntegrityError, connection, transaction
 from django_q.models import OrmQ
 from django_q.tasks import async_task
 
+from calls import outcomes
 from calls.erasure import Person, erase_person
 from calls.events import emailing
 from calls.events.backoff import DELAYS, JITTER, MOST_TRIES
@@ -19,7 +20,7 @@ from calls.models import EventEmail, SurveyEvent
 from calls.tests.threads import in_thread
 from campaigns.models import EmailText, EventType
 from campaigns.tests.factories import CampaignFactory
-from contacts.models import ContactState
+from contacts.models import CallOutcome, Contact, ContactState
 from contacts.tests.factories import ContactFactory
 
 from .conftest import NOON
@@ -133,6 +134,41 @@ def test_who_is_not_reached_for_the_second_time_is_not_written_to_again(clock):
     SurveyEvent.objects.all().update(handed_out_at=None)
     assert send(clock) == 0
     assert len(mail.outbox) == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "sent"),
+    [
+        ({"state": ContactState.NOT_REACHED}, 1),
+        ({"state": ContactState.PENDING}, 1),
+        ({"state": ContactState.COMPLETED}, 0),  # the answers came late
+        ({"state": ContactState.REFUSED}, 0),
+        ({"state": ContactState.NOT_REACHED, "next_attempt_at": NOON}, 0),  # more tries are allowed
+        ({"state": ContactState.IN_PROGRESS}, 0),
+    ],
+)
+def test_that_we_did_not_reach_them_is_only_said_as_long_as_it_is_so(clock, values, sent):
+    event = make_event(EventType.NOT_REACHED, state=ContactState.NOT_REACHED)
+    hand_out_events(now=NOON)
+    Contact.objects.filter(pk=event.contact.pk).update(**values)
+    assert send_emails_for_a_while(clock=clock) == sent
+    assert len(mail.outbox) == sent
+    assert EventEmail.objects.get().error == ("" if sent else "The person was not given up any more")
+
+
+def test_who_answers_late_is_thanked_and_nothing_else(clock):
+    campaign = CampaignFactory(max_attempts=1)
+    for event_type, subject in [(EventType.NOT_REACHED, "Missed you"), (EventType.COMPLETED, "Thank you")]:
+        EmailText.objects.create(campaign=campaign, event=event_type, subject=subject, body="-")
+    contact = ContactFactory(
+        campaign=campaign, email=ADDRESS, state=ContactState.IN_PROGRESS, attempts_count=1, next_attempt_at=None
+    )
+    attempt = CallAttemptFactory(contact=contact, answered=True)
+    outcomes.end_attempt(attempt, CallOutcome.NO_ANSWER, now=NOON)
+    hand_out_events(now=NOON)
+    outcomes.decide(attempt, CallOutcome.COMPLETED, now=NOON)
+    assert send(clock) == 1
+    assert [message.subject for message in mail.outbox] == ["Thank you"]
 
 
 def test_without_a_mail_server_nobody_is_written_to_nor_when_there_is_one_later(clock, settings):
