@@ -69,6 +69,8 @@ class EmailTextAdmin(ModelAdmin):
 
     @display(description=_("E-mail"))
     def show_preview(self, text: EmailText) -> SafeString:
-        values = {"campaign": text.campaign.name, "reference": "P-0001", "date": timezone.localdate().isoformat()}
+        """To a contact without a zone of its own."""
+        day = text.campaign.day_for("", timezone.now())
+        values = {"campaign": text.campaign.name, "reference": "P-0001", "date": day.isoformat()}
         subject, body = fill_in_line(text.subject, values), fill_in(text.body, values)
         return format_html('<strong>{}</strong><p class="payload">{}</p>', subject, body)

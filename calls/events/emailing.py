@@ -137,7 +137,7 @@ def send(connection: object, email: EventEmail, *, now: datetime) -> bool:
     values = {
         "campaign": contact.campaign.name,
         "reference": contact.external_contact_id,
-        "date": email.occurred_at.date().isoformat(),
+        "date": contact.campaign.day_for(contact.calling_zone, email.occurred_at).isoformat(),
     }
     message = EmailMessage(
         fill_in_line(text.subject, values), fill_in(text.body, values), to=[contact.email], connection=connection

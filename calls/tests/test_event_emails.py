@@ -106,6 +106,24 @@ def test_it_is_in_the_language_of_the_contact_or_the_campaign(clock, languages, 
 
 
 @pytest.mark.parametrize(
+    ("calling_zone", "campaign_zone", "site_zone", "day"),
+    [
+        ("Europe/Rome", "America/New_York", "UTC", "2026-03-05"),
+        ("America/New_York Europe/Rome", "Europe/Rome", "UTC", "2026-03-04"),  # the first
+        ("", "Europe/Rome", "UTC", "2026-03-05"),
+        ("", "", "UTC", "2026-03-04"),
+        ("", "", "Europe/Rome", "2026-03-05"),
+    ],
+)
+def test_the_day_is_the_one_that_it_was_for_the_contact(clock, settings, calling_zone, campaign_zone, site_zone, day):
+    settings.TIME_ZONE = site_zone
+    event = make_event(campaign=CampaignFactory(time_zone=campaign_zone), calling_zone=calling_zone)
+    SurveyEvent.objects.update(occurred_at=datetime(2026, 3, 4, 23, 30, tzinfo=UTC))
+    send(clock)
+    assert mail.outbox[0].body == f"P-1701 on {day}, {event.contact.campaign.name}"
+
+
+@pytest.mark.parametrize(
     "values",
     [
         {"email": ""},

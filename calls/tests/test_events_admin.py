@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import time_machine
 from django.contrib.auth.models import Group, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -196,6 +197,17 @@ def test_a_text_is_shown_as_it_is_read(log_in):
     page = log_in(VIEWER).get(page_of(text)).content.decode()
     assert "<strong>A &amp; B</strong>" in page
     assert "&lt;i&gt;P-0001" in page
+
+
+def test_the_day_of_the_preview_is_the_one_in_the_zone_of_the_campaign_whoever_looks(log_in):
+    text = EmailText.objects.create(
+        campaign=CampaignFactory(time_zone="Pacific/Auckland"), subject="A", body="On {date}."
+    )
+    client = log_in(VIEWER)
+    client.cookies["time_zone"] = "Pacific/Honolulu"
+    with time_machine.travel("2026-03-04T12:00:00Z", tick=False):
+        page = client.get(page_of(text)).content.decode()
+    assert "On 2026-03-05." in page
 
 
 def test_a_text_with_an_unknown_word_is_refused(log_in):
