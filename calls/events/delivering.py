@@ -18,7 +18,7 @@ from django.utils.translation import gettext_noop
 from django_q.tasks import async_task
 
 from calls.clock import Clock
-from calls.events.addresses import REFUSED, make_session
+from calls.events.addresses import IN_THE_CLEAR, REFUSED, make_session
 from calls.events.backoff import MOST_TRIES, find_next_try
 from calls.events.emailing import plan_emails
 from calls.events.models import LEASE, DeliveryState, SurveyEvent, WebhookDelivery, WebhookSubscription
@@ -177,7 +177,8 @@ def send(session: requests.Session, delivery: WebhookDelivery, *, now: datetime)
         ) as response:
             return Answered(status=response.status_code)
     except (requests.RequestException, ValueError) as error:  # ValueError: an address that cannot be one
-        return Answered(error=REFUSED if REFUSED in str(error) else f"{NO_ANSWER}: {type(error).__name__}")
+        refused = (reason for reason in (REFUSED, IN_THE_CLEAR) if reason in str(error))
+        return Answered(error=next(refused, f"{NO_ANSWER}: {type(error).__name__}"))
 
 
 def record(delivery: WebhookDelivery, answered: Answered, *, now: datetime) -> None:
