@@ -59,6 +59,8 @@ class SurveyEvent(models.Model):
                 fields=["contact"],
                 condition=Q(type__in=["survey.completed", "survey.refused"]),
             ),
+            # The one above says nothing of a word that it does not know.
+            models.CheckConstraint(name="event_type_is_known", condition=Q(type__in=EventType.values)),
         ]
         indexes = [models.Index(fields=["id"], name="event_to_hand_out", condition=Q(handed_out_at=None))]
 
@@ -209,6 +211,8 @@ class WebhookDelivery(models.Model):
         permissions = [("resend_webhookdelivery", "Can have a delivery sent again")]
         constraints = [
             models.UniqueConstraint(name="delivery_is_one_per_subscriber", fields=["event", "subscription"]),
+            # In the index of what is due there is nothing of another word, so it would be sent to nobody.
+            models.CheckConstraint(name="delivery_state_is_known", condition=Q(state__in=DeliveryState.values)),
         ]
         indexes = [
             # What is to be sent to a subscriber, the longest due first.
@@ -261,7 +265,10 @@ class EventEmail(models.Model):
         verbose_name = _("e-mail to a contact")
         verbose_name_plural = _("e-mails to contacts")
         ordering = ["-id"]
-        constraints = [models.UniqueConstraint(name="event_email_is_sent_once", fields=["contact", "type"])]
+        constraints = [
+            models.UniqueConstraint(name="event_email_is_sent_once", fields=["contact", "type"]),
+            models.CheckConstraint(name="event_email_state_is_known", condition=Q(state__in=EmailState.values)),
+        ]
         indexes = [
             # What is to be sent, the longest due first.
             models.Index(fields=["next_try_at"], name="event_email_due", condition=Q(state="waiting")),

@@ -468,6 +468,11 @@ def test_a_subscriber_is_told_of_an_event_in_one_delivery():
         WebhookDeliveryFactory(event=delivery.event, subscription=delivery.subscription)
 
 
+def test_a_delivery_is_in_a_known_state():
+    with pytest.raises(IntegrityError, match="delivery_state_is_known"), transaction.atomic():
+        WebhookDeliveryFactory(state="waiting")
+
+
 def test_a_webhook_has_events():
     with pytest.raises(IntegrityError, match="webhook_has_events"), transaction.atomic():
         WebhookSubscriptionFactory(events=[])

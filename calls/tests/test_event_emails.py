@@ -410,6 +410,13 @@ def test_a_contact_has_one_email_of_an_event():
         EventEmail.objects.create(**values)
 
 
+def test_an_email_is_in_a_known_state():
+    event = make_event()
+    values = {"contact": event.contact, "type": event.type, "occurred_at": NOON, "next_try_at": NOON}
+    with pytest.raises(IntegrityError, match="event_email_state_is_known"), transaction.atomic():
+        EventEmail.objects.create(**values, state="pending")
+
+
 def test_what_is_due_is_found_by_its_index():
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")

@@ -198,6 +198,11 @@ def test_an_attempt_has_no_event_of_a_type_twice():
         SurveyEventFactory(attempt=event.attempt)
 
 
+def test_an_event_is_of_a_known_type():
+    with pytest.raises(IntegrityError, match="event_type_is_known"), transaction.atomic():
+        SurveyEventFactory(type="survey.lost")
+
+
 # The news of it
 
 
