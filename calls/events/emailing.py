@@ -10,7 +10,6 @@ from collections.abc import Collection
 from datetime import datetime
 
 import structlog
-from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
 from django.db import transaction
 from django.utils.translation import gettext_noop
@@ -23,6 +22,7 @@ from calls.events.models import EmailState, EventEmail, SurveyEvent
 from calls.events.refusals import REFUSALS, Refusal, is_about_all, is_for_good
 from calls.locks import try_lock
 from campaigns.emails import fill_in, fill_in_line
+from campaigns.mail_server import is_mail_possible
 from campaigns.models import EmailText, EventType
 from contacts.models import Contact, ContactState
 
@@ -40,10 +40,6 @@ REFUSED = gettext_noop("The mail server refused it")
 IMPOSSIBLE = gettext_noop("It cannot be written")
 NOT_GIVEN_UP = gettext_noop("The person was not given up any more")
 NO_SERVER = gettext_noop("There was no mail server")
-
-
-def is_mail_possible() -> bool:
-    return bool(settings.EMAIL_HOST)
 
 
 def plan_emails(events: Collection[SurveyEvent], *, now: datetime) -> None:
