@@ -38,7 +38,7 @@ EMAIL_LOCK = 7_265_002
 OVERTAKEN = gettext_noop("There was no address, or no text, any more")
 REFUSED = gettext_noop("The mail server refused it")
 IMPOSSIBLE = gettext_noop("It cannot be written")
-NOT_GIVEN_UP = gettext_noop("The person was not given up any more")
+NOT_GIVEN_UP = gettext_noop("The person has answered meanwhile, or is rung again")
 NO_SERVER = gettext_noop("There was no mail server")
 
 

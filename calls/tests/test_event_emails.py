@@ -171,7 +171,7 @@ def test_that_we_did_not_reach_them_is_only_said_as_long_as_it_is_so(clock, valu
     Contact.objects.filter(pk=event.contact.pk).update(**values)
     assert send_emails_for_a_while(clock=clock) == sent
     assert len(mail.outbox) == sent
-    assert EventEmail.objects.get().error == ("" if sent else "The person was not given up any more")
+    assert EventEmail.objects.get().error == ("" if sent else "The person has answered meanwhile, or is rung again")
 
 
 def test_who_answers_late_is_thanked_and_nothing_else(clock):
