@@ -113,8 +113,8 @@ def claim_next(*, now: datetime) -> EventEmail | None:
     due = EventEmail.objects.due(now).order_by("next_try_at").select_related("contact__campaign")
     email = due.select_for_update(of=("self",), skip_locked=True, no_key=True).first()
     if email:
-        email.state = EmailState.SENDING
-        email.save(update_fields=["state"])
+        email.state, email.error = EmailState.SENDING, ""
+        email.save(update_fields=["state", "error"])
     return email
 
 
@@ -147,7 +147,7 @@ def send(connection: object, email: EventEmail, *, now: datetime) -> bool:
         raise
     except ValueError as error:  # Django's, of an address or a subject that no header can have
         return _fail(email, f"{IMPOSSIBLE}: {type(error).__name__}")
-    EventEmail.objects.filter(pk=email.pk).update(state=EmailState.SENT, sent_at=now, error="")
+    EventEmail.objects.filter(pk=email.pk).update(state=EmailState.SENT, sent_at=now)
     log.info("email.sent", email_id=str(email.pk), type=email.type)
     return True
 
