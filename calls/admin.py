@@ -12,7 +12,6 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.functional import Promise
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
@@ -26,7 +25,8 @@ from unfold.utils import display_for_label
 
 from calls.erasure_admin import ErasurePages
 from calls.events import admin as events_admin  # noqa: F401  (registers its pages)
-from calls.events import email_admin  # noqa: F401  (the same)
+from calls.events import delivery_admin, email_admin  # noqa: F401  (the same)
+from calls.events.cells import link_to_contact
 from calls.exporting import ATTEMPT_COLUMNS, list_attempts
 from calls.forecast_admin import CampaignForecast
 from calls.heartbeat import is_alive
@@ -178,8 +178,7 @@ class CallAttemptAdmin(LongList, ReadOnly, CampaignExport, ModelAdmin):
 
     @display(description=_("Contact"))
     def show_contact(self, attempt: CallAttempt) -> SafeString:
-        url = reverse("admin:contacts_contact_change", args=[attempt.contact_id])
-        return format_html('<a href="{}" class="text-link">{}</a>', url, attempt.contact)
+        return link_to_contact(attempt.contact)
 
     @display(description=_("error message"))
     def show_error_message(self, attempt: CallAttempt) -> str:

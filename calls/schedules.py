@@ -12,7 +12,7 @@ SCHEDULES = {
     gettext_noop("Ring whoever is due"): {"func": "calls.tasks.run_scheduler", **EVERY_MINUTE},
     gettext_noop("Settle silent calls"): {"func": "calls.tasks.reconcile", **EVERY_MINUTE},
     gettext_noop("Count the calls that are over"): {"func": "calls.tasks.keep_tallies", **EVERY_MINUTE},
-    gettext_noop("Tell others what became of people"): {"func": "calls.tasks.hand_out_events", **EVERY_MINUTE},
+    gettext_noop("Tell others what became of people"): {"func": "calls.tasks.tell_others", **EVERY_MINUTE},
     gettext_noop("Go on with imports"): {"func": "contacts.tasks.resume_imports", **EVERY_MINUTE},
     gettext_noop("Apply new rules of campaigns"): {"func": "contacts.tasks.rearm_contacts", **EVERY_MINUTE},
     gettext_noop("Erase what is kept long enough"): {"func": "calls.tasks.erase_expired", **EVERY_DAY},

@@ -4,15 +4,14 @@ A job that is over in seconds lets the cluster stop in seconds. While there is w
 the next; otherwise the schedule, once a minute, or the news that somebody may be rung begins anew.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django_q.tasks import async_task
 
 from calls.clock import DatabaseClock
+from calls.locks import try_lock
 from calls.models import ProviderConfig
 from calls.scheduler import CallScheduler, CallSchedulerConfig, SchedulerReport
 from calls.wakeups import WakeupListener, wake_schedulers
@@ -21,8 +20,8 @@ SHIFT = timedelta(seconds=5)
 REST = timedelta(seconds=60)  # the schedule comes round that often
 REQUESTED_TASK = "calls.tasks.run_requested_scheduler"
 
-# Any number; it names the lock among all advisory locks of the database.
-_SHIFT_LOCK = 7_265_001
+# One shift at a time is enough; two would be safe, and twice the work. Any number that no other lock has.
+SHIFT_LOCK = 7_265_001
 
 
 def wake_everybody(**_kwargs: Any) -> None:
@@ -68,7 +67,7 @@ def run_requested_shift() -> str:
 
 def run_shift() -> str:
     """Ring until the shift is over; returns what there was to do, for the list of jobs."""
-    with _only_shift() as is_only:
+    with try_lock(SHIFT_LOCK) as is_only:
         if not is_only:
             return "another worker is at it"
         scheduler = CallScheduler(CallSchedulerConfig.from_settings())
@@ -78,20 +77,6 @@ def run_shift() -> str:
         request_shift()
         return f"{report.open_calls} calls open"
     return str(report.blocked or "nobody to ring at the moment")
-
-
-@contextmanager
-def _only_shift() -> Iterator[bool]:
-    """One shift at a time is enough; two would be safe, and twice the work."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [_SHIFT_LOCK])
-        (is_only,) = cursor.fetchone()
-    try:
-        yield is_only
-    finally:
-        if is_only:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [_SHIFT_LOCK])
 
 
 def _is_work_left(report: SchedulerReport) -> bool:

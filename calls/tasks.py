@@ -1,5 +1,7 @@
 """What django-q2 runs."""
 
+from uuid import UUID
+
 from calls.clock import DatabaseClock
 from calls.events import delivering, emailing, keeping
 from calls.providers import get_provider
@@ -31,14 +33,20 @@ def delete_old_events() -> str:
     return f"{keeping.delete_old_events(now=DatabaseClock()())} events"
 
 
+def tell_others() -> str:
+    return f"{hand_out_events()}, {send_emails()}"
+
+
 def hand_out_events() -> str:
-    clock = DatabaseClock()
-    events = delivering.hand_out_for_a_while(clock=clock)
-    return f"{events} events, {emailing.send_emails_for_a_while(clock=clock)} e-mails"
+    return f"{delivering.hand_out_for_a_while(clock=DatabaseClock())} events"
+
+
+def send_emails() -> str:
+    return f"{emailing.send_emails_for_a_while(clock=DatabaseClock())} e-mails"
 
 
 def deliver_webhooks(subscription: str) -> str:
-    return f"{delivering.deliver_for_a_while(subscription, clock=DatabaseClock())} webhooks"
+    return f"{delivering.deliver_for_a_while(UUID(subscription), clock=DatabaseClock())} webhooks"
 
 
 def keep_tallies() -> str:

@@ -2,22 +2,21 @@
 
 from typing import Any
 
-from django.conf import settings
-from django.contrib import admin, messages
-from django.http import HttpRequest, HttpResponse
+from django.contrib import admin
+from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextareaWidget
 
+from campaigns.careful_admin import CarefulPages
 from campaigns.careful_forms import CarefulForm
 from campaigns.emails import fill_in, fill_in_line
-from campaigns.history import in_language_of_the_record
+from campaigns.mail_server import SaysWithoutMailServer
 from campaigns.models import EmailText
 
 
@@ -29,9 +28,8 @@ class EmailTextForm(CarefulForm):
 
 
 @admin.register(EmailText)
-class EmailTextAdmin(ModelAdmin):
+class EmailTextAdmin(SaysWithoutMailServer, CarefulPages, ModelAdmin):
     form = EmailTextForm
-    change_form_before_template = "campaigns/seen.html"
     list_display = ["campaign", "event", "language", "subject"]
     list_filter = [("campaign", AutocompleteSelectFilter), "event", "language"]
     list_filter_submit = True
@@ -53,22 +51,10 @@ class EmailTextAdmin(ModelAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: EmailText | None = None) -> list[str]:
         return ["show_preview"]
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        if not settings.EMAIL_HOST:
-            text = _("Nobody is written to: this site has no mail server. Whoever runs it sets EMAIL_HOST.")
-            self.message_user(request, text, messages.WARNING)
-        return super().changelist_view(request, extra_context)
-
-    def construct_change_message(
-        self, request: HttpRequest, form: EmailTextForm, formsets: Any, add: bool = False
-    ) -> Any:
-        if add or not form.changed_data:
-            return super().construct_change_message(request, form, formsets, add)
-        with in_language_of_the_record():
-            return gettext("Changed: %(fields)s.") % {"fields": ", ".join(form.describe_changes())}
-
     @display(description=_("E-mail"))
     def show_preview(self, text: EmailText) -> SafeString:
-        values = {"campaign": text.campaign.name, "reference": "P-0001", "date": timezone.localdate().isoformat()}
+        """To a contact without a zone of its own."""
+        day = text.campaign.day_for("", timezone.now())
+        values = {"campaign": text.campaign.name, "reference": "P-0001", "date": day.isoformat()}
         subject, body = fill_in_line(text.subject, values), fill_in(text.body, values)
         return format_html('<strong>{}</strong><p class="payload">{}</p>', subject, body)

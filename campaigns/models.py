@@ -20,7 +20,7 @@ from uuid_utils.compat import uuid7
 from campaigns.emails import PLACEHOLDERS, find_unknown
 from campaigns.holidays import name_calendars
 from campaigns.spellings import LONGEST_DELAY, MOST_BLOCKED, Delay, parse_delays, parse_spans
-from campaigns.windows import CallingHours, known_zones, next_opening
+from campaigns.windows import CallingHours, known_zones, load_zone, next_opening
 
 validate_e164 = RegexValidator(
     r"^\+[1-9][0-9]{6,14}\Z", _("Write the number in international form (E.164), such as +12025550123.")
@@ -439,6 +439,11 @@ class Campaign(models.Model):
     def zones_of(self, calling_zone: str) -> Sequence[str]:
         """The zones that must be open for a contact: its own, else the campaign's, else none."""
         return (calling_zone or self.time_zone).split()
+
+    def day_for(self, calling_zone: str, instant: datetime) -> date:
+        """The day that it is then for a contact: in its first zone, else the campaign's, else the site's."""
+        zone, *_others = [*self.zones_of(calling_zone), settings.TIME_ZONE]
+        return instant.astimezone(load_zone(zone)).date()
 
     def next_opening_for(self, calling_zone: str, now: datetime) -> datetime | None:
         """By the hours alone, whenever it starts and ends."""

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 from requests.adapters import HTTPAdapter
+from requests.exceptions import InvalidSchema
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import NewConnectionError
@@ -23,7 +24,9 @@ IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 # IPv6 addresses that carry an IPv4 one, in which a private one could hide.
 _CARRYING = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")))
 LONGEST_ANSWER_SECONDS = 15.0
+# As they are stored; pages translate them.
 REFUSED = gettext_noop("The address is in a private network")
+IN_THE_CLEAR = gettext_noop("The address does not begin with https://")
 
 
 class AddressRefused(ValueError):
@@ -62,7 +65,10 @@ def _is_global(ip: IpAddress) -> bool:
 
 
 def make_session() -> requests.Session:
-    """Goes where it is told, by no proxy and with no credentials of this machine, and never into private networks."""
+    """Goes where it is told, by no proxy and with no credentials of this machine.
+
+    Never into private networks, nor in the clear, unless the settings allow both.
+    """
     session = requests.Session()
     session.trust_env = False
     for scheme in ("https://", "http://"):
@@ -147,6 +153,12 @@ class _HttpsPool(HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        """Also of an address that was saved while it was allowed."""
+        if not (request.url.startswith("https://") or settings.WEBHOOKS_TO_PRIVATE_NETWORKS):
+            raise InvalidSchema(IN_THE_CLEAR)
+        return super().send(request, *args, **kwargs)
+
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}

@@ -6,7 +6,6 @@ sent once more, under the same webhook-id. No transaction is open while a subscr
 
 import random
 import time
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
@@ -14,15 +13,18 @@ from uuid import UUID
 import requests
 import structlog
 from django.db import transaction
+from django.db.models import Q
 from django.utils.translation import gettext_noop
 from django_q.tasks import async_task
 
-from calls.events.addresses import REFUSED, make_session
+from calls.clock import Clock
+from calls.events.addresses import IN_THE_CLEAR, REFUSED, make_session
 from calls.events.backoff import MOST_TRIES, find_next_try
 from calls.events.emailing import plan_emails
-from calls.events.models import DeliveryState, SurveyEvent, WebhookDelivery, WebhookSubscription
+from calls.events.models import LEASE, DeliveryState, SurveyEvent, WebhookDelivery, WebhookSubscription
 from calls.events.payloads import make_body
 from calls.events.signing import make_headers
+from calls.locks import try_lock
 
 log = structlog.get_logger(__name__)
 
@@ -31,15 +33,13 @@ CHUNK_SIZE = 500
 # A job that is over soon lets the cluster stop soon; the next one goes on.
 SLICE_SECONDS = 20.0
 CONNECT_SECONDS, ANSWER_SECONDS = 5, 10
-# Due again after so long if nobody has written down what came of it: well above the longest wait for an answer.
-LEASE = timedelta(seconds=120)
+# After a try without any answer. Less than a minute, lest the schedule that comes round then finds it too early.
+PAUSE = timedelta(seconds=50)
 
 # As they are stored; pages translate them.
 SWITCHED_OFF = gettext_noop("The webhook was switched off")
 INTERRUPTED = gettext_noop("The last try was interrupted")
 NO_ANSWER = gettext_noop("No answer")
-
-Clock = Callable[[], datetime]
 
 
 class Answered(NamedTuple):
@@ -68,7 +68,7 @@ def hand_out_events(*, now: datetime) -> int:
             ],
             ignore_conflicts=True,
         )
-        plan_emails(events)
+        plan_emails(events, now=now)
         SurveyEvent.objects.filter(pk__in=[event.pk for event in events]).update(handed_out_at=now)
     return len(events)
 
@@ -85,12 +85,19 @@ def hand_out_for_a_while(*, clock: Clock) -> int:
 
 
 def request_deliveries(*, now: datetime) -> int:
-    """A job for each subscriber to whom something is to be sent; returns how many."""
+    """A job for each subscriber to whom something is to be sent and who has none; returns how many."""
     give_up_switched_off()
-    due = [one for one in WebhookSubscription.objects.filter(is_active=True) if one.deliveries.due(now).exists()]
-    for subscription in due:
-        async_task(TASK, str(subscription.pk), group="webhooks", save=False)
-    return len(due)
+    due = list(WebhookSubscription.objects.with_something_due(now).without_job(now).values_list("pk", flat=True))
+    return sum(request_delivery(subscription_id, now=now) for subscription_id in due)
+
+
+def request_delivery(subscription_id: UUID, *, now: datetime) -> bool:
+    """A job for this one, unless it has none to send or has a job; of those who ask at once one is heard."""
+    wanted = WebhookSubscription.objects.filter(pk=subscription_id).with_something_due(now).without_job(now)
+    if not wanted.update(job_asked_at=now):
+        return False
+    async_task(TASK, str(subscription_id), group="webhooks", save=False)
+    return True
 
 
 def give_up_switched_off() -> None:
@@ -98,11 +105,24 @@ def give_up_switched_off() -> None:
     waiting.update(state=DeliveryState.DEAD, last_error=SWITCHED_OFF)
 
 
-def deliver_for_a_while(subscription_id: UUID | str, *, clock: Clock) -> int:
+def deliver_for_a_while(subscription_id: UUID, *, clock: Clock) -> int:
     """What is due for a subscriber, one after the other; how many it has taken.
 
-    When it does not answer at all the others wait, without using up their tries, for the next job.
+    One worker for each is enough: with several a slow one would take them all, and those who ring people among them.
+    When the time is up another job goes on, after those that wait already.
     """
+    with try_lock(subscription_id.int % 2**63) as is_only:
+        if not is_only:
+            return 0
+        taken = _deliver(subscription_id, clock=clock)
+    # After the lock, which else the next job would find taken; and what came meanwhile asked for none.
+    WebhookSubscription.objects.filter(pk=subscription_id).update(job_asked_at=None)
+    request_delivery(subscription_id, now=clock())
+    return taken
+
+
+def _deliver(subscription_id: UUID, *, clock: Clock) -> int:
+    """When it does not answer at all the others wait for a later job, without using up their tries."""
     end, taken = time.monotonic() + SLICE_SECONDS, 0
     with make_session() as session:
         while delivery := claim_next(subscription_id, now=clock()):
@@ -110,17 +130,21 @@ def deliver_for_a_while(subscription_id: UUID | str, *, clock: Clock) -> int:
             record(delivery, answered, now=clock())
             taken += answered.is_taken
             if answered.status is None:
-                break
-            if time.monotonic() >= end:
-                async_task(TASK, str(subscription_id), group="webhooks", save=False)
+                pause(subscription_id, until=clock() + PAUSE)
+            if answered.status is None or time.monotonic() >= end:
                 break
     return taken
 
 
+def pause(subscription_id: UUID, *, until: datetime) -> None:
+    WebhookSubscription.objects.filter(pk=subscription_id).update(not_before=until)
+
+
 @transaction.atomic
-def claim_next(subscription_id: UUID | str, *, now: datetime) -> WebhookDelivery | None:
+def claim_next(subscription_id: UUID, *, now: datetime) -> WebhookDelivery | None:
     """The one that has been due for longest, if nobody else has it; from now on it counts as tried."""
     due = WebhookDelivery.objects.due(now).filter(subscription=subscription_id, subscription__is_active=True)
+    due = due.filter(Q(subscription__not_before=None) | Q(subscription__not_before__lte=now))
     related = due.select_related("event__contact__campaign", "event__attempt", "subscription")
     locked = related.order_by("next_try_at").select_for_update(of=("self",), skip_locked=True, no_key=True)
     while delivery := locked.first():
@@ -153,7 +177,8 @@ def send(session: requests.Session, delivery: WebhookDelivery, *, now: datetime)
         ) as response:
             return Answered(status=response.status_code)
     except (requests.RequestException, ValueError) as error:  # ValueError: an address that cannot be one
-        return Answered(error=REFUSED if REFUSED in str(error) else f"{NO_ANSWER}: {type(error).__name__}")
+        refused = (reason for reason in (REFUSED, IN_THE_CLEAR) if reason in str(error))
+        return Answered(error=next(refused, f"{NO_ANSWER}: {type(error).__name__}"))
 
 
 def record(delivery: WebhookDelivery, answered: Answered, *, now: datetime) -> None:

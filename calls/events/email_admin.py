@@ -1,9 +1,6 @@
 """What became of the e-mails to contacts, in the admin."""
 
-from typing import Any
-
-from django.contrib import admin, messages
-from django.http import HttpRequest, HttpResponse
+from django.contrib import admin
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
@@ -11,10 +8,10 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.utils import display_for_label
 
-from calls.events.admin import link_to_contact, say_error
-from calls.events.emailing import is_mail_possible
+from calls.events.cells import link_to_contact, say_error
 from calls.events.models import EmailState, EventEmail
 from campaigns.long_lists import LongList
+from campaigns.mail_server import SaysWithoutMailServer
 from campaigns.read_only import ReadOnly
 
 EMAIL_COLOURS = {
@@ -26,7 +23,7 @@ EMAIL_COLOURS = {
 
 
 @admin.register(EventEmail)
-class EventEmailAdmin(LongList, ReadOnly, ModelAdmin):
+class EventEmailAdmin(SaysWithoutMailServer, LongList, ReadOnly, ModelAdmin):
     list_display = ["show_contact", "show_campaign", "type", "show_state", "occurred_at", "sent_at", "show_error"]
     list_filter = ["state"]
     list_select_related = ["contact__campaign"]
@@ -43,12 +40,6 @@ class EventEmailAdmin(LongList, ReadOnly, ModelAdmin):
             },
         )
     ]
-
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        if not is_mail_possible():
-            text = _("Nobody is written to: this site has no mail server. Whoever runs it sets EMAIL_HOST.")
-            self.message_user(request, text, messages.WARNING)
-        return super().changelist_view(request, extra_context)
 
     @display(description=_("Contact"))
     def show_contact(self, email: EventEmail) -> SafeString:

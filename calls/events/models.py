@@ -2,7 +2,7 @@
 
 import secrets
 from base64 import b64encode
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 
 from django.contrib.postgres.fields import ArrayField
@@ -18,6 +18,9 @@ from campaigns.models import Campaign, EventType
 from contacts.models import Contact
 
 SECRET_BYTES = 32
+# What is being sent is due again after so long if nobody has written down what came of it: well above the longest wait
+# for an answer.
+LEASE = timedelta(seconds=120)
 
 
 class SurveyEvent(models.Model):
@@ -56,6 +59,8 @@ class SurveyEvent(models.Model):
                 fields=["contact"],
                 condition=Q(type__in=["survey.completed", "survey.refused"]),
             ),
+            # The one above says nothing of a word that it does not know.
+            models.CheckConstraint(name="event_type_is_known", condition=Q(type__in=EventType.values)),
         ]
         indexes = [models.Index(fields=["id"], name="event_to_hand_out", condition=Q(handed_out_at=None))]
 
@@ -84,6 +89,15 @@ class WebhookSubscriptionQuerySet(models.QuerySet["WebhookSubscription"]):
         """Knowing whether there are any, ``has_dead_letters``; how many is for the list of them to say."""
         dead = WebhookDelivery.objects.filter(subscription=models.OuterRef("pk"), state=DeliveryState.DEAD)
         return self.annotate(has_dead_letters=models.Exists(dead))
+
+    def with_something_due(self, now: datetime) -> Self:
+        """To whom something is to be sent, and may be."""
+        due = WebhookDelivery.objects.due(now).filter(subscription=models.OuterRef("pk"))
+        return self.filter(Q(not_before=None) | Q(not_before__lte=now), models.Exists(due), is_active=True)
+
+    def without_job(self, now: datetime) -> Self:
+        """For whom no job waits or is at work; one that was asked for so long ago may have died with its worker."""
+        return self.filter(Q(job_asked_at=None) | Q(job_asked_at__lte=now - LEASE))
 
 
 class WebhookSubscription(models.Model):
@@ -115,6 +129,15 @@ class WebhookSubscription(models.Model):
     )
     sends_phone_number = models.BooleanField(
         _("with the phone number"), default=False, help_text=_("The person's number is sent along.")
+    )
+    not_before = models.DateTimeField(
+        _("not before"), null=True, editable=False, help_text=_("It did not answer; until then nothing is sent.")
+    )
+    job_asked_at = models.DateTimeField(
+        _("job asked for at"),
+        null=True,
+        editable=False,
+        help_text=_("Of the job that is not over yet."),
     )
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 
@@ -188,6 +211,8 @@ class WebhookDelivery(models.Model):
         permissions = [("resend_webhookdelivery", "Can have a delivery sent again")]
         constraints = [
             models.UniqueConstraint(name="delivery_is_one_per_subscriber", fields=["event", "subscription"]),
+            # In the index of what is due there is nothing of another word, so it would be sent to nobody.
+            models.CheckConstraint(name="delivery_state_is_known", condition=Q(state__in=DeliveryState.values)),
         ]
         indexes = [
             # What is to be sent to a subscriber, the longest due first.
@@ -209,6 +234,11 @@ class EmailState(models.TextChoices):
     FAILED = "failed", pgettext_lazy("state of an e-mail", "Failed")
 
 
+class EventEmailQuerySet(models.QuerySet["EventEmail"]):
+    def due(self, now: datetime) -> Self:
+        return self.filter(state=EmailState.WAITING, next_try_at__lte=now)
+
+
 class EventEmail(models.Model):
     """That a contact is told of an event by e-mail, which happens once in a campaign, or never.
 
@@ -221,17 +251,28 @@ class EventEmail(models.Model):
     )
     type = models.CharField(_("event"), max_length=30, choices=EventType)
     state = models.CharField(_("state"), max_length=10, choices=EmailState, default=EmailState.WAITING)
+    attempts = models.PositiveSmallIntegerField(
+        _("tries"), default=0, help_text=_("That the mail server has answered with: later.")
+    )
+    next_try_at = models.DateTimeField(_("next try at"))
     occurred_at = models.DateTimeField(_("occurred at"))
     sent_at = models.DateTimeField(_("sent at"), null=True, help_text=_("When it was given to the mail server."))
     error = models.CharField(_("error"), max_length=200, blank=True)
+
+    objects = EventEmailQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("e-mail to a contact")
         verbose_name_plural = _("e-mails to contacts")
         ordering = ["-id"]
-        constraints = [models.UniqueConstraint(name="event_email_is_sent_once", fields=["contact", "type"])]
+        constraints = [
+            models.UniqueConstraint(name="event_email_is_sent_once", fields=["contact", "type"]),
+            models.CheckConstraint(name="event_email_state_is_known", condition=Q(state__in=EmailState.values)),
+        ]
         indexes = [
-            models.Index(fields=["id"], name="event_email_waiting", condition=Q(state="waiting")),
+            # What is to be sent, the longest due first.
+            models.Index(fields=["next_try_at"], name="event_email_due", condition=Q(state="waiting")),
+            # The filter of the list.
             models.Index(fields=["state", "-id"], name="event_email_state"),
         ]
 

@@ -18,7 +18,7 @@ from uuid_utils.compat import uuid7
 from calls.events.models import SurveyEvent, WebhookSubscription
 from calls.models import CallAttempt
 from calls.wakeups import Bell
-from campaigns.models import EmailText, EventType
+from campaigns.models import EventType
 from contacts.models import CallOutcome
 
 TASK = "calls.tasks.hand_out_events"
@@ -74,14 +74,16 @@ def announce_events() -> None:
 
 
 def request_job() -> None:
-    """Have a cluster look at the outbox now, if anybody is told anything; the schedule does so every minute."""
-    if is_anybody_told() and get_broker().queue_size() < MOST_WAITING:
+    """Have a cluster look at the outbox now, if a system is told anything; the schedule does so every minute.
+
+    It also sends the e-mails. They can wait for it, and a mail server that does not answer then is asked no more often.
+    """
+    if is_any_system_told() and get_broker().queue_size() < MOST_WAITING:
         async_task(TASK, group="events", save=False)
 
 
-def is_anybody_told() -> bool:
-    """Whether there is something to do but to note that nobody is."""
-    return WebhookSubscription.objects.filter(is_active=True).exists() or EmailText.objects.exists()
+def is_any_system_told() -> bool:
+    return WebhookSubscription.objects.filter(is_active=True).exists()
 
 
 _bell = Bell(DEBOUNCE_SECONDS, tell=request_job)

@@ -19,7 +19,7 @@ from calls import tasks
 from calls.erasure import Person, erase_person
 from calls.events import addresses, delivering, keeping
 from calls.events.backoff import DELAYS, JITTER, MOST_TRIES, find_next_try
-from calls.events.delivering import LEASE, deliver_for_a_while, hand_out_events, request_deliveries
+from calls.events.delivering import LEASE, PAUSE, deliver_for_a_while, hand_out_events, request_deliveries
 from calls.events.signing import make_headers
 from calls.models import Answer, SurveyEvent, WebhookDelivery
 from calls.tallies import smallest_id
@@ -353,9 +353,89 @@ def test_what_takes_longer_than_a_job_is_gone_on_with_by_another(clock, subscrib
     ]
 
 
+# By whom
+
+
+def list_jobs():
+    return [job.task["args"] for job in OrmQ.objects.all()]
+
+
+def test_news_after_news_is_one_job_until_it_is_over(clock, subscription, monkeypatch):
+    for _ in range(3):
+        make_delivery(subscription)
+        request_deliveries(now=NOON)
+    assert list_jobs() == [(str(subscription.pk),)]
+    meanwhile = []
+
+    def send(*args, **kwargs):
+        meanwhile.append(request_deliveries(now=NOON))
+        return delivering.Answered(status=204)
+
+    monkeypatch.setattr(delivering, "send", send)
+    assert deliver_for_a_while(subscription.pk, clock=clock) == 3
+    assert meanwhile == [0, 0, 0]
+    make_delivery(subscription)
+    assert request_deliveries(now=NOON) == 1
+
+
+def test_what_comes_when_the_job_has_looked_for_the_last_time_is_another(clock, subscription, monkeypatch):
+    monkeypatch.setattr(delivering, "_deliver", lambda *args, **kwargs: make_delivery(subscription) and 0)
+    request_deliveries(now=NOON)
+    deliver_for_a_while(subscription.pk, clock=clock)
+    assert list_jobs() == [(str(subscription.pk),)]
+
+
+def test_a_job_that_was_lost_is_asked_for_again(subscription):
+    make_delivery(subscription)
+    assert request_deliveries(now=NOON) == 1
+    OrmQ.objects.all().delete()
+    assert request_deliveries(now=NOON + LEASE - timedelta(seconds=1)) == 0
+    assert request_deliveries(now=NOON + LEASE) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_slow_subscriber_has_one_worker_and_a_second_one_is_free_at_once(clock, subscriber, subscription):
+    deliveries = [make_delivery(subscription) for _ in range(2)]
+    other = make_delivery(WebhookSubscriptionFactory(url=subscriber.url))
+    seen = []
+
+    def look():
+        subscriber.on_request = lambda: None
+        seen.extend(deliver_for_a_while(one.subscription.pk, clock=clock) for one in (deliveries[0], other))
+        connection.close()
+
+    subscriber.on_request = look
+    assert deliver_for_a_while(subscription.pk, clock=clock) == 2
+    assert seen == [0, 1]
+
+
+def test_who_does_not_answer_is_left_alone_for_a_while_whatever_is_due(clock, subscriber, subscription, monkeypatch):
+    first, second = (make_delivery(subscription, next_try_at=NOON - timedelta(seconds=later)) for later in (2, 1))
+    with monkeypatch.context() as away:
+        away.setattr(delivering, "send", lambda *args, **kwargs: delivering.Answered(error="No answer"))
+        deliver_for_a_while(subscription.pk, clock=clock)
+    clock.sleep(PAUSE.total_seconds() - 1)
+    assert request_deliveries(now=clock()) == 0
+    assert deliver_for_a_while(subscription.pk, clock=clock) == 0  # a job that was asked for before
+    assert (read(first)["attempts"], read(second)["attempts"], subscriber.requests) == (1, 0, [])
+    clock.sleep(1)
+    assert request_deliveries(now=clock()) == 1
+    assert deliver_for_a_while(subscription.pk, clock=clock) == 2
+
+
+def test_who_refuses_an_event_is_sent_the_next_one_at_once(clock, subscriber, subscription):
+    subscriber.answers = [500, 204]
+    make_delivery(subscription)
+    deliver_for_a_while(subscription.pk, clock=clock)
+    make_delivery(subscription)
+    assert request_deliveries(now=NOON) == 1
+    assert deliver_for_a_while(subscription.pk, clock=clock) == 1
+
+
 def test_the_jobs_take_an_event_all_the_way(subscriber, subscription):
     SurveyEventFactory()
-    assert tasks.hand_out_events() == "1 events, 0 e-mails"
+    assert tasks.tell_others() == "1 events, 0 e-mails"
+    assert tasks.hand_out_events() == "0 events"
     assert tasks.deliver_webhooks(str(subscription.pk)) == "1 webhooks"
     assert tasks.deliver_webhooks(str(subscription.pk)) == "0 webhooks"
 
@@ -386,6 +466,11 @@ def test_a_subscriber_is_told_of_an_event_in_one_delivery():
     delivery = WebhookDeliveryFactory()
     with pytest.raises(IntegrityError, match="delivery_is_one_per_subscriber"), transaction.atomic():
         WebhookDeliveryFactory(event=delivery.event, subscription=delivery.subscription)
+
+
+def test_a_delivery_is_in_a_known_state():
+    with pytest.raises(IntegrityError, match="delivery_state_is_known"), transaction.atomic():
+        WebhookDeliveryFactory(state="waiting")
 
 
 def test_a_webhook_has_events():

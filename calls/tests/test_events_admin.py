@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import time_machine
 from django.contrib.auth.models import Group, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -78,6 +79,19 @@ def test_an_edit_is_in_the_audit_and_takes_back_no_other(log_in):
     assert "Somebody else has changed this meanwhile" in response.content.decode()
 
 
+def test_a_new_address_is_not_waited_with_for_the_former_one(log_in):
+    client = log_in(ADMIN)
+    waits = {}
+    for field, value in [("name", "Other"), ("url", FORM["url"])]:
+        subscription = WebhookSubscriptionFactory(url="https://8.8.4.4/", events=FORM["events"], not_before=NOON)
+        page = page_of(subscription)
+        form = FORM | {"name": subscription.name, "url": subscription.url, "seen": read_seen(client, page)}
+        client.post(page, form | {field: value})
+        subscription.refresh_from_db()
+        waits[field] = subscription.not_before
+    assert waits == {"name": NOON, "url": None}
+
+
 def test_an_address_in_a_private_network_is_refused_beside_the_field(log_in):
     response = log_in(ADMIN).post(f"{WEBHOOKS}add/", FORM | {"url": "https://127.0.0.1/"})
     assert "private network" in response.content.decode()
@@ -137,7 +151,9 @@ def test_a_longer_list_takes_as_few_queries(log_in, url):
     def add(count):
         for _ in range(count):
             delivery = WebhookDeliveryFactory(state="dead")
-            EventEmail.objects.create(contact=delivery.event.contact, type=delivery.event.type, occurred_at=NOON)
+            EventEmail.objects.create(
+                contact=delivery.event.contact, type=delivery.event.type, occurred_at=NOON, next_try_at=NOON
+            )
             EmailText.objects.create(campaign=delivery.event.contact.campaign, subject="A", body="B")
 
     def count():
@@ -181,6 +197,17 @@ def test_a_text_is_shown_as_it_is_read(log_in):
     page = log_in(VIEWER).get(page_of(text)).content.decode()
     assert "<strong>A &amp; B</strong>" in page
     assert "&lt;i&gt;P-0001" in page
+
+
+def test_the_day_of_the_preview_is_the_one_in_the_zone_of_the_campaign_whoever_looks(log_in):
+    text = EmailText.objects.create(
+        campaign=CampaignFactory(time_zone="Pacific/Auckland"), subject="A", body="On {date}."
+    )
+    client = log_in(VIEWER)
+    client.cookies["time_zone"] = "Pacific/Honolulu"
+    with time_machine.travel("2026-03-04T12:00:00Z", tick=False):
+        page = client.get(page_of(text)).content.decode()
+    assert "On 2026-03-05." in page
 
 
 def test_a_text_with_an_unknown_word_is_refused(log_in):

@@ -198,6 +198,11 @@ def test_an_attempt_has_no_event_of_a_type_twice():
         SurveyEventFactory(attempt=event.attempt)
 
 
+def test_an_event_is_of_a_known_type():
+    with pytest.raises(IntegrityError, match="event_type_is_known"), transaction.atomic():
+        SurveyEventFactory(type="survey.lost")
+
+
 # The news of it
 
 
@@ -223,10 +228,12 @@ def test_news_for_a_subscriber_is_a_job(at_once, django_capture_on_commit_callba
     assert [job.func() for job in OrmQ.objects.all()] == [outbox.TASK]
 
 
-def test_news_for_the_contact_is_a_job(at_once, django_capture_on_commit_callbacks):
+@pytest.mark.parametrize("host", ["", "mail.example.org"])
+def test_an_email_waits_for_the_job_of_the_minute(at_once, django_capture_on_commit_callbacks, settings, host):
+    settings.EMAIL_HOST = host
     EmailText.objects.create(campaign=CampaignFactory(), subject="Thank you", body="Thank you.")
     decide(django_capture_on_commit_callbacks)
-    assert OrmQ.objects.count() == 1
+    assert OrmQ.objects.count() == 0
 
 
 def test_a_long_queue_is_not_made_longer(at_once, django_capture_on_commit_callbacks, monkeypatch):

@@ -6,6 +6,7 @@ from django.utils import timezone
 from django_q.models import OrmQ, Schedule
 
 from calls import shifts, tasks
+from calls.locks import try_lock
 from calls.models import ProviderConfig
 from calls.schedules import SCHEDULES
 from calls.tests.factories import CallAttemptFactory
@@ -43,7 +44,7 @@ def test_a_shift_with_calls_open_is_followed_by_another():
 
 
 def test_a_second_shift_beside_the_first_ends_at_once():
-    with shifts._only_shift() as first:
+    with try_lock(shifts.SHIFT_LOCK) as first:
         assert first
         assert in_thread(shifts.run_shift)() == "another worker is at it"
     assert queued_tasks() == []

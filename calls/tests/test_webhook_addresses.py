@@ -6,7 +6,7 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from calls.events import addresses
-from calls.events.addresses import REFUSED, AddressRefused, check_url, is_public
+from calls.events.addresses import IN_THE_CLEAR, REFUSED, AddressRefused, check_url, is_public
 from calls.events.delivering import deliver_for_a_while
 from calls.models import WebhookDelivery
 
@@ -108,12 +108,33 @@ def test_what_leads_inwards_by_the_time_of_the_delivery_is_not_spoken_to(host, c
     """Also a name that led elsewhere when it was looked at."""
     lead(monkeypatch, "127.0.0.1")
     subscriber = Subscriber()
-    subscription = WebhookSubscriptionFactory(url=subscriber.url.replace("127.0.0.1", host))
+    url = subscriber.url.replace("127.0.0.1", host).replace("http:", "https:")
+    subscription = WebhookSubscriptionFactory(url=url)
     WebhookDeliveryFactory(subscription=subscription)
     assert deliver_for_a_while(subscription.pk, clock=clock) == 0
     subscriber.close()
     assert subscriber.requests == []
     assert WebhookDelivery.objects.get().last_error == REFUSED
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("scheme", ["http", "HTTP"])
+def test_an_address_that_was_saved_while_it_was_allowed_is_sent_nothing_in_the_clear(
+    scheme, clock, monkeypatch, settings
+):
+    lead(monkeypatch, "127.0.0.1")
+    monkeypatch.setattr(addresses, "is_public", lambda address: True)
+    subscriber = Subscriber()
+    url = subscriber.url.replace("http://127.0.0.1", f"{scheme}://crm.example.org")
+    subscription = WebhookSubscriptionFactory(url=url)
+    WebhookDeliveryFactory(subscription=subscription)
+    assert deliver_for_a_while(subscription.pk, clock=clock) == 0
+    assert subscriber.requests == []
+    assert WebhookDelivery.objects.get().last_error == IN_THE_CLEAR
+    settings.WEBHOOKS_TO_PRIVATE_NETWORKS = True
+    clock.sleep(60)
+    assert deliver_for_a_while(subscription.pk, clock=clock) == 1
+    subscriber.close()
 
 
 def test_the_connection_goes_to_the_address_that_was_looked_at(monkeypatch):

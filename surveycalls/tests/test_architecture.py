@@ -20,6 +20,7 @@ ARROWS = {
 SEALED = ("calls/providers", "calls/simulator")
 PURE = (
     "calls/events/backoff.py",
+    "calls/events/refusals.py",
     "calls/events/signing.py",
     "campaigns/emails.py",
     "campaigns/holidays.py",
