@@ -131,6 +131,29 @@ def test_from_the_login_to_the_results(make_operator, site, size):
     shown = [(row["phone_number"], row["external_contact_id"], row["state"]) for row in exported]
     assert sorted(shown) == sorted(kept)
     assert ("+12025550145", "Società 7") in [row[:2] for row in kept]
+    answered = ask_database(
+        site.database,
+        "SELECT phone_number, answer.value FROM calls_answer AS answer JOIN contacts_contact AS contact"
+        " ON contact.id = contact_id JOIN campaigns_campaign AS campaign ON campaign.id = campaign_id"
+        " WHERE is_current AND campaign.name = %s",
+        name,
+    )
+    results = read_rows(operator.download("Download the results (CSV)"))
+    assert len(results) == len(kept)
+    assert answered and {(row["phone_number"], row["q1"]) for row in results if row["q1"]} == set(answered)
+    for link, seen in [("Results", "How satisfied are you with the library?"), ("Outcome rates", "RR1")]:
+        page.goto(campaign)
+        page.get_by_role("link", name=link, exact=True).click()
+        operator.see(seen)
+        assert operator.fits()
+
+
+def test_a_question_is_removed_on_the_page(make_operator):
+    operator = make_operator()
+    make_campaign(operator, "Library without questions")
+    operator.page.get_by_title("Delete").locator("visible=true").first.click()
+    operator.page.get_by_role("button", name="Save and continue editing").click()
+    operator.see("It asks nothing: write at least one question.")
 
 
 def read_explanation(operator):
