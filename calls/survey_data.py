@@ -1,7 +1,7 @@
 """The results of a campaign as a table: one row for each contact, with what became of it and what it answered."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -94,11 +94,16 @@ def list_columns(asked: Sequence[AskedQuestion]) -> list[str]:
 
 
 def list_rows(campaign: Campaign, asked: Sequence[AskedQuestion]) -> Iterator[list[Cell]]:
-    """Of every contact that was there when it began, in the order in which they were made."""
+    """Of every contact that was there when it began, in the order in which they were made.
+
+    The columns are those of the beginning: a question that is added meanwhile has none, an edit of one is in its own.
+    """
     last = UUID(int=0)
+    versions = {version.pk: version for one in asked for version in one.versions}
     while contacts := _read_contacts(campaign, last):
         last, ids = contacts[-1].pk, [contact.pk for contact in contacts]
         dispositions, facts, answers = find_dispositions(campaign.pk, ids), _read_calls(ids), _read_answers(ids)
+        versions |= _read_versions(_list_unknown(answers, versions))
         for contact in contacts:
             calls, disposition = facts.get(contact.pk, CallFacts()), dispositions[contact.pk]
             yield [
@@ -113,7 +118,7 @@ def list_rows(campaign: Campaign, asked: Sequence[AskedQuestion]) -> Iterator[li
                 contact.attempts_count,
                 *calls,
                 campaign.language_for(contact.preferred_language).value,
-                *_list_cells(campaign, contact, asked, answers[contact.pk]),
+                *_list_cells(campaign, contact, asked, versions, answers[contact.pk]),
             ]
 
 
@@ -144,15 +149,30 @@ def _read_answers(contacts: Sequence[UUID]) -> Mapping[UUID, Mapping[UUID, Store
     return answers
 
 
+def _list_unknown(
+    answers: Mapping[UUID, Mapping[UUID, StoredAnswer]], versions: Mapping[UUID, QuestionVersion]
+) -> set[UUID]:
+    """Versions that an edit has made since the columns were read."""
+    return {answer.version_id for own in answers.values() for answer in own.values()} - versions.keys()
+
+
+def _read_versions(ids: Collection[UUID]) -> Mapping[UUID, QuestionVersion]:
+    return QuestionVersion.objects.in_bulk(ids) if ids else {}
+
+
 def _list_cells(
-    campaign: Campaign, contact: Contact, asked: Sequence[AskedQuestion], answers: Mapping[UUID, StoredAnswer]
+    campaign: Campaign,
+    contact: Contact,
+    asked: Sequence[AskedQuestion],
+    versions: Mapping[UUID, QuestionVersion],
+    answers: Mapping[UUID, StoredAnswer],
 ) -> Iterator[Cell]:
     for one in asked:
         answer = answers.get(one.question.pk)
         if answer is None:
             yield from [None] * len(one.columns)
             continue
-        version = next(version for version in one.versions if version.pk == answer.version_id)
+        version = versions[answer.version_id]
         yield _write_value(version, answer.value, contact)
         if one.is_choice:
             yield _find_label(campaign, version, answer.value)

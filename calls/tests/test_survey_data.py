@@ -310,6 +310,52 @@ def test_a_long_export_asks_the_same_for_every_chunk_and_takes_no_more_memory(ca
     assert long < 1.5 * short
 
 
+def edit(question, **values):
+    """Store it and ask it like that from now on."""
+    for name, value in values.items():
+        setattr(question, name, value)
+    question.save()
+    freeze_questions(question.campaign)
+
+
+def test_an_edit_and_a_new_answer_during_a_download_are_in_it(campaign, monkeypatch):
+    monkeypatch.setattr(survey_data, "CHUNK_SIZE", 1)
+    complete(campaign, ["1"])
+    after, last = complete(campaign), complete(campaign, ["2"])
+    columns = list_columns(asked := list_asked(campaign))
+    export = list_rows(campaign, asked)
+    rows = [next(export)]
+    choice = campaign.questions.get(position=4)
+    edit(choice, choices_en=["By tram", "By bus"], choices_it=["In tram", "In autobus"])
+    number = campaign.questions.get(position=2)
+    edit(number, type="single_choice", choices_en=["Young", "Old"])
+    added = QuestionFactory(campaign=campaign, position=6)
+    freeze_questions(campaign)
+    for question, version in ((choice, 2), (number, 2), (added, 1)):
+        answer(after.attempts.first(), question, "1", version=version)
+    rows = [dict(zip(columns, row, strict=True)) for row in [*rows, *export]]
+    assert [row["q1"] for row in rows] == [1, None, 2]
+    assert rows[2]["contact_id"] == str(last.pk)
+    told = [rows[1][name] for name in ("q4", "q4_label", "q4_version", "q2", "q2_version")]
+    assert told == [1, "By tram", 2, 1, 2]
+
+
+def test_a_number_that_was_no_choice_has_no_label_though_its_question_once_had_choices(campaign):
+    contact, other = complete(campaign, ["1", "1", "yes", "2"]), complete(campaign)
+    question = campaign.questions.get(position=4)
+    edit(question, type="numeric", choices_en=[], choices_it=[])
+    answer(other.attempts.first(), question, "2", version=2)
+    asked = list_asked(campaign)
+    rows = {
+        row["contact_id"]: row
+        for row in (dict(zip(list_columns(asked), row, strict=True)) for row in list_rows(campaign, asked))
+    }
+    assert [(rows[str(one.pk)]["q4"], rows[str(one.pk)]["q4_label"]) for one in (contact, other)] == [
+        (2, "On foot"),
+        (2, ""),
+    ]
+
+
 # The codebook
 
 
