@@ -9,9 +9,10 @@ from uuid import UUID
 from django.db.models import Exists, Max, Min, OuterRef, Q
 from django.db.models.functions import Coalesce
 
+from calls.answer_wording import say_value
 from calls.dispositions import find_dispositions
 from calls.models import Answer, CallAttempt
-from campaigns.models import Campaign, Language, Question, QuestionType, QuestionVersion, Wording
+from campaigns.models import Campaign, Question, QuestionType, QuestionVersion, Wording
 from campaigns.questions import list_questions
 from contacts.models import CallOutcome, Contact
 from contacts.spreadsheets import Cell
@@ -75,7 +76,7 @@ class StoredAnswer(NamedTuple):
     value: str
 
 
-def list_asked(campaign: Campaign) -> list[AskedQuestion]:
+def name_questions(campaign: Campaign) -> list[AskedQuestion]:
     """In the order in which they are asked, q1 first; then those that are asked no more and have answers."""
     answers = Answer.objects.filter(question=OuterRef("pk"), is_current=True)
     withdrawn = campaign.questions.filter(Exists(answers), is_withdrawn=True)
@@ -190,10 +191,5 @@ def _write_value(version: QuestionVersion, value: str, contact: Contact) -> Cell
 
 def _find_label(campaign: Campaign, version: QuestionVersion, value: str) -> str:
     """The choice in the campaign's own language, whichever it was offered in, so that there is one label for each."""
-    choices = list_labels(campaign, version)
-    return choices[int(value) - 1] if value and 0 < int(value) <= len(choices) else ""
-
-
-def list_labels(campaign: Campaign, wording: Wording) -> Sequence[str]:
-    own = wording.choices_in(campaign.language)
-    return own or next((wording.choices_in(language) for language in Language if wording.choices_in(language)), [])
+    is_choice = value and version.type == QuestionType.SINGLE_CHOICE
+    return say_value(version, value, campaign.language) if is_choice else ""

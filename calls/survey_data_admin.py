@@ -9,7 +9,7 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
 
 from calls.codebook import list_sheets
-from calls.survey_data import list_asked, list_columns, list_rows
+from calls.survey_data import name_questions, list_columns, list_rows
 from campaigns.history import EXPORT, write_line
 from campaigns.models import Campaign
 from contacts.spreadsheets import stream_csv
@@ -19,7 +19,7 @@ SEEN_BY = ("campaigns.view_campaign", "contacts.view_contact", "calls.view_calla
 
 
 def _export_results(campaign: Campaign, name: str, kind: str) -> HttpResponse:
-    asked = list_asked(campaign)
+    asked = name_questions(campaign)
     columns, rows = list_columns(asked), list_rows(campaign, asked)
     if kind == "csv":
         return stream_csv(name, columns, rows)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from calls import survey_data
 from calls.erasure import anonymise
 from calls.models import Answer
-from calls.survey_data import list_asked, list_columns, list_rows
+from calls.survey_data import name_questions, list_columns, list_rows
 from calls.tests.factories import CallAttemptFactory
 from campaigns.questions import freeze_questions
 from campaigns.tests.factories import CampaignFactory, QuestionFactory
@@ -201,6 +201,12 @@ def test_labels_are_in_the_campaigns_own_language_whatever_was_spoken(admin_clie
     assert (row["q4_label"], row["language"]) == ("A piedi", "en")
 
 
+def test_a_choice_has_a_label_in_another_language_if_the_campaign_has_none_in_its_own(admin_client, campaign):
+    campaign.questions.get(position=4).versions.update(choices_en=[])
+    complete(campaign, ["1", "1", "yes", "2"])
+    assert read_rows(admin_client, campaign)[0]["q4_label"] == "A piedi"
+
+
 def test_questions_that_are_asked_no_more_come_last_if_they_have_answers(admin_client, campaign):
     complete(campaign, ["3", "7"])
     for position in (1, 3):
@@ -283,7 +289,7 @@ def test_no_contact_is_missing_and_none_is_there_twice(people, chunk_size):
         for contact, (*_, attempts) in zip(contacts, people, strict=True):
             for number in range(attempts):
                 CallAttemptFactory(contact=contact, attempt_number=number, provider_call_id="")
-        asked = list_asked(campaign)
+        asked = name_questions(campaign)
         rows = [dict(zip(list_columns(asked), row, strict=True)) for row in list_rows(campaign, asked)]
         assert [row["contact_id"] for row in rows] == sorted(str(contact.pk) for contact in contacts)
         assert {row["contact_id"]: row["state"] for row in rows} == {str(one.pk): one.state for one in contacts}
@@ -292,7 +298,7 @@ def test_no_contact_is_missing_and_none_is_there_twice(people, chunk_size):
 
 def test_a_long_export_asks_the_same_for_every_chunk_and_takes_no_more_memory(campaign):
     Contact.objects.bulk_create(Contact(campaign=campaign, phone_number=make_number(n)) for n in range(6_000))
-    asked = list_asked(campaign)
+    asked = name_questions(campaign)
 
     def measure(rows):
         tracemalloc.start()
@@ -322,7 +328,7 @@ def test_an_edit_and_a_new_answer_during_a_download_are_in_it(campaign, monkeypa
     monkeypatch.setattr(survey_data, "CHUNK_SIZE", 1)
     complete(campaign, ["1"])
     after, last = complete(campaign), complete(campaign, ["2"])
-    columns = list_columns(asked := list_asked(campaign))
+    columns = list_columns(asked := name_questions(campaign))
     export = list_rows(campaign, asked)
     rows = [next(export)]
     choice = campaign.questions.get(position=4)
@@ -345,7 +351,7 @@ def test_a_number_that_was_no_choice_has_no_label_though_its_question_once_had_c
     question = campaign.questions.get(position=4)
     edit(question, type="numeric", choices_en=[], choices_it=[])
     answer(other.attempts.first(), question, "2", version=2)
-    asked = list_asked(campaign)
+    asked = name_questions(campaign)
     rows = {
         row["contact_id"]: row
         for row in (dict(zip(list_columns(asked), row, strict=True)) for row in list_rows(campaign, asked))
