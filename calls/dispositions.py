@@ -1,7 +1,7 @@
 """The final disposition of each contact by the AAPOR Standard Definitions: docs/rates.md is the table of it.
 
-There is one definition, ``_DISPOSITION``. What was learnt in any call counts, not only in the last: where somebody has
-answered once the number is no unknown one, whatever came of the calls after that.
+There is one definition, ``_DISPOSITION``. What was learnt in any call that is over counts, not only in the last: where
+somebody has answered once the number is no unknown one, whatever came of the calls after that.
 """
 
 from collections import Counter
@@ -104,21 +104,25 @@ DISPOSITIONS = {
 _GONE = "metadata ->> 'sip_response_code' IN ('404', '410', '604')"
 _BY = "COALESCE(metadata ->> 'answered_by', '')"
 
-# What each contact's calls tell, but for those that the person has decided: the state has that. A condition on the
-# contacts or the campaign comes in the place of {scope}.
+# Of a call: the person had agreed to take part, and it was over before everything was answered and without a refusal.
+# Who has such a call, and has neither completed nor refused in another one, has broken off: here and in the results.
+BROKE_OFF = "consented_at IS NOT NULL AND decided_at IS NULL AND ended_at IS NOT NULL AND NOT given_back"
+
+# What each contact's calls tell, but for those that the person has decided: the state has that. One that goes on may
+# still be anything. A condition on the contacts or the campaign comes in the place of {scope}.
 _FACTS = f"""
     SELECT contact_id,
-        bool_or(consented_at IS NOT NULL) AS consented,
-        bool_or(answered_at IS NOT NULL AND outcome = 'failed' AND {_BY} !~ '^(machine|fax)') AS broke,
+        bool_or({BROKE_OFF}) AS broke_off,
+        bool_or(answered_at IS NOT NULL AND outcome = 'failed' AND {_BY} !~ '^(machine|fax)') AS broke_down,
         bool_or(answered_at IS NOT NULL AND outcome <> 'failed' AND {_BY} !~ '^(machine|fax)') AS answered,
         bool_or(answered_at IS NOT NULL AND {_BY} ~ '^machine') AS machine,
         bool_or(answered_at IS NOT NULL AND {_BY} = 'fax') AS fax,
-        bool_or(outcome <> '' AND {_GONE}) AS gone,
+        bool_or({_GONE}) AS gone,
         bool_or(outcome = 'no_answer' AND ({_GONE}) IS NOT TRUE) AS rang,
         bool_or(outcome = 'busy') AS busy,
-        bool_or(outcome <> '') AS called
+        true AS called
     FROM calls_callattempt
-    WHERE {{scope}} AND NOT given_back AND outcome NOT IN ('completed', 'refused')
+    WHERE {{scope}} AND NOT given_back AND outcome NOT IN ('', 'completed', 'refused')
     GROUP BY contact_id
 """
 # Asked of those alone who broke off, and so not for all contacts together.
@@ -132,11 +136,11 @@ _DISPOSITION = f"""
     CASE
         WHEN contact.state = 'completed' THEN 'complete'
         WHEN contact.state = 'refused' THEN 'refusal'
-        WHEN facts.consented AND {_HAS_ENOUGH} THEN 'partial'
-        WHEN facts.consented THEN 'break_off'
+        WHEN facts.broke_off AND {_HAS_ENOUGH} THEN 'partial'
+        WHEN facts.broke_off THEN 'break_off'
         WHEN facts.called AND contact.state = 'excluded' AND contact.do_not_call AND NOT contact.number_rejected
             THEN 'refusal'
-        WHEN facts.broke THEN 'other'
+        WHEN facts.broke_down THEN 'other'
         WHEN facts.answered THEN 'non_contact'
         WHEN facts.machine THEN 'machine'
         WHEN facts.fax THEN 'fax'
@@ -148,7 +152,7 @@ _DISPOSITION = f"""
         ELSE 'not_attempted'
     END
 """
-_IS_UNFINISHED = "contact.next_attempt_at IS NOT NULL OR contact.state = 'in_progress'"
+IS_UNFINISHED = "contact.next_attempt_at IS NOT NULL OR contact.state = 'in_progress'"
 _CONTACTS = """
     contacts_contact AS contact
     LEFT JOIN ({facts}) AS facts ON facts.contact_id = contact.id
@@ -183,7 +187,7 @@ class DispositionCount(NamedTuple):
 def count_dispositions(campaign: Campaign) -> Mapping[str, DispositionCount]:
     """Of all contacts of the campaign, each once; one question, which reads all its calls."""
     sql = f"""
-        SELECT {_DISPOSITION}, count(*), count(*) FILTER (WHERE {_IS_UNFINISHED}) FROM {_OF_CAMPAIGN} GROUP BY 1
+        SELECT {_DISPOSITION}, count(*), count(*) FILTER (WHERE {IS_UNFINISHED}) FROM {_OF_CAMPAIGN} GROUP BY 1
     """
     counts = dict.fromkeys(DISPOSITIONS, DispositionCount(0, 0))
     for name, contacts, unfinished in _fetch(sql, [campaign.pk] * 3):

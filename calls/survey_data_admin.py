@@ -9,7 +9,7 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
 
 from calls.codebook import list_sheets
-from calls.survey_data import name_questions, list_columns, list_rows
+from calls.survey_data import list_columns, list_rows, name_questions
 from campaigns.history import EXPORT, write_line
 from campaigns.models import Campaign
 from contacts.spreadsheets import stream_csv

@@ -14,7 +14,8 @@ from calls import dispositions
 from calls.dispositions import DISPOSITIONS, add_up, count_dispositions, filter_contacts, find_dispositions
 from calls.models import Answer, CallAttempt
 from calls.rates import SYMBOLS
-from calls.tests.conftest import NOON
+from calls.results import list_asked, read_results
+from calls.tests.conftest import NOON, FakeClock
 from calls.tests.factories import CallAttemptFactory
 from campaigns.questions import freeze_questions
 from campaigns.tests.factories import CampaignFactory, QuestionFactory
@@ -119,9 +120,10 @@ JUDGED = [
     # Nor does the list what was answered before.
     ("partial", [BROKE_OFF], {"answers": 2, **LISTED}),
     ("break_off", [BROKE_OFF], {"answers": 1, **LISTED}),
-    # In a call, by what is known so far.
-    ("break_off", [Call("", True, True)], {"state": "in_progress", "answers": 1}),
-    ("non_contact", [Call("", True)], {"state": "in_progress"}),
+    # In a call, by the calls before it.
+    ("not_attempted", [Call("", True, True)], {"state": "in_progress", "answers": 1}),
+    ("break_off", [BROKE_OFF, Call("", True, True)], {"state": "in_progress", "answers": 1}),
+    ("not_attempted", [Call("", True)], {"state": "in_progress"}),
     ("not_attempted", [Call("")], {"state": "in_progress"}),
     ("busy", [BUSY, Call("")], {"state": "in_progress"}),
     # Put on the list after a call, and before any.
@@ -250,15 +252,14 @@ def histories(draw):
 
 def get_second_opinion(values, made, answers):
     """By the table of docs/rates.md, row by row."""
-    told = [call for call in made if not call.given_back and call.outcome not in ("completed", "refused")]
-    over = [call for call in told if call.outcome]
+    over = [call for call in made if not call.given_back and call.outcome not in ("", "completed", "refused")]
     if values["state"] in ("completed", "refused"):
         return "complete" if values["state"] == "completed" else "refusal"
-    if any(call.consented for call in told):
+    if any(call.consented for call in over):
         return "partial" if answers >= QUESTIONS / 2 else "break_off"
     if over and values["state"] == "excluded" and values["do_not_call"] and not values["number_rejected"]:
         return "refusal"
-    answered_by = [(call, call.metadata.get("answered_by", "")) for call in told if call.answered]
+    answered_by = [(call, call.metadata.get("answered_by", "")) for call in over if call.answered]
     by_people = [call for call, by in answered_by if by not in ("machine_start", "fax")]
     if by_people:
         return "other" if any(call.outcome == "failed" for call in by_people) else "non_contact"
@@ -317,4 +318,8 @@ def test_every_contact_has_exactly_one_disposition_and_all_add_up(people):
         assert {name: one.contacts for name, one in counts.items()} == {name: len(ids) for name, ids in listed.items()}
         assert sum(one.contacts for one in counts.values()) == sum(add_up(counts).values()) == len(people)
         assert sum(one.unfinished for one in counts.values()) == campaign.contacts.unfinished().count()
+        broken_off = counts["partial"], counts["break_off"]
+        results = read_results(campaign, list_asked(campaign), clock=FakeClock(NOON))
+        assert results.broken_off.total() == sum(one.contacts for one in broken_off)
+        assert results.called_again == sum(one.unfinished for one in broken_off)
         transaction.set_rollback(True)

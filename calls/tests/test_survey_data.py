@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from calls import survey_data
 from calls.erasure import anonymise
 from calls.models import Answer
-from calls.survey_data import name_questions, list_columns, list_rows
+from calls.survey_data import list_columns, list_rows, name_questions
 from calls.tests.factories import CallAttemptFactory
 from campaigns.questions import freeze_questions
 from campaigns.tests.factories import CampaignFactory, QuestionFactory
