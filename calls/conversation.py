@@ -16,6 +16,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext
 
 from calls import outcomes
+from calls.answerers import list_details
 from calls.hearing import NO, Asked, Heard, Understood, understand
 from calls.models import Answer, AnswerMeans, CallAttempt
 from calls.outcomes import Applied
@@ -89,7 +90,7 @@ def begin(event: CallEvent, *, now: datetime) -> Step:
     with transaction.atomic():
         attempt = _lock(event.call_id)
         if attempt.ended_at is None:
-            _note_details(attempt, event.details)
+            _note_details(attempt, list_details(event))
         return _tell_machine(attempt, event.answerer) or _find_next(attempt, now)
 
 

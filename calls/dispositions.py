@@ -17,6 +17,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from calls.answerers import ANSWERER_SQL
 from campaigns.counting import MOST_COUNTED
 from campaigns.models import Campaign
 from contacts.arrays import write_array
@@ -102,7 +103,7 @@ DISPOSITIONS = {
 
 # The network's word that a number does not exist or is not in use any more (RFC 3261, 21.4.5, 21.4.11 and 21.6.3).
 _GONE = "metadata ->> 'sip_response_code' IN ('404', '410', '604')"
-_BY = "COALESCE(metadata ->> 'answered_by', '')"
+_BY_MACHINE = f"{ANSWERER_SQL} IN ('machine', 'fax')"
 
 # Of a call: the person had agreed to take part, and it was over before everything was answered and without a refusal.
 # Who has such a call, and has neither completed nor refused in another one, has broken off: here and in the results.
@@ -113,10 +114,10 @@ BROKE_OFF = "consented_at IS NOT NULL AND decided_at IS NULL AND ended_at IS NOT
 _FACTS = f"""
     SELECT contact_id,
         bool_or({BROKE_OFF}) AS broke_off,
-        bool_or(answered_at IS NOT NULL AND outcome = 'failed' AND {_BY} !~ '^(machine|fax)') AS broke_down,
-        bool_or(answered_at IS NOT NULL AND outcome <> 'failed' AND {_BY} !~ '^(machine|fax)') AS answered,
-        bool_or(answered_at IS NOT NULL AND {_BY} ~ '^machine') AS machine,
-        bool_or(answered_at IS NOT NULL AND {_BY} = 'fax') AS fax,
+        bool_or(answered_at IS NOT NULL AND outcome = 'failed' AND NOT {_BY_MACHINE}) AS broke_down,
+        bool_or(answered_at IS NOT NULL AND outcome <> 'failed' AND NOT {_BY_MACHINE}) AS answered,
+        bool_or(answered_at IS NOT NULL AND {ANSWERER_SQL} = 'machine') AS machine,
+        bool_or(answered_at IS NOT NULL AND {ANSWERER_SQL} = 'fax') AS fax,
         bool_or({_GONE}) AS gone,
         bool_or(outcome = 'no_answer' AND ({_GONE}) IS NOT TRUE) AS rang,
         bool_or(outcome = 'busy') AS busy,
