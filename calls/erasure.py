@@ -15,6 +15,7 @@ from django.dispatch import Signal
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from calls.kept_metadata import keep_metadata
 from calls.models import Answer, AnswerMeans, CallAttempt, ProviderConfig
 from campaigns.counting import say_count
 from campaigns.history import in_language_of_the_record
@@ -170,7 +171,7 @@ def anonymise(contacts: Collection[Contact], *, now: datetime) -> int:
         )
     numbers = [contact.phone_number for contact in locked if contact.phone_number]
     calls = CallAttempt.objects.filter(contact_id__in=ids)
-    count = calls.update(phone_number=None, provider_call_id="", error_message="", metadata={})
+    count = calls.update(phone_number=None, provider_call_id="", error_message="", metadata=keep_metadata())
     Contact.objects.filter(pk__in=ids, erased_at=None).update(
         phone_number=None,
         external_contact_id="",

@@ -8,6 +8,7 @@ from django.contrib.postgres.indexes import BrinIndex
 from django.core.validators import MinValueValidator
 from django.db import models, transaction
 from django.db.models import Q, Value
+from django.db.models.lookups import Exact
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
@@ -19,6 +20,7 @@ from calls.events.models import (  # noqa: F401  (Django finds an app's models h
     WebhookDelivery,
     WebhookSubscription,
 )
+from calls.kept_metadata import list_rest
 from calls.repository import CallAttemptRepository
 from calls.states import AttemptStatus
 from campaigns.models import Campaign, Question, QuestionVersion, validate_e164
@@ -227,7 +229,12 @@ class CallAttempt(models.Model):
             models.CheckConstraint(
                 name="attempt_has_a_number_or_is_erased",
                 condition=Q(phone_number__isnull=False)
-                | Q(status="ended", provider_call_id="", error_message="", metadata={}),
+                | Q(
+                    Exact(list_rest(), Value({}, output_field=models.JSONField())),
+                    status="ended",
+                    provider_call_id="",
+                    error_message="",
+                ),
             ),
         ]
         indexes = [
