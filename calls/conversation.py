@@ -17,13 +17,14 @@ from django.utils.translation import gettext
 
 from calls import outcomes
 from calls.answerers import list_details
+from calls.erased_words import erase_words
 from calls.hearing import NO, Asked, Heard, Understood, understand
 from calls.models import Answer, AnswerMeans, CallAttempt
 from calls.outcomes import Applied
 from calls.providers.base import Answerer, CallEvent, Said
 from calls.repository import CallAttemptQuerySet
 from campaigns.history import in_language_of_the_record
-from campaigns.models import Language, MachineDetection, QuestionType, QuestionVersion
+from campaigns.models import Language, MachineDetection, QuestionVersion
 from campaigns.questions import list_versions
 from contacts.exclusion import add_to_do_not_call
 from contacts.models import CallOutcome, DoNotCallSource
@@ -248,8 +249,7 @@ def _store(attempt: CallAttempt, version: QuestionVersion, said: Said, understoo
         "value": understood.value,
     }
     if attempt.contact.erased_at:
-        content |= {"raw": ""} | ({"value": ""} if version.type == QuestionType.FREE_TEXT else {})
-        content |= {} if understood.value else {"means": AnswerMeans.NOTHING}
+        content = erase_words(content, version.type)
     if attempt.consented_at is None:
         return
     if before := _answers_to(attempt, version).first():

@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from calls.answerers import ANSWERER_SQL
+from calls.erased_words import IS_ANSWERED
 from campaigns.counting import MOST_COUNTED
 from campaigns.models import Campaign
 from contacts.arrays import write_array
@@ -127,9 +128,9 @@ _FACTS = f"""
     GROUP BY contact_id
 """
 # Asked of those alone who broke off, and so not for all contacts together.
-_HAS_ENOUGH = """
+_HAS_ENOUGH = f"""
     (SELECT count(*) FROM calls_answer AS answer
-     WHERE answer.contact_id = contact.id AND answer.is_current AND answer.value <> ''
+     WHERE answer.contact_id = contact.id AND answer.is_current AND {IS_ANSWERED}
         AND answer.question_id = ANY (asked.questions)) * 2 >= cardinality(asked.questions)
     AND cardinality(asked.questions) > 0
 """

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
 from calls.caps import Caps
+from calls.erased_words import AnswerMeans, AnswerQuerySet, are_words_erased
 from calls.events.models import (  # noqa: F401  (Django finds an app's models here)
     EventEmail,
     SurveyEvent,
@@ -265,12 +266,6 @@ class CallAttempt(models.Model):
         return f"{whom} #{self.attempt_number}"
 
 
-class AnswerMeans(models.TextChoices):
-    KEYS = "keys", _("Keys")
-    SPEECH = "speech", _("Speech")
-    NOTHING = "nothing", _("Nothing")
-
-
 class Answer(models.Model):
     """What a person answered to a question as it was asked then; of several to one question the last is current."""
 
@@ -305,6 +300,8 @@ class Answer(models.Model):
     answered_at = models.DateTimeField(_("answered at"))
     is_current = models.BooleanField(_("current"), default=True)
 
+    objects = AnswerQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("answer")
         verbose_name_plural = _("answers")
@@ -329,11 +326,11 @@ class Answer(models.Model):
 
     @property
     def are_words_erased(self) -> bool:
-        """An answer in own words of somebody who was erased since; what was passed over has no means then."""
-        return not self.value and not self.raw and self.means != AnswerMeans.NOTHING
+        """An answer in own words of somebody who was erased since."""
+        return are_words_erased(value=self.value, raw=self.raw, means=self.means)
 
     def __str__(self) -> str:
-        return self.value or gettext("Passed over")
+        return self.value or (gettext("Erased words") if self.are_words_erased else gettext("Passed over"))
 
 
 class Tally(models.Model):

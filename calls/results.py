@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from calls.clock import Clock
 from calls.dispositions import BROKE_OFF, IS_UNFINISHED
+from calls.erased_words import IS_ANSWERED
 from calls.recollection import recollection
 from calls.tallies import read_campaigns
 from campaigns.models import Campaign, Question, QuestionType, QuestionVersion
@@ -22,11 +23,10 @@ from contacts.models import CallOutcome, ContactState
 # As the answers to a version are counted: by their value, but for own words, of which no two are the same.
 PASSED_OVER, OWN_WORDS = "", "words"
 
-# Words without a trace of them are those of somebody who was erased (`Answer.are_words_erased`).
-_COUNT_ANSWERS = """
+_COUNT_ANSWERS = f"""
     SELECT version_id, CASE
         WHEN NOT version_id = ANY (%(of_words)s::uuid[]) THEN value
-        WHEN value <> '' OR (raw = '' AND means <> 'nothing') THEN %(words)s
+        WHEN {IS_ANSWERED} THEN %(words)s
         ELSE %(passed_over)s END AS told, count(*)
     FROM calls_answer WHERE question_id = ANY (%(questions)s::uuid[]) AND is_current GROUP BY version_id, told
 """

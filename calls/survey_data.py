@@ -11,6 +11,7 @@ from django.db.models.functions import Coalesce
 
 from calls.answer_wording import say_value
 from calls.dispositions import find_dispositions
+from calls.erased_words import are_words_erased
 from calls.models import Answer, CallAttempt
 from campaigns.models import Campaign, Question, QuestionType, QuestionVersion, Wording
 from campaigns.questions import list_questions
@@ -20,7 +21,7 @@ from contacts.spreadsheets import Cell
 # Each chunk is asked for anew, so that no cursor stays open as long as somebody downloads.
 CHUNK_SIZE = 1000
 
-SKIPPED = "skipped"
+SKIPPED = "(skipped)"  # brackets, because own words may be anything that can be said
 _AS_NUMBERS = {QuestionType.SCALE, QuestionType.NUMERIC, QuestionType.SINGLE_CHOICE}
 
 CONTACT_COLUMNS = (
@@ -74,6 +75,8 @@ class CallFacts(NamedTuple):
 class StoredAnswer(NamedTuple):
     version_id: UUID
     value: str
+    raw: str
+    means: str
 
 
 def name_questions(campaign: Campaign) -> list[AskedQuestion]:
@@ -119,7 +122,7 @@ def list_rows(campaign: Campaign, asked: Sequence[AskedQuestion]) -> Iterator[li
                 contact.attempts_count,
                 *calls,
                 campaign.language_for(contact.preferred_language).value,
-                *_list_cells(campaign, contact, asked, versions, answers[contact.pk]),
+                *_list_cells(campaign, asked, versions, answers[contact.pk]),
             ]
 
 
@@ -145,7 +148,7 @@ def _read_answers(contacts: Sequence[UUID]) -> Mapping[UUID, Mapping[UUID, Store
     """By contact and question."""
     answers: dict[UUID, dict[UUID, StoredAnswer]] = defaultdict(dict)
     rows = Answer.objects.filter(contact__in=contacts, is_current=True).order_by()
-    for contact, question, *answer in rows.values_list("contact_id", "question_id", "version_id", "value"):
+    for contact, question, *answer in rows.values_list("contact_id", "question_id", *StoredAnswer._fields):
         answers[contact][question] = StoredAnswer(*answer)
     return answers
 
@@ -163,7 +166,6 @@ def _read_versions(ids: Collection[UUID]) -> Mapping[UUID, QuestionVersion]:
 
 def _list_cells(
     campaign: Campaign,
-    contact: Contact,
     asked: Sequence[AskedQuestion],
     versions: Mapping[UUID, QuestionVersion],
     answers: Mapping[UUID, StoredAnswer],
@@ -174,19 +176,18 @@ def _list_cells(
             yield from [None] * len(one.columns)
             continue
         version = versions[answer.version_id]
-        yield _write_value(version, answer.value, contact)
+        yield _write_value(version, answer)
         if one.is_choice:
             yield _find_label(campaign, version, answer.value)
         yield version.number
 
 
-def _write_value(version: QuestionVersion, value: str, contact: Contact) -> Cell:
-    """What an erased person said in own words is nobody's business any more."""
-    if version.type == QuestionType.FREE_TEXT and contact.erased_at:
+def _write_value(version: QuestionVersion, answer: StoredAnswer) -> Cell:
+    if are_words_erased(value=answer.value, raw=answer.raw, means=answer.means):
         return None
-    if not value:
+    if not answer.value:
         return SKIPPED
-    return int(value) if version.type in _AS_NUMBERS else value
+    return int(answer.value) if version.type in _AS_NUMBERS else answer.value
 
 
 def _find_label(campaign: Campaign, version: QuestionVersion, value: str) -> str:

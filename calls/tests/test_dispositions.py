@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 
 from calls import dispositions
 from calls.dispositions import DISPOSITIONS, add_up, count_dispositions, filter_contacts, find_dispositions
+from calls.erasure import anonymise
 from calls.models import Answer, CallAttempt
 from calls.rates import SYMBOLS
 from calls.results import list_asked, read_results
 from calls.tests.conftest import NOON, FakeClock
 from calls.tests.factories import CallAttemptFactory
+from campaigns.models import QuestionVersion
 from campaigns.questions import freeze_questions
 from campaigns.tests.factories import CampaignFactory, QuestionFactory
 from contacts.models import Contact, ContactState
@@ -82,7 +84,8 @@ def answer(contact, attempt, question, value="3", is_current=True):
         attempt=attempt,
         question=question,
         version=question.versions.get(),
-        means="keys",
+        means="keys" if value else "nothing",
+        raw=value,
         value=value,
         is_current=is_current,
         answered_at=NOON,
@@ -189,6 +192,16 @@ def test_only_current_answers_to_questions_that_are_asked_count_and_nothing_that
     )
     assert judge(contact) == "break_off"
     Answer.objects.filter(pk=answers[1].pk).update(is_current=True)
+    assert judge(contact) == "partial"
+
+
+def test_words_that_were_erased_were_answered(campaign):
+    contact = make_contact(campaign, [BROKE_OFF], answers=2)
+    QuestionVersion.objects.update(type="free_text")
+    assert judge(contact) == "partial"
+    with transaction.atomic():
+        anonymise([contact], now=NOON)
+    assert not Answer.objects.exclude(value="")
     assert judge(contact) == "partial"
 
 

@@ -57,7 +57,8 @@ def answer(attempt, question, value, *, version=1, is_current=True):
         attempt=attempt,
         question=question,
         version=question.versions.get(number=version),
-        means="keys",
+        means="keys" if value else "nothing",
+        raw=value,
         value=value,
         is_current=is_current,
         answered_at=AT,
@@ -160,8 +161,26 @@ def test_who_was_never_called_has_a_row_too(admin_client, campaign):
 def test_what_was_passed_over_is_told_from_what_was_not_answered(admin_client, campaign):
     complete(campaign, ["3", "", "no", ""])
     [row] = read_rows(admin_client, campaign)
-    assert (row["q2"], row["q4"], row["q4_label"], row["q5"]) == ("skipped", "skipped", "", "")
+    assert (row["q2"], row["q4"], row["q4_label"], row["q5"]) == ("(skipped)", "(skipped)", "", "")
     assert (row["q4_version"], row["q5_version"]) == ("1", "")
+
+
+def test_what_was_said_never_looks_like_what_was_passed_over(admin_client, campaign):
+    told = complete(campaign, ["3", "7", "no", "1", "skipped"])
+    silent = complete(campaign, ["3", "7", "no", "1", ""])
+    rows = {row["contact_id"]: row["q5"] for row in read_rows(admin_client, campaign)}
+    assert (rows[str(told.pk)], rows[str(silent.pk)]) == ("skipped", "(skipped)")
+
+
+def test_what_an_erased_person_passed_over_is_told_from_words_that_are_gone(admin_client, campaign):
+    contacts = complete(campaign, ["3", "", "no", "1", "I am Zoë"]), complete(campaign, ["3", "", "no", "1", ""])
+    with transaction.atomic():
+        anonymise(contacts, now=AT)
+    rows = {row["contact_id"]: row for row in read_rows(admin_client, campaign)}
+    assert [(rows[str(one.pk)]["q2"], rows[str(one.pk)]["q5"]) for one in contacts] == [
+        ("(skipped)", ""),
+        ("(skipped)", "(skipped)"),
+    ]
 
 
 def test_only_the_last_answer_counts(admin_client, campaign):
@@ -395,7 +414,7 @@ def test_the_codebook_has_the_codes_of_each_question_with_their_labels(admin_cli
     codes = {}
     for column, version, *code in rows:
         codes.setdefault((column, version), []).append(tuple(code))
-    skipped = ("skipped", None, None)
+    skipped = ("(skipped)", None, None)
     assert codes == {
         ("q1", 1): [*((value, None, None) for value in range(1, 6)), skipped],
         ("q2", 1): [skipped],
