@@ -21,6 +21,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
 from unfold.admin import ModelAdmin
 
+from calls.access import SEE_FIGURES
 from calls.dispositions import (
     DISPOSITIONS,
     DispositionCount,
@@ -54,14 +55,14 @@ MEANINGS: dict[str, Promise] = {
 
 
 class CampaignRates:
-    """For the admin of campaigns: the page of the rates, for whoever may view them."""
+    """For the admin of campaigns: the page of the rates, for whoever sees campaigns and calls."""
 
     def get_urls(self) -> list[URLPattern]:
         page = self.admin_site.admin_view(self.show_rates)
         return [path("<uuid:campaign>/rates/", page, name="campaigns_campaign_rates"), *super().get_urls()]
 
     def show_rates(self, request: HttpRequest, campaign: UUID) -> HttpResponse:
-        if not self.has_view_permission(request):
+        if not request.user.has_perms(SEE_FIGURES):
             raise PermissionDenied
         chosen = get_object_or_404(Campaign, pk=campaign)
         counts, counted_at = recollection.recall(
