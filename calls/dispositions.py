@@ -5,7 +5,7 @@ somebody has answered once the number is no unknown one, whatever came of the ca
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -197,8 +197,13 @@ def count_dispositions(campaign: Campaign) -> Mapping[str, DispositionCount]:
     return counts
 
 
-def filter_contacts(contacts: QuerySet[Contact], campaign_id: UUID, name: str) -> QuerySet[Contact]:
-    """Those of the campaign that have this disposition.
+def list_names(symbol: str) -> list[str]:
+    """Of the dispositions that count as this symbol of the rates."""
+    return [name for name, disposition in DISPOSITIONS.items() if disposition.symbol == symbol]
+
+
+def filter_contacts(contacts: QuerySet[Contact], campaign_id: UUID, names: Collection[str]) -> QuerySet[Contact]:
+    """Those of the campaign that have one of these dispositions.
 
     A list reads its contacts one by one until it has enough, which is quick for what many have. What few have is looked
     for in all contacts together, once, and found by its ids.
@@ -206,15 +211,15 @@ def filter_contacts(contacts: QuerySet[Contact], campaign_id: UUID, name: str) -
     contacts = contacts.filter(campaign=campaign_id)
     newest = Contact.objects.filter(campaign=campaign_id).order_by("-pk").values_list("pk", flat=True)[:SAMPLE]
     sample = find_dispositions(campaign_id, newest)
-    found = [contact for contact, disposition in sample.items() if disposition.name == name]
+    found = [contact for contact, disposition in sample.items() if disposition.name in names]
     if len(sample) == SAMPLE and len(found) < SAMPLE * FREQUENT:
-        found = _read_ids(campaign_id, name)
+        found = _read_ids(campaign_id, names)
     elif len(sample) == SAMPLE:
         found = None
     if found is not None and len(found) <= MOST_COUNTED:
         return contacts.filter(pk__in=found)
     own = RawSQL(f"SELECT {_DISPOSITION} FROM {_OF_ONE}", [campaign_id])
-    return contacts.alias(disposition=own).filter(disposition=name)
+    return contacts.alias(disposition=own).filter(disposition__in=names)
 
 
 def find_dispositions(campaign_id: UUID, contacts: Iterable[UUID]) -> Mapping[UUID, Disposition]:
@@ -224,17 +229,18 @@ def find_dispositions(campaign_id: UUID, contacts: Iterable[UUID]) -> Mapping[UU
     return {contact: DISPOSITIONS[name] for contact, name in found}
 
 
-def _read_ids(campaign_id: UUID, name: str) -> list[UUID]:
+def _read_ids(campaign_id: UUID, names: Collection[str]) -> list[UUID]:
     """The newest first, and no more than a list shows and one. It may take longer than a list's own questions."""
     sql = f"""
-        SELECT contact.id FROM {_OF_CAMPAIGN} AND {_DISPOSITION} = %s ORDER BY contact.id DESC LIMIT {MOST_COUNTED + 1}
+        SELECT contact.id FROM {_OF_CAMPAIGN} AND {_DISPOSITION} = ANY (%s)
+        ORDER BY contact.id DESC LIMIT {MOST_COUNTED + 1}
     """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
             "SELECT current_setting('statement_timeout'), set_config('statement_timeout', %s, true)", [PATIENCE]
         )
         usual, _ours = cursor.fetchone()
-        found = [contact for (contact,) in _fetch(sql, [*[campaign_id] * 3, name])]
+        found = [contact for (contact,) in _fetch(sql, [*[campaign_id] * 3, [*names]])]
         cursor.execute("SELECT set_config('statement_timeout', %s, true)", [usual])
     return found
 
