@@ -189,7 +189,7 @@ def _find_next(attempt: CallAttempt, now: datetime) -> Step:
 
 def _find_attempt(event: CallEvent) -> tuple[CallAttempt | None, Applied]:
     """That of the call which the event is of."""
-    attempt = _with_rules().filter(call_id=event.call_id).first()
+    attempt = _with_rules().find_by_call_id(event.call_id)
     if attempt is None:
         return None, Applied.UNKNOWN_CALL
     if not CallAttempt.objects.is_of_call(attempt, event.provider_call_id):
