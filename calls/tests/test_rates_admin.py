@@ -136,6 +136,14 @@ def test_a_chosen_campaign_offers_all_dispositions(admin_client, campaign):
         assert admin_client.get(url, {"campaign__id__exact": campaign.pk, name: "?"}).status_code == 200
 
 
+def test_to_show_counts_beside_the_filters_reads_no_calls(admin_client, campaign):
+    url = reverse("admin:contacts_contact_changelist")
+    with CaptureQueriesContext(connection) as queries:
+        page = admin_client.get(url, {"campaign__id__exact": campaign.pk, "_facets": "True"}).content.decode()
+    assert "NC: non-contacts" in page and "Completed (4)" in page
+    assert not any("calls_callattempt" in query["sql"] for query in queries)
+
+
 def test_it_says_whether_the_rates_may_still_change_and_leads_to_those_who_are_left(admin_client, campaign):
     page = read(admin_client, rates_of(campaign))
     assert "1 contact is still to be called or in a call, so these rates are provisional." in page
