@@ -129,15 +129,16 @@ def _hear(attempt: CallAttempt, version: QuestionVersion | None, said: Said, is_
         _keep_off(attempt)
     with transaction.atomic():
         attempt = _lock(attempt.call_id)
+        _put_off_check(attempt, now)
         if understood.heard == Heard.OPT_OUT or (version is None and understood.value == NO):
             outcomes.decide(attempt, CallOutcome.REFUSED, now=now)
+        elif understood.heard == Heard.ANSWER and version is None:
+            _store_consent(attempt, now)
         elif understood.heard == Heard.ANSWER:
-            _store_consent(attempt, now) if version is None else _store(attempt, version, said, understood, now)
+            _store(attempt, version, said, understood, now)
         elif _is_waiting_for(attempt, version):
             if not is_again or understood.heard == Heard.REPEAT:
-                is_again = is_again or understood.heard != Heard.REPEAT
-                turn = Turn.QUESTION if version else Turn.CONSENT
-                return Step(turn=turn, attempt=attempt, version=version, is_again=is_again)
+                return _ask(attempt, version, is_again=is_again or understood.heard != Heard.REPEAT)
             if version is None or version.is_required:
                 return Step(turn=Turn.NOT_UNDERSTOOD, attempt=attempt)
             _store(attempt, version, said, understood, now)
@@ -176,15 +177,23 @@ def _find_next(attempt: CallAttempt, now: datetime) -> Step:
         if not unanswered:
             outcomes.decide(attempt, CallOutcome.COMPLETED, now=now)
         elif attempt.ended_at is None:
-            return Step(turn=Turn.QUESTION, attempt=attempt, version=unanswered[0])
+            return _ask(attempt, unanswered[0])
     if attempt.ended_at:
         return Step(turn=Turn.SILENCE, attempt=attempt)
     if attempt.outcome == CallOutcome.COMPLETED:
         return Step(turn=Turn.THANKS, attempt=attempt)
     if attempt.outcome:
         return Step(turn=Turn.OPTED_OUT if attempt.contact.do_not_call else Turn.REFUSED, attempt=attempt)
+    return _ask(attempt, None)
+
+
+def _ask(attempt: CallAttempt, version: QuestionVersion | None, *, is_again: bool = False) -> Step:
+    """Without a version for consent."""
+    if version:
+        return Step(turn=Turn.QUESTION, attempt=attempt, version=version, is_again=is_again)
     before = CallAttempt.objects.of_contact(attempt.contact).exclude(pk=attempt.pk)
-    return Step(turn=Turn.CONSENT, attempt=attempt, is_resumed=before.filter(consented_at__isnull=False).exists())
+    is_resumed = before.filter(consented_at__isnull=False).exists()
+    return Step(turn=Turn.CONSENT, attempt=attempt, is_again=is_again, is_resumed=is_resumed)
 
 
 def _find_attempt(event: CallEvent) -> tuple[CallAttempt | None, Applied]:
@@ -204,6 +213,13 @@ def _lock(call_id: str) -> CallAttempt:
 
 def _with_rules() -> CallAttemptQuerySet:
     return CallAttempt.objects.select_related("contact", "campaign")
+
+
+def _put_off_check(attempt: CallAttempt, now: datetime) -> None:
+    """The provider has just told of the call: it need not be asked."""
+    if attempt.ended_at is None:
+        attempt.check_at = outcomes.find_check(now)
+        attempt.save(update_fields=["check_at"])
 
 
 def _keep_off(attempt: CallAttempt) -> None:
@@ -240,6 +256,8 @@ def _store(attempt: CallAttempt, version: QuestionVersion, said: Said, understoo
 
     Nothing is kept of whoever did not agree to take part, and no words of whoever was erased meanwhile.
     """
+    if attempt.consented_at is None:
+        return
     means = AnswerMeans.KEYS if said.keys else AnswerMeans.SPEECH if said.speech else AnswerMeans.NOTHING
     content = {
         "attempt_id": attempt.pk,
@@ -250,8 +268,6 @@ def _store(attempt: CallAttempt, version: QuestionVersion, said: Said, understoo
     }
     if attempt.contact.erased_at:
         content = erase_words(content, version.type)
-    if attempt.consented_at is None:
-        return
     if before := _answers_to(attempt, version).first():
         if all(getattr(before, name) == value for name, value in content.items()):
             return

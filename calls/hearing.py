@@ -21,34 +21,82 @@ OPT_OUT_KEY, REPEAT_KEY = "9", "*"
 # Where 9 may be an answer or a part of one.
 OPT_OUT_KEYS = "*9"
 
-# What is recognised with less is asked again, unless it is kept in the person's own words. Without a number the
-# provider was sure.
+# What is recognised with less is asked again: it may be noise. Without a number the provider was sure.
 LEAST_CONFIDENCE = 0.3
 LARGEST_SPOKEN = 1000
-# Of somebody who is asked for own words; what is longer is an answer that happens to have such words in it.
+MOST_DIGITS = 9
+# In words; what is longer is an answer that happens to have such words in it. Who wants no more calls is heard however
+# long it takes them to say so: rather somebody too many is left alone.
 LONGEST_REQUEST = 4
 
 _YES = {
     "en": "yes yeah yep yup sure ok okay certainly absolutely alright correct agreed agree",
     "it": "si certo certamente ok okay bene volentieri accordo esatto accetto assolutamente",
 }
-_NO = {
-    "en": "no nope nah not never don't dont won't wont disagree refuse",
-    "it": "no non mai niente nulla rifiuto",
+# These say no by themselves ...
+_NO = {"en": "no nope nah refuse disagree", "it": "no mai rifiuto"}
+_NO_PHRASES = {
+    "en": ("not interested", "don't want", "dont want", "do not want", "rather not", "don't think so", "not think so",
+           "don't agree", "do not agree", "won't", "wont"),
+    "it": ("non voglio", "non mi interessa", "non sono interessato", "non sono interessata", "non desidero",
+           "non intendo", "non ho tempo", "non accetto"),
+}  # fmt: skip
+# ... and these only that it is no yes, as in "not sure".
+_NEGATIONS = {"en": "not don't dont never can't cannot", "it": "non niente nulla neanche nemmeno"}
+# With these nothing is decided: "no problem", "why not", "I don't know", "not now, later".
+_DOUBTS = {
+    "en": "know idea problem mind why later understand hear maybe perhaps depends really moment who what",
+    "it": "so saprei problema perche dopo forse dipende chi cosa momento capito capisco sento sentito",
 }
 _REPEAT = {
-    "en": ("repeat", "say again", "say that again", "once more", "pardon", "sorry what", "come again"),
-    "it": ("ripeti", "ripeta", "ripetere", "ripetete", "di nuovo", "ancora una volta", "come ha detto", "come scusi"),
+    "en": (
+        "repeat",
+        "say again",
+        "say that again",
+        "once more",
+        "pardon",
+        "sorry what",
+        "come again",
+        *(
+            f"{negation} {verb}"
+            for negation in ("don't", "dont", "didn't", "didnt", "not", "can't", "cannot")
+            for verb in ("understand", "hear", "catch")
+        ),
+    ),
+    "it": (
+        "ripeti",
+        "ripeta",
+        "ripetere",
+        "ripetete",
+        "di nuovo",
+        "ancora una volta",
+        "come ha detto",
+        "come scusi",
+        "non ho capito",
+        "non capisco",
+        "non ho sentito",
+        "non sento",
+        "non la sento",
+    ),
 }
 _OPT_OUT = {
-    "en": ("do not call", "not call me", "don't call", "dont call", "never call", "stop calling", "no more calls",
-           "remove my number", "take me off", "remove me", "unsubscribe"),
+    "en": ("do not call", "not call me", "don't call", "dont call", "never call me", "never call again",
+           "stop calling", "no more calls",
+           "remove my number", "take me off", "remove me"),
     "it": ("non chiamate", "non chiamatemi", "non mi chiamate", "non chiamarmi", "non chiami", "non mi chiami",
            "non richiamate", "non richiamatemi", "non telefonate", "non telefonatemi", "smettete di chiamare",
            "basta chiamate", "toglietemi", "cancellatemi", "rimuovetemi",
            *(f"non {want} essere {called}{ending}" for want in ("voglio", "voglio piu", "desidero", "desidero piu")
              for called in ("chiamat", "richiamat", "contattat", "disturbat") for ending in "oa")),
 }  # fmt: skip
+
+
+_MINUS_SIGN = re.compile(r"[-\u2212]\s*\d")
+# Beside a number they make another one of it, which is not worked out here: "two million", "minus five".
+_NO_SUCH_NUMBER = {
+    "en": "hundred hundreds thousand thousands million millions billion dozen minus negative half",
+    "it": "cento centinaia mille mila migliaia milione milioni miliardo miliardi dozzina meno mezzo",
+}
 
 
 class Heard(StrEnum):
@@ -110,15 +158,15 @@ def understand(
         return Understood(heard=Heard.OPT_OUT)
     if len(words) <= LONGEST_REQUEST and _has_any(text, _REPEAT[language]):
         return Understood(heard=Heard.REPEAT)
-    if asked.kind == "free_text":
-        return _answer(" ".join(speech.split()))
     if confidence is not None and confidence < LEAST_CONFIDENCE:
         return UNCLEAR
+    if asked.kind == "free_text":
+        return _answer(" ".join(speech.split()))
     if asked.kind == "yes_no":
         return _find_yes_or_no(words, language)
     if asked.kind == "single_choice" and (choice := _find_choice(asked.choices, words)):
         return _answer(str(choice))
-    return _check_number(asked, _find_number(words, language))
+    return UNCLEAR if _MINUS_SIGN.search(speech) else _check_number(asked, _find_number(words, language))
 
 
 def _understand_keys(asked: Asked, keys: str) -> Understood:
@@ -130,7 +178,8 @@ def _understand_keys(asked: Asked, keys: str) -> Understood:
         value = {YES_KEY: YES, NO_KEY: NO}.get(keys)
         return _answer(value) if value else UNCLEAR
     # isdigit is true of other signs too, which int cannot read.
-    return _check_number(asked, int(keys) if keys.isascii() and keys.isdigit() else None)
+    is_number = keys.isascii() and keys.isdigit() and len(keys) <= MOST_DIGITS
+    return _check_number(asked, int(keys) if is_number else None)
 
 
 def _check_number(asked: Asked, number: int | None) -> Understood:
@@ -157,10 +206,15 @@ def _has_any(text: str, phrases: Sequence[str]) -> bool:
 
 
 def _find_yes_or_no(words: Sequence[str], language: str) -> Understood:
-    """Whoever says both has not made up their mind."""
-    said = {part for word in words for part in (word, *word.split("'"))}
-    is_yes, is_no = (not said.isdisjoint(of[language].split()) for of in (_YES, _NO))
-    return UNCLEAR if is_yes == is_no else _answer(YES if is_yes else NO)
+    """Only what is clear: a no to taking part is for good."""
+    said, text = {part for word in words for part in (word, *word.split("'"))}, " ".join(words)
+    if not said.isdisjoint(_DOUBTS[language].split()):
+        return UNCLEAR
+    is_yes = not said.isdisjoint(_YES[language].split())
+    is_no = not said.isdisjoint(_NO[language].split()) or _has_any(text, _NO_PHRASES[language])
+    if is_yes and (is_no or not said.isdisjoint(_NEGATIONS[language].split())):
+        return UNCLEAR
+    return _answer(NO) if is_no else _answer(YES) if is_yes else UNCLEAR
 
 
 def _find_choice(choices: Sequence[str], words: Sequence[str]) -> int | None:
@@ -173,17 +227,23 @@ def _find_choice(choices: Sequence[str], words: Sequence[str]) -> int | None:
 
 
 def _find_number(words: Sequence[str], language: str) -> int | None:
-    """The only number in what was said, in digits or in words."""
-    numbers = {int(word) for word in words if word.isascii() and word.isdigit()}
-    if not numbers:
-        spoken, longest = _spoken_numbers(language)
-        place = 0
-        while place < len(words):
-            length = next((n for n in range(longest, 0, -1) if tuple(words[place : place + n]) in spoken), 0)
-            if length:
-                numbers.add(spoken[tuple(words[place : place + length])])
-            place += length or 1
-    return numbers.pop() if len(numbers) == 1 else None
+    """The only number in what was said, in digits or in words; None if something beside it makes another of it."""
+    spoken, longest = _spoken_numbers(language)
+    numbers, others, place = [], set(), 0
+    while place < len(words):
+        word = words[place]
+        length = next((n for n in range(longest, 0, -1) if tuple(words[place : place + n]) in spoken), 0)
+        if length:
+            numbers.append(spoken[tuple(words[place : place + length])])
+        elif word.isascii() and word.isdigit() and len(word) <= MOST_DIGITS:
+            numbers.append(int(word))
+        elif any(sign.isdigit() for sign in word):
+            return None
+        else:
+            others.add(word)
+        place += length or 1
+    is_other = not others.isdisjoint(f"{_NO_SUCH_NUMBER[language]} {_NO[language]}".split())
+    return numbers[0] if len(numbers) == 1 and not is_other else None
 
 
 @cache

@@ -88,7 +88,7 @@ def _advance(event: CallEvent, status: AttemptStatus, now: datetime) -> Applied:
             now=now,
             provider_call_id=event.provider_call_id,
             raw_status=event.raw_status,
-            check_at=_check_at(now),
+            check_at=find_check(now),
             details=list_details(event),
             answered_at=now if status == AttemptStatus.ANSWERED else None,
         )
@@ -160,7 +160,7 @@ def _end(event: CallEvent, now: datetime) -> Applied:
             now=now,
             provider_call_id=event.provider_call_id,
             raw_status=event.raw_status,
-            check_at=_check_at(now),
+            check_at=find_check(now),
             error_code=event.error_code,
             details=list_details(event),
         )
@@ -168,7 +168,8 @@ def _end(event: CallEvent, now: datetime) -> Applied:
             return Applied.YES
 
 
-def _check_at(now: datetime) -> datetime:
+def find_check(now: datetime) -> datetime:
+    """Until when a call that was heard of now may be silent."""
     return now + timedelta(seconds=settings.CALL_SILENCE_SECONDS)
 
 
@@ -196,11 +197,10 @@ def record_placed(placed: Sequence[tuple[CallAttempt, PlacedCall]], *, now: date
     An id that belongs to another attempt leaves its own for reconciliation: something is wrong, and the line
     stays taken until it is known what.
     """
-    check_at = now + timedelta(seconds=settings.CALL_SILENCE_SECONDS)
     accepted = [(attempt.pk, call.provider_call_id, call.raw_status) for attempt, call in placed]
     try:
         with transaction.atomic():
-            return CallAttempt.objects.record_accepted(accepted, check_at=check_at, now=now)
+            return CallAttempt.objects.record_accepted(accepted, check_at=find_check(now), now=now)
     except IntegrityError:
         if len(placed) > 1:
             return sum(record_placed([one], now=now) for one in placed)

@@ -64,8 +64,12 @@ def _ask(response: VoiceResponse, step: Step) -> None:
 
 
 def _say(verb: VoiceResponse | Gather, step: Step, text: str) -> None:
-    # Scripts are pasted from word processors; what XML cannot hold would end the call with an error.
-    verb.say(_NOT_IN_XML.sub(" ", text), language=VOICES[step.language])
+    verb.say(_clean(text), language=VOICES[step.language])
+
+
+def _clean(text: str) -> str:
+    """Scripts are pasted from word processors; what XML cannot hold would end the call with an error."""
+    return _NOT_IN_XML.sub(" ", text)
 
 
 def _word_consent(step: Step) -> str:
@@ -113,7 +117,7 @@ def _hint_at(asked: Asked) -> Sequence[str]:
     """Words that the recogniser should expect."""
     if asked.kind == QuestionType.YES_NO:
         return [_("yes"), _("no")]
-    return [choice.replace(",", " ")[:100] for choice in asked.choices]
+    return [_clean(choice).replace(",", " ")[:100] for choice in asked.choices]
 
 
 def _word_end(step: Step) -> str:

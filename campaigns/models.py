@@ -9,7 +9,7 @@ import phonenumbers
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
-from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.core.validators import MaxLengthValidator, MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.expressions import RawSQL
@@ -138,6 +138,9 @@ LONGEST_INTERVAL_MINUTES = LONGEST_DELAY // timedelta(minutes=1)
 SCALE_END = 10
 # One key each; 9 is for who does not want to be called.
 MOST_CHOICES = 8
+LONGEST_CHOICE = 100
+# Characters that are read out: about a minute, and two. Twilio takes 4,096 at most.
+LONGEST_TEXT, LONGEST_SCRIPT = 1000, 2000
 LARGEST_NUMBER = 999_999_999
 
 
@@ -207,11 +210,13 @@ class Campaign(models.Model):
     intro_script = models.TextField(
         _("intro script"),
         blank=True,
+        validators=[MaxLengthValidator(LONGEST_SCRIPT)],
         help_text=_("What is said first: who calls, for whom, why, and how long it will take."),
     )
     intro_script_other = models.TextField(
         _("intro script in the other language"),
         blank=True,
+        validators=[MaxLengthValidator(LONGEST_SCRIPT)],
         help_text=_(
             "The same for people who prefer the other language; the questions need it too then. Empty: everybody is "
             "spoken to in the campaign's language."
@@ -230,11 +235,13 @@ class Campaign(models.Model):
     machine_message = models.TextField(
         _("message for answering machines"),
         blank=True,
+        validators=[MaxLengthValidator(LONGEST_SCRIPT)],
         help_text=_("What is said after the tone: who has called, for whom, and whether they try again."),
     )
     machine_message_other = models.TextField(
         _("message for answering machines in the other language"),
         blank=True,
+        validators=[MaxLengthValidator(LONGEST_SCRIPT)],
         help_text=_("The same for people who prefer the other language, if there is an intro script in it."),
     )
 
@@ -454,8 +461,8 @@ class Wording(models.Model):
         default=True,
         help_text=_("Without an answer to it the call ends politely; else it is passed over."),
     )
-    text_en = models.TextField(_("text in English"), blank=True)
-    text_it = models.TextField(_("text in Italian"), blank=True)
+    text_en = models.TextField(_("text in English"), blank=True, validators=[MaxLengthValidator(LONGEST_TEXT)])
+    text_it = models.TextField(_("text in Italian"), blank=True, validators=[MaxLengthValidator(LONGEST_TEXT)])
     lowest = models.PositiveIntegerField(
         _("lowest"),
         null=True,
@@ -471,7 +478,7 @@ class Wording(models.Model):
         help_text=_("The other end, 10 at most, or the largest number."),
     )
     choices_en = ArrayField(
-        models.CharField(max_length=100),
+        models.CharField(max_length=LONGEST_CHOICE),
         verbose_name=_("choices in English"),
         default=list,
         blank=True,
@@ -479,7 +486,7 @@ class Wording(models.Model):
         help_text=_("One a line; people press 1 for the first one, or say it."),
     )
     choices_it = ArrayField(
-        models.CharField(max_length=100),
+        models.CharField(max_length=LONGEST_CHOICE),
         verbose_name=_("choices in Italian"),
         default=list,
         blank=True,

@@ -12,8 +12,15 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from campaigns import lifecycle
 from campaigns.careful_forms import CarefulForm
-from campaigns.models import Campaign, Question
-from campaigns.questions import CONTENT, drop_what_does_not_apply, find_faults, find_missing_texts, questions_edited
+from campaigns.models import LONGEST_CHOICE, Campaign, Question
+from campaigns.questions import (
+    ASKING,
+    CONTENT,
+    drop_what_does_not_apply,
+    find_faults,
+    find_missing_texts,
+    questions_edited,
+)
 
 MOST_QUESTIONS = 100
 
@@ -28,6 +35,13 @@ class LinesField(forms.CharField):
 
     def to_python(self, value: str | None) -> list[str]:
         return list(filter(None, map(str.strip, (value or "").splitlines())))
+
+    def validate(self, value: list[str]) -> None:
+        super().validate(value)
+        for number, line in enumerate(value, start=1):
+            if len(line) > LONGEST_CHOICE:
+                text = _("Choice %(number)s is longer than %(longest)s characters.")
+                raise forms.ValidationError(text % {"number": number, "longest": LONGEST_CHOICE})
 
     def has_changed(self, initial: Sequence[str] | None, data: str | None) -> bool:
         return list(initial or []) != self.to_python(data)
@@ -60,16 +74,17 @@ class QuestionForm(CarefulForm):
 
 class QuestionFormSet(forms.BaseInlineFormSet):
     def clean(self) -> None:
-        """Nothing may be missing of what a campaign asks that is active."""
+        """Nothing may be missing of what is asked as soon as it is saved."""
         super().clean()
         campaign = self.instance
         if campaign._state.adding:
             return
-        if Campaign.objects.values_list("status", flat=True).get(pk=campaign.pk) not in lifecycle.ACTIVE:
+        status = Campaign.objects.values_list("status", flat=True).get(pk=campaign.pk)
+        if status not in ASKING:
             return
         asking = [form for form in self.forms if form.has_changed() or not form.instance._state.adding]
         asking = [form for form in asking if form not in self.deleted_forms]
-        if self.deleted_forms and not asking:
+        if status in lifecycle.ACTIVE and self.deleted_forms and not asking:
             raise forms.ValidationError(_("A campaign that rings people keeps a question: pause it, or write another."))
         for form in asking:
             if form.is_valid():
@@ -92,6 +107,12 @@ class QuestionInline(StackedInline):
         ("choices_en", "choices_it"),
         "seen",
     ]
+
+    def get_formset(self, *args: Any, **kwargs: Any) -> type[QuestionFormSet]:
+        formset = super().get_formset(*args, **kwargs)
+        # Refuses to delete what others refer to. A question that was answered is withdrawn (`questions_edited`).
+        formset.form.hand_clean_DELETE = lambda form: None
+        return formset
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Question]:
         return super().get_queryset(request).filter(is_withdrawn=False)

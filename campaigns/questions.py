@@ -18,6 +18,8 @@ from campaigns.models import (
 )
 
 CONTENT = [field.name for field in Wording._meta.fields]
+# Of these an edit is asked from then on: calls may be going on, and others may follow without another start.
+ASKING = {CampaignStatus.SCHEDULED, CampaignStatus.RUNNING, CampaignStatus.PAUSED}
 HAS_LIMITS = {QuestionType.SCALE, QuestionType.NUMERIC}
 LEAST_CHOICES = 2
 
@@ -40,7 +42,8 @@ def find_faults(wording: Wording) -> dict[str, str]:
             faults["highest"] = gettext("A scale goes up to %(end)s at most; ask for a number instead.") % {
                 "end": SCALE_END
             }
-    if None not in (wording.lowest, wording.highest) and wording.lowest >= wording.highest:
+    # Nobody is asked for less than 0.
+    if wording.highest is not None and (wording.lowest or 0) >= wording.highest:
         faults["highest"] = gettext("It must be larger than the lowest.")
     if wording.type == QuestionType.SINGLE_CHOICE:
         faults |= _find_faults_of_choices(wording)
@@ -78,8 +81,9 @@ def find_question_problems(campaign: Campaign) -> list[str]:
     questions = list_questions(campaign)
     problems = [] if questions else [gettext("It asks nothing: write at least one question.")]
     for number, question in enumerate(questions, start=1):
-        for missing in find_missing_texts(question, campaign.spoken_languages).values():
-            problems.append(gettext("Question %(number)s: %(problem)s") % {"number": number, "problem": missing})
+        found = find_faults(question) | find_missing_texts(question, campaign.spoken_languages)
+        for problem in found.values():
+            problems.append(gettext("Question %(number)s: %(problem)s") % {"number": number, "problem": problem})
     return problems
 
 
@@ -115,7 +119,7 @@ def freeze_questions(campaign: Campaign) -> int:
 
 
 def questions_edited(campaign: Campaign, *, saved: Iterable[Question], removed: Iterable[Question]) -> None:
-    """Store what an operator has edited; of a campaign that was started it is asked like that from now on.
+    """Store what an operator has edited; where calls may be going on it is asked like that from now on.
 
     To be called in the transaction of the edit, which has the campaign locked.
     """
@@ -124,7 +128,7 @@ def questions_edited(campaign: Campaign, *, saved: Iterable[Question], removed: 
     for question in saved:
         question.save()
     _number_questions(campaign)
-    if Campaign.objects.filter(pk=campaign.pk).exclude(status=CampaignStatus.DRAFT).exists():
+    if Campaign.objects.filter(pk=campaign.pk, status__in=ASKING).exists():
         freeze_questions(campaign)
 
 

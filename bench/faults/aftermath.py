@@ -1,5 +1,6 @@
 """Checks of the tables after the run: what they say of the calls, and what became of the contacts."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import product
@@ -96,10 +97,11 @@ def _is_certain(call: LedgerCall) -> bool:
 def find_lost_answers(evidence: Evidence) -> Iterator[Violation]:
     """What the site has said that it has."""
     for call, attempt in known_calls(evidence):
-        for one in call.gathered:
-            given = one.digits or one.speech
-            if one.meant == "answer" and one.is_acknowledged and (attempt.id, given) not in evidence.snapshot.answers:
-                yield Violation(Kind.LOST_ANSWER, f"{name_call(call)}: {given!r} was answered and is not stored")
+        given = [one for one in call.gathered if one.meant == "answer" and one.is_acknowledged]
+        answers = Counter((attempt.id, one.digits or one.speech) for one in given)
+        for (_, answer), times in (answers - evidence.snapshot.answers).items():
+            text = f"{answer!r} was answered and is not stored, or not as often ({times})"
+            yield Violation(Kind.LOST_ANSWER, f"{name_call(call)}: {text}")
 
 
 def _ended_before(attempt: AttemptRow, call: LedgerCall) -> bool:

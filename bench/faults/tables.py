@@ -1,8 +1,9 @@
 """The tables as the judge reads them: with SQL, not through the models of those who are judged."""
 
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -62,8 +63,8 @@ class Snapshot:
     contacts: Sequence[ContactRow]
     attempts: Sequence[AttemptRow]
     do_not_call: frozenset[str]
-    # The attempt's id, and the keys or the words.
-    answers: frozenset[tuple[str, str]] = frozenset()
+    # The attempt's id, the keys or the words, and how often.
+    answers: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
 def read_snapshot(connection: Any) -> Snapshot:
@@ -74,7 +75,7 @@ def read_snapshot(connection: Any) -> Snapshot:
         cursor.execute("SELECT phone_number FROM contacts_donotcallentry")
         listed = frozenset(number for (number,) in cursor.fetchall())
         cursor.execute("SELECT attempt_id::text, raw FROM calls_answer")
-        answers = frozenset(cursor.fetchall())
+        answers = Counter(cursor.fetchall())
         return Snapshot(
             read_at=read_at,
             campaigns=_read_rows(cursor, CampaignRow, "campaigns_campaign", order="id"),

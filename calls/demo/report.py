@@ -67,7 +67,7 @@ class CallingRule:
 class Evidence:
     """All that a judgement needs. ``rules`` has every number's, one for each campaign that it is in. Of the calls of
     ``erased_call_ids`` nobody knows any more whom they rang, so nobody can say what was allowed. ``stored_answers`` are
-    what was pressed or said, each with the call_id of its call.
+    what was pressed or said, each with the call_id of its call, and how often.
 
     ``open_attempts`` and ``unfinished_contacts`` are 0 for a demo that was interrupted: those are no fault.
     """
@@ -76,7 +76,7 @@ class Evidence:
     rules: Mapping[str, Sequence[CallingRule]]
     do_not_call: Collection[str]
     call_ids: Collection[str]
-    stored_answers: Collection[tuple[str, str]]
+    stored_answers: Counter[tuple[str, str]]
     erased_call_ids: Collection[str]
     contacts_by_state: Mapping[str, int]
     open_attempts: int
@@ -105,7 +105,7 @@ def collect_evidence(
         rules=_read_rules(),
         do_not_call=do_not_call,
         call_ids=set(CallAttempt.objects.values_list("call_id", flat=True)),
-        stored_answers=set(Answer.objects.values_list("attempt__call_id", "raw")),
+        stored_answers=Counter(Answer.objects.values_list("attempt__call_id", "raw")),
         erased_call_ids=set(CallAttempt.objects.filter(phone_number=None).values_list("call_id", flat=True)),
         contacts_by_state=dict(contacts.values_list("state").annotate(Count("pk"))),
         open_attempts=0 if was_interrupted else CallAttempt.objects.open().count(),
@@ -126,7 +126,7 @@ def write_report(evidence: Evidence) -> Report:
         "calls_placed": len(calls),
         "calls_of_erased_people": len(calls) - len(known),
         "outcomes": dict(sorted(Counter(_read_outcome(call) for call in calls).items())),
-        "answers": sum(len(_list_answers(call)) for call in calls),
+        "answers": sum(_count_answers(call).total() for call in calls),
         "completed_surveys": sum(call.last_word in _TAKES_PART for call in calls),
         "refused": sum(call.last_word in _SAYS_NO for call in calls),
         "duplicate_calls": len(ledger.find_duplicates(calls)),
@@ -135,7 +135,7 @@ def write_report(evidence: Evidence) -> Report:
         "calls_beyond_max_attempts": _count_beyond_max_attempts(known, evidence.rules),
         "calls_without_attempt": sum(call.call_id not in evidence.call_ids for call in calls),
         "calls_after_last_word": _count_after_last_word(calls, evidence.rules),
-        "lost_answers": sum(len(_list_answers(call).difference(evidence.stored_answers)) for call in known),
+        "lost_answers": sum((_count_answers(call) - evidence.stored_answers).total() for call in known),
         "open_attempts": evidence.open_attempts,
         "unfinished_contacts": evidence.unfinished_contacts,
         "peak_concurrent_calls": ledger.peak_concurrent(calls),
@@ -185,10 +185,10 @@ def _count_beyond_max_attempts(calls: Sequence[LedgerCall], rules: Mapping[str, 
     return sum(max(0, times - allowed.get(number, 0)) for number, times in rung.items())
 
 
-def _list_answers(call: LedgerCall) -> set[tuple[str, str]]:
-    """What the person answered and was told to have answered, with the call's id."""
+def _count_answers(call: LedgerCall) -> Counter[tuple[str, str]]:
+    """What the person answered and was told to have answered, with the call's id; a key may answer two questions."""
     given = [one for one in call.gathered if one.meant == "answer" and one.is_acknowledged]
-    return {(call.call_id, one.digits or one.speech) for one in given}
+    return Counter((call.call_id, one.digits or one.speech) for one in given)
 
 
 def _count_after_last_word(calls: Sequence[LedgerCall], rules: Mapping[str, Sequence[CallingRule]]) -> int:

@@ -1,5 +1,6 @@
 """The survey as the provider hears it: what is asked, what comes of what people press and say, what is kept."""
 
+from datetime import timedelta
 from urllib.parse import parse_qsl, urlencode, urlsplit
 from uuid import UUID
 from xml.etree import ElementTree
@@ -8,12 +9,14 @@ import pytest
 from django.db import transaction
 from django.test import Client
 from django.urls import reverse
+from django.utils.translation import gettext, override
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
 from calls import webhooks
 from calls.conversation import Step
+from calls.events import outbox
 from calls.models import Answer, CallAttempt
 from calls.providers import get_provider
 from calls.speech import write_twiml
@@ -26,6 +29,7 @@ from contacts.tests.factories import ContactFactory
 
 from .conftest import NOON
 from .factories import CallAttemptFactory
+from .test_webhooks import lose_connection
 
 pytestmark = pytest.mark.django_db
 
@@ -661,8 +665,8 @@ PRESSED = st.builds(lambda keys: {"Digits": keys}, st.text("0123456789*#", max_s
 def test_no_input_leaves_a_call_without_a_next_step(said, language):
     with transaction.atomic():
         campaign = CampaignFactory(status="running", intro_script_other="Buongiorno.")
-        for values in (QUESTIONS[0], QUESTIONS[1], QUESTIONS[4]):
-            QuestionFactory(campaign=campaign, **values)
+        for position, values in enumerate(QUESTIONS, start=1):
+            QuestionFactory(campaign=campaign, position=position, **values)
         freeze_questions(campaign)
         attempt = make_attempt(campaign)
         Contact.objects.filter(pk=attempt.contact_id).update(preferred_language=language)
@@ -677,7 +681,7 @@ def test_no_input_leaves_a_call_without_a_next_step(said, language):
         attempt.refresh_from_db()
         contact = Contact.objects.get(pk=attempt.contact_id)
         if attempt.outcome == CallOutcome.COMPLETED:
-            assert Answer.objects.filter(contact=contact, is_current=True).count() == 3
+            assert Answer.objects.filter(contact=contact, is_current=True).count() == len(QUESTIONS)
         else:
             assert attempt.outcome in (CallOutcome.REFUSED, CallOutcome.NO_ANSWER)
         if attempt.outcome == CallOutcome.REFUSED:
@@ -690,3 +694,139 @@ def test_a_survey_takes_few_questions_to_the_database(phone, django_assert_max_n
     phone.hear(YES)
     with django_assert_max_num_queries(12):
         phone.hear(ANSWERS[0])
+
+
+# In both languages
+
+
+LANGUAGES = pytest.mark.parametrize("language", ["en", "it"])
+
+
+def say_in(language, text):
+    with override(language):
+        return gettext(text)
+
+
+@pytest.fixture
+def speaking(campaign):
+    def make_phone(language, **values):
+        attempt = make_attempt(campaign, **values)
+        Contact.objects.filter(pk=attempt.contact_id).update(preferred_language=language)
+        return Phone(attempt, sid=f"CA-{attempt.call_id}")
+
+    return make_phone
+
+
+@LANGUAGES
+def test_each_ending_of_a_call_is_said_in_the_contacts_language(speaking, language):
+    no = {"en": "no", "it": "no grazie"}[language]
+    never = {"en": "please do not call me", "it": "non chiamatemi più"}[language]
+    for said, goodbye in [
+        ([{"SpeechResult": no}], "Thank you for telling us. We will not call you again for this survey. Goodbye."),
+        ([{"SpeechResult": never}], "We will not call you again. Goodbye."),
+        ([SILENCE, SILENCE], "I still did not understand, so I end this call. Goodbye."),
+        ([YES, *ANSWERS], "Those were all questions. Thank you very much. Goodbye."),
+    ]:
+        phone = speaking(language)
+        phone.hear()
+        for words in said:
+            phone.hear(words)
+        assert (phone.said, phone.is_over) == (say_in(language, goodbye), True)
+
+
+@LANGUAGES
+def test_what_is_spoken_is_understood_in_the_contacts_language(speaking, language):
+    spoken = {
+        "en": ["yes", "four", "no", "the blue one", "thirty", "all good"],
+        "it": ["sì", "quattro", "no", "quello blu", "trenta", "tutto bene"],
+    }[language]
+    phone = speaking(language)
+    phone.hear()
+    for words in spoken:
+        phone.hear({"SpeechResult": words, "Confidence": "0.9"})
+    assert phone.is_over
+    assert values(phone.attempt.contact) == ["4", "no", "2", "30", spoken[-1]]
+
+
+@LANGUAGES
+def test_asking_again_repeating_and_passing_over_are_said_in_the_contacts_language(speaking, language):
+    question = {"en": "Again?", "it": "Ancora?"}[language]
+    repeat = {"en": "repeat", "it": "ripeta"}[language]
+    phone = speaking(language)
+    phone.hear()
+    phone.hear(YES)
+    phone.hear(ANSWERS[0])
+    assert phone.hear({"SpeechResult": repeat}).startswith(question)
+    again = say_in(language, "Sorry, I did not understand.")
+    assert phone.hear(UNCLEAR).startswith(f"{again} {question}")
+    assert phone.hear(UNCLEAR).startswith({"en": "Which colour?", "it": "Quale colore?"}[language])
+
+
+@LANGUAGES
+def test_that_a_call_was_cut_off_is_said_in_the_contacts_language_and_again_when_it_is_repeated(speaking, language):
+    first = speaking(language)
+    first.hear()
+    first.hear(YES)
+    first.end()
+    Contact.objects.update(state=ContactState.IN_PROGRESS, next_attempt_at=None, attempts_count=2)
+    second = speaking(language, contact=first.attempt.contact, attempt_number=2)
+    cut_off = say_in(language, "Our last call was cut off; we go on where it stopped.")
+    assert cut_off in second.hear()
+    assert cut_off in second.hear(REPEAT)
+
+
+# A provider that waits, a process that dies
+
+
+def test_a_call_in_which_somebody_speaks_is_not_looked_up(phone, attempt):
+    phone.hear()
+    CallAttempt.objects.update(check_at=NOON - timedelta(seconds=1))
+    phone.hear(YES)
+    attempt.refresh_from_db()
+    assert attempt.check_at > NOON
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_process_that_dies_before_the_last_commit_leaves_nothing_half_done(phone, attempt, monkeypatch):
+    phone.hear()
+    for said in [YES, *ANSWERS[:4]]:
+        phone.hear(said)
+
+    def die(*_arguments, **_options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(outbox, "write_decision", die)
+        with pytest.raises(KeyboardInterrupt):
+            phone.post(ANSWERS[4])
+    assert (state_of(attempt), len(values(attempt.contact))) == (OPEN, 4)
+    phone.hear(ANSWERS[4])
+    assert (state_of(attempt), len(values(attempt.contact))) == (COMPLETED, 5)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_is_lost_before_the_last_commit_costs_no_answer(phone, attempt, monkeypatch):
+    phone.hear()
+    for said in [YES, *ANSWERS[:4]]:
+        phone.hear(said)
+    write, losses = outbox.write_decision, [lose_connection]
+
+    def lose_once(*arguments, **options):
+        if losses:
+            losses.pop()()
+        return write(*arguments, **options)
+
+    monkeypatch.setattr(outbox, "write_decision", lose_once)
+    phone.hear(ANSWERS[4])
+    assert (losses, phone.is_over) == ([], True)
+    assert (state_of(attempt), len(values(attempt.contact))) == (COMPLETED, 5)
+    assert Answer.objects.count() == 5
+
+
+def test_what_xml_cannot_hold_does_no_harm_in_a_choice(phone, campaign):
+    campaign.questions.filter(position=3).update(choices_en=["Red\x02", "Blue\ufffe"])
+    freeze_questions(campaign)
+    phone.hear()
+    for said in [YES, *ANSWERS[:2]]:
+        phone.hear(said)
+    assert phone.gather["hints"] == "Red , Blue "

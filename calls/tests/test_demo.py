@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from datetime import time as clock_time
@@ -104,6 +105,7 @@ def test_it_calls_everybody_reports_and_leaves_nothing_behind(demo, tmp_path):
     assert report["contacts_by_state"]["excluded"] == len(find_do_not_call_numbers(read_contact_lines(20))) == 1
     assert report["outcomes"]["completed"] == report["contacts_by_state"]["completed"] == report["completed_surveys"]
     assert report["refused"] == report["contacts_by_state"].get("refused", 0)
+    # One of the six questions may be passed over.
     assert report["answers"] >= 5 * report["completed_surveys"] > 0
     assert sum(report["outcomes"].values()) == report["calls_placed"] >= 19
     assert 1 < report["peak_concurrent_calls"] <= report["max_concurrent_calls"] == 10
@@ -186,7 +188,7 @@ SOUND = Evidence(
     rules={PERSON: [RULE]},
     do_not_call=set(),
     call_ids={"a", "b"},
-    stored_answers={("a", "4")},
+    stored_answers=Counter({("a", "4"): 1}),
     erased_call_ids=set(),
     contacts_by_state={"completed": 1},
     open_attempts=0,
@@ -248,7 +250,9 @@ def test_what_became_of_a_call_is_taken_from_what_the_person_said(gathered, outc
         ("do_not_call_calls", {"do_not_call": {PERSON}}),
         ("calls_beyond_max_attempts", {"calls": [call_at(0), call_at(5, call_id="b")]}),
         ("calls_without_attempt", {"call_ids": set()}),
-        ("lost_answers", {"stored_answers": {("a", "5"), ("b", "4")}}),
+        ("lost_answers", {"stored_answers": Counter([("a", "5"), ("b", "4")])}),
+        # The same key to two questions.
+        ("lost_answers", {"calls": [call_at(0, gathered=(CONSENT, ANSWER, ANSWER))]}),
         *[
             (
                 "calls_after_last_word",

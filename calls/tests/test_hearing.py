@@ -70,6 +70,23 @@ def test_keys(language, asked, keys, expected):
         (YES_NO, "No, thank you", "no"),
         (YES_NO, "I don\u2019t think so", "no"),
         (YES_NO, "well yes and no", UNCLEAR),
+        (YES_NO, "I'm not interested", "no"),
+        (YES_NO, "I do not want to", "no"),
+        *[
+            (YES_NO, said, UNCLEAR)
+            for said in (
+                "I don't know",
+                "why not",
+                "no problem",
+                "I don't mind",
+                "not now, call me later",
+                "not sure",
+                "not really",
+                "no idea",
+                "I am sorry but I did not understand a word",
+            )
+        ],
+        *[(YES_NO, said, REPEAT) for said in ("I don't understand", "I can't hear you", "Didn't catch that")],
         (YES_NO, "maybe", UNCLEAR),
         (YES_NO, "nobody", UNCLEAR),
         (YES_NO, "Please do not call me again.", OPT_OUT),
@@ -80,6 +97,24 @@ def test_keys(language, asked, keys, expected):
         (SCALE, "4", "4"),
         (SCALE, "four or five", UNCLEAR),
         (SCALE, "six", UNCLEAR),
+        *[
+            (ANY, said, UNCLEAR)
+            for said in (
+                "five thousand",
+                "minus five",
+                "-5",
+                "two million",
+                "one hundred thousand",
+                "twenty twenty",
+                "no one",
+                "1,500",
+                "3.5",
+                "5 thousand",
+                "a5",
+                "1234567890",
+            )
+        ],
+        (ANY, "123456789", "123456789"),
         (AGE, "I am thirty-four years old", "34"),
         (AGE, "twenty five", "25"),
         (AGE, "one hundred and one", "101"),
@@ -92,6 +127,8 @@ def test_keys(language, asked, keys, expected):
         (COLOUR, "bluebell", UNCLEAR),
         (WORDS, "  The staff   are kind. ", "The staff are kind."),
         (WORDS, "repeat", REPEAT),
+        (WORDS, "once you are gone they never call back", "once you are gone they never call back"),
+        (WORDS, "you are very kind but please never call me at this number again", OPT_OUT),
         (WORDS, "They always repeat the same old stories to us", "They always repeat the same old stories to us"),
     ],
 )
@@ -109,6 +146,11 @@ def test_english_speech(asked, speech, expected):
         (YES_NO, "non ho tempo", "no"),
         (YES_NO, "sì... anzi no", UNCLEAR),
         (YES_NO, "forse", UNCLEAR),
+        (YES_NO, "non voglio", "no"),
+        (YES_NO, "preferisco di no", "no"),
+        *[(YES_NO, said, UNCLEAR) for said in ("non lo so", "non c'è problema", "perché no", "non va bene")],
+        *[(YES_NO, said, REPEAT) for said in ("non ho capito", "scusi non ho sentito")],
+        *[(ANY, said, UNCLEAR) for said in ("tre mila", "cento mila", "meno cinque", "due milioni")],
         (YES_NO, "Non chiamatemi più!", OPT_OUT),
         (YES_NO, "non voglio più essere chiamata", OPT_OUT),
         (YES_NO, "Può ripetere?", REPEAT),
@@ -128,14 +170,19 @@ def test_italian_speech(asked, speech, expected):
 
 @pytest.mark.parametrize(
     ("asked", "confidence", "expected"),
-    [(YES_NO, 0.1, UNCLEAR), (YES_NO, 0.3, "yes"), (YES_NO, None, "yes"), (WORDS, 0.0, "yes")],
+    [(YES_NO, 0.1, UNCLEAR), (YES_NO, 0.3, "yes"), (YES_NO, None, "yes"), (WORDS, 0.2, UNCLEAR), (WORDS, 0.3, "yes")],
 )
-def test_what_was_hardly_recognised_is_asked_again_unless_it_is_kept_as_it_was_said(asked, confidence, expected):
+def test_what_was_hardly_recognised_is_asked_again(asked, confidence, expected):
     check(understand(asked, "en", speech="yes", confidence=confidence), expected)
 
 
 def test_who_wants_no_calls_is_heard_however_badly():
     check(understand(YES_NO, "en", speech="do not call me", confidence=0.01), OPT_OUT)
+
+
+@pytest.mark.parametrize(("keys", "expected"), [("123456789", "123456789"), ("1234567890", UNCLEAR)])
+def test_a_number_without_a_limit_has_nine_digits_at_most(keys, expected):
+    check(understand(ANY, "en", keys=keys), expected)
 
 
 def test_keys_count_before_speech():

@@ -3,6 +3,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group
 from django.db import IntegrityError, transaction
 
+from calls.tests.factories import AnswerFactory, CallAttemptFactory
 from campaigns import lifecycle
 from campaigns.models import Question, QuestionType, QuestionVersion
 from campaigns.questions import find_faults, freeze_questions, list_questions, list_versions
@@ -248,3 +249,60 @@ def test_who_may_write_questions(client, django_user_model, role, may):
     response = client.post(page_of(campaign), form_of(campaign, **write([{"text_en": "Another"}])))
     assert response.status_code == (302 if may else 403)
     assert Question.objects.filter(text_en="Another").exists() == may
+
+
+def test_a_question_that_was_answered_is_withdrawn_and_keeps_its_answers(admin_client):
+    campaign = make_ready()
+    asked = QuestionFactory(campaign=campaign, position=1)
+    QuestionFactory(campaign=campaign, position=2)
+    lifecycle.activate(campaign, now=NOW)
+    attempt = CallAttemptFactory(contact=campaign.contacts.get())
+    AnswerFactory(attempt=attempt, version=asked.versions.get())
+    kept, gone = list_questions(campaign)[1], {"id": asked.pk, "DELETE": "on"}
+    data = form_of(campaign, **write([gone, {"id": kept.pk}]))
+    assert admin_client.post(page_of(campaign), data).status_code == 302
+    asked.refresh_from_db()
+    assert (asked.is_withdrawn, asked.answers.count()) == (True, 1)
+
+
+def test_what_is_asked_in_a_paused_campaign_is_complete_because_calls_may_be_going_on(admin_client):
+    campaign = make_ready()
+    question = QuestionFactory(campaign=campaign)
+    lifecycle.activate(campaign, now=NOW)
+    lifecycle.pause(campaign, now=NOW)
+    data = form_of(campaign, **write([{"id": question.pk, "text_en": ""}]))
+    assert "It has no text in English." in admin_client.post(page_of(campaign), data).content.decode()
+    assert [version.text_en for version in list_versions(campaign)] == [question.text_en]
+
+
+@pytest.mark.parametrize(("status", "versions"), [("completed", 1), ("paused", 2), ("running", 2)])
+def test_an_edit_is_a_version_where_calls_may_be_going_on(admin_client, status, versions):
+    campaign = make_ready()
+    question = QuestionFactory(campaign=campaign)
+    lifecycle.activate(campaign, now=NOW)
+    type(campaign).objects.update(status=status)
+    data = form_of(campaign, **write([{"id": question.pk, "text_en": "How was it, really?"}]))
+    assert admin_client.post(page_of(campaign), data).status_code == 302
+    assert question.versions.count() == versions
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ({"text_en": "x" * 1001}, "at most 1000 characters"),
+        ({"type": "numeric", "lowest": "", "highest": "0"}, "It must be larger than the lowest."),
+        (
+            {"type": "single_choice", "lowest": "", "highest": "", "choices_en": "a\n" + "b" * 101},
+            "Choice 2 is longer than 100 characters.",
+        ),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_beside_its_field(admin_client, values, problem):
+    campaign = make_ready()
+    assert problem in admin_client.post(page_of(campaign), form_of(campaign, **write([values]))).content.decode()
+
+
+def test_a_question_whose_limits_make_no_sense_keeps_a_campaign_from_starting():
+    campaign = make_ready()
+    QuestionFactory(campaign=campaign, type="single_choice", lowest=None, highest=None, choices_en=["one"])
+    assert problems_of(campaign) == ["Question 1: Write 2 to 8 choices, one a line."]

@@ -28,6 +28,7 @@ PURE = (
     "calls/charts.py",
     "calls/distributions.py",
     "calls/hearing.py",
+    "calls/rates.py",
     "calls/rehearsal.py",
     "campaigns/windows.py",
     "contacts/numbering.py",

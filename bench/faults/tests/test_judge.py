@@ -1,5 +1,6 @@
 """Every kind of violation: a clean run, the smallest step that breaks it, and the boundary between them."""
 
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -73,7 +74,7 @@ class Run:
     def __init__(self):
         self.calls, self.attempts, self.log = [], [], []
         self.contacts = {}
-        self.rang, self.refused, self.listed, self.answers = set(), set(), set(), set()
+        self.rang, self.refused, self.listed, self.answers = set(), set(), set(), Counter()
         self.campaign = CampaignRow(id="campaign", status="running", starts_at=None, ends_at=None)
         self.read_at = at(1000)
         self.operate(Limits(lines=10, calls_per_second=20), -100)
@@ -206,7 +207,7 @@ class Run:
                 contacts=list(self.contacts.values()),
                 attempts=sorted(self.attempts, key=lambda attempt: attempt.claimed_at),
                 do_not_call=frozenset(self.listed),
-                answers=frozenset(self.answers),
+                answers=self.answers,
             ),
             log=self.log,
             terms=TERMS,
@@ -228,7 +229,7 @@ def test_an_ordinary_run_is_clean(run):
     run.ring(0)
     run.ring(65, status="busy")
     run.ring(200, status="completed", heard=True, gathered=[YES, FOUR])
-    run.answers.add(("anne@200", "4"))
+    run.answers["anne@200", "4"] += 1
     run.ring(3, who="ben", status="completed", gathered=[YES, Gathering(meant=None)])
     verdict = judge(run.evidence())
     assert (verdict.violations, verdict.by_kind) == ([], {})
@@ -737,7 +738,7 @@ def test_a_call_that_may_still_ring_is_not_given_back(run):
 )
 @pytest.mark.parametrize("outcome", ["completed", "no_answer", "busy", "failed", "refused"])
 def test_an_outcome_is_what_the_network_saw(run, seen, right, outcome):
-    run.answers.add(("anne@0", "4"))
+    run.answers["anne@0", "4"] += 1
     run.ring(0, outcome=outcome, **seen)
     assert run.kinds() == (CLEAN if outcome in right else {Kind.WRONG_OUTCOME})
 
@@ -780,7 +781,7 @@ def test_who_was_never_heard_of_is_given_up_when_the_longest_call_is_over(run, e
     ],
 )
 def test_who_was_given_up_has_decided_only_what_was_said(run, last, outcome, kinds):
-    run.answers.add(("anne@0", "4"))
+    run.answers["anne@0", "4"] += 1
     run.ring(0, status="completed", gathered=[YES, last], outcome=outcome, error_code="lost", ended_at=at(30))
     assert run.kinds() == kinds
 
@@ -791,7 +792,15 @@ def test_who_was_given_up_has_decided_only_what_was_said(run, last, outcome, kin
 def test_an_answer_that_the_site_said_it_has_is_stored(run):
     run.ring(0, status="completed", gathered=[YES, FOUR, NOTHING])
     assert run.kinds() == {Kind.LOST_ANSWER}
-    run.answers.add(("anne@0", "4"))
+    run.answers["anne@0", "4"] += 1
+    assert run.kinds() == CLEAN
+
+
+def test_the_same_key_to_two_questions_is_two_answers(run):
+    run.ring(0, status="completed", gathered=[YES, FOUR, FOUR, NOTHING])
+    run.answers["anne@0", "4"] += 1
+    assert run.kinds() == {Kind.LOST_ANSWER}
+    run.answers["anne@0", "4"] += 1
     assert run.kinds() == CLEAN
 
 
