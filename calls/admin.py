@@ -33,7 +33,7 @@ from calls.heartbeat import is_alive
 from calls.live_pages import LiveCampaign
 from calls.models import CallAttempt, ProviderConfig
 from calls.providers.messages import translate_message
-from calls.rates_admin import CampaignRates, DispositionFilter
+from calls.rates_admin import CampaignRates, DispositionFilter, SymbolFilter
 from calls.results_admin import CampaignResults
 from calls.shifts import wake_everybody
 from calls.states import AttemptStatus
@@ -192,7 +192,7 @@ admin.site.unregister(Contact)
 class ContactWithAttemptsAdmin(ErasurePages, ContactAdmin):
     """The contact and the story of its calls, which the contacts' own admin knows nothing of."""
 
-    list_filter = [*ContactAdmin.list_filter, DispositionFilter]
+    list_filter = [*ContactAdmin.list_filter, DispositionFilter, SymbolFilter]
     change_form_outer_before_template = "calls/timeline.html"
 
     def render_change_form(

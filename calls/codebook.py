@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from calls.dispositions import DISPOSITIONS
-from calls.survey_data import CONTACT_COLUMNS, SKIPPED, AskedQuestion, list_asked
+from calls.survey_data import CONTACT_COLUMNS, SKIPPED, AskedQuestion, name_questions
 from campaigns.models import Campaign, Question, QuestionType, QuestionVersion, Wording
 from contacts.models import CallOutcome, ContactState
 from contacts.spreadsheets import Cell
@@ -48,7 +48,7 @@ CODE_HEADER = ("column", "version", "code", "label_en", "label_it")
 
 def list_sheets(campaign: Campaign) -> list[Sheet]:
     """In the current language, but for the texts of questions."""
-    asked = list_asked(campaign)
+    asked = name_questions(campaign)
     return [
         Sheet("Columns", COLUMN_HEADER, list(_list_columns(asked))),
         Sheet("Questions", QUESTION_HEADER, list(_list_questions(asked))),

@@ -16,13 +16,15 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext
 
 from calls import outcomes
+from calls.answerers import list_details
+from calls.erased_words import erase_words
 from calls.hearing import NO, Asked, Heard, Understood, understand
 from calls.models import Answer, AnswerMeans, CallAttempt
 from calls.outcomes import Applied
 from calls.providers.base import Answerer, CallEvent, Said
 from calls.repository import CallAttemptQuerySet
 from campaigns.history import in_language_of_the_record
-from campaigns.models import Language, MachineDetection, QuestionType, QuestionVersion
+from campaigns.models import Language, MachineDetection, QuestionVersion
 from campaigns.questions import list_versions
 from contacts.exclusion import add_to_do_not_call
 from contacts.models import CallOutcome, DoNotCallSource
@@ -89,7 +91,7 @@ def begin(event: CallEvent, *, now: datetime) -> Step:
     with transaction.atomic():
         attempt = _lock(event.call_id)
         if attempt.ended_at is None:
-            _note_details(attempt, event.details)
+            _note_details(attempt, list_details(event))
         return _tell_machine(attempt, event.answerer) or _find_next(attempt, now)
 
 
@@ -196,7 +198,7 @@ def _ask(attempt: CallAttempt, version: QuestionVersion | None, *, is_again: boo
 
 def _find_attempt(event: CallEvent) -> tuple[CallAttempt | None, Applied]:
     """That of the call which the event is of."""
-    attempt = _with_rules().filter(call_id=event.call_id).first()
+    attempt = _with_rules().find_by_call_id(event.call_id)
     if attempt is None:
         return None, Applied.UNKNOWN_CALL
     if not CallAttempt.objects.is_of_call(attempt, event.provider_call_id):
@@ -265,8 +267,7 @@ def _store(attempt: CallAttempt, version: QuestionVersion, said: Said, understoo
         "value": understood.value,
     }
     if attempt.contact.erased_at:
-        content |= {"raw": ""} | ({"value": ""} if version.type == QuestionType.FREE_TEXT else {})
-        content |= {} if understood.value else {"means": AnswerMeans.NOTHING}
+        content = erase_words(content, version.type)
     if before := _answers_to(attempt, version).first():
         if all(getattr(before, name) == value for name, value in content.items()):
             return

@@ -1,11 +1,11 @@
 """The final disposition of each contact by the AAPOR Standard Definitions: docs/rates.md is the table of it.
 
-There is one definition, ``_DISPOSITION``. What was learnt in any call counts, not only in the last: where somebody has
-answered once the number is no unknown one, whatever came of the calls after that.
+There is one definition, ``_DISPOSITION``. What was learnt in any call that is over counts, not only in the last: where
+somebody has answered once the number is no unknown one, whatever came of the calls after that.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -17,6 +17,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from calls.answerers import ANSWERER_SQL
+from calls.erased_words import IS_ANSWERED
 from campaigns.counting import MOST_COUNTED
 from campaigns.models import Campaign
 from contacts.arrays import write_array
@@ -102,29 +104,33 @@ DISPOSITIONS = {
 
 # The network's word that a number does not exist or is not in use any more (RFC 3261, 21.4.5, 21.4.11 and 21.6.3).
 _GONE = "metadata ->> 'sip_response_code' IN ('404', '410', '604')"
-_BY = "COALESCE(metadata ->> 'answered_by', '')"
+_BY_MACHINE = f"{ANSWERER_SQL} IN ('machine', 'fax')"
 
-# What each contact's calls tell, but for those that the person has decided: the state has that. A condition on the
-# contacts or the campaign comes in the place of {scope}.
+# Of a call: the person had agreed to take part, and it was over before everything was answered and without a refusal.
+# Who has such a call, and has neither completed nor refused in another one, has broken off: here and in the results.
+BROKE_OFF = "consented_at IS NOT NULL AND decided_at IS NULL AND ended_at IS NOT NULL AND NOT given_back"
+
+# What each contact's calls tell, but for those that the person has decided: the state has that. One that goes on may
+# still be anything. A condition on the contacts or the campaign comes in the place of {scope}.
 _FACTS = f"""
     SELECT contact_id,
-        bool_or(consented_at IS NOT NULL) AS consented,
-        bool_or(answered_at IS NOT NULL AND outcome = 'failed' AND {_BY} !~ '^(machine|fax)') AS broke,
-        bool_or(answered_at IS NOT NULL AND outcome <> 'failed' AND {_BY} !~ '^(machine|fax)') AS answered,
-        bool_or(answered_at IS NOT NULL AND {_BY} ~ '^machine') AS machine,
-        bool_or(answered_at IS NOT NULL AND {_BY} = 'fax') AS fax,
-        bool_or(outcome <> '' AND {_GONE}) AS gone,
+        bool_or({BROKE_OFF}) AS broke_off,
+        bool_or(answered_at IS NOT NULL AND outcome = 'failed' AND NOT {_BY_MACHINE}) AS broke_down,
+        bool_or(answered_at IS NOT NULL AND outcome <> 'failed' AND NOT {_BY_MACHINE}) AS answered,
+        bool_or(answered_at IS NOT NULL AND {ANSWERER_SQL} = 'machine') AS machine,
+        bool_or(answered_at IS NOT NULL AND {ANSWERER_SQL} = 'fax') AS fax,
+        bool_or({_GONE}) AS gone,
         bool_or(outcome = 'no_answer' AND ({_GONE}) IS NOT TRUE) AS rang,
         bool_or(outcome = 'busy') AS busy,
-        bool_or(outcome <> '') AS called
+        true AS called
     FROM calls_callattempt
-    WHERE {{scope}} AND NOT given_back AND outcome NOT IN ('completed', 'refused')
+    WHERE {{scope}} AND NOT given_back AND outcome NOT IN ('', 'completed', 'refused')
     GROUP BY contact_id
 """
 # Asked of those alone who broke off, and so not for all contacts together.
-_HAS_ENOUGH = """
+_HAS_ENOUGH = f"""
     (SELECT count(*) FROM calls_answer AS answer
-     WHERE answer.contact_id = contact.id AND answer.is_current AND answer.value <> ''
+     WHERE answer.contact_id = contact.id AND answer.is_current AND {IS_ANSWERED}
         AND answer.question_id = ANY (asked.questions)) * 2 >= cardinality(asked.questions)
     AND cardinality(asked.questions) > 0
 """
@@ -132,11 +138,11 @@ _DISPOSITION = f"""
     CASE
         WHEN contact.state = 'completed' THEN 'complete'
         WHEN contact.state = 'refused' THEN 'refusal'
-        WHEN facts.consented AND {_HAS_ENOUGH} THEN 'partial'
-        WHEN facts.consented THEN 'break_off'
+        WHEN facts.broke_off AND {_HAS_ENOUGH} THEN 'partial'
+        WHEN facts.broke_off THEN 'break_off'
         WHEN facts.called AND contact.state = 'excluded' AND contact.do_not_call AND NOT contact.number_rejected
             THEN 'refusal'
-        WHEN facts.broke THEN 'other'
+        WHEN facts.broke_down THEN 'other'
         WHEN facts.answered THEN 'non_contact'
         WHEN facts.machine THEN 'machine'
         WHEN facts.fax THEN 'fax'
@@ -148,7 +154,7 @@ _DISPOSITION = f"""
         ELSE 'not_attempted'
     END
 """
-_IS_UNFINISHED = "contact.next_attempt_at IS NOT NULL OR contact.state = 'in_progress'"
+IS_UNFINISHED = "contact.next_attempt_at IS NOT NULL OR contact.state = 'in_progress'"
 _CONTACTS = """
     contacts_contact AS contact
     LEFT JOIN ({facts}) AS facts ON facts.contact_id = contact.id
@@ -183,7 +189,7 @@ class DispositionCount(NamedTuple):
 def count_dispositions(campaign: Campaign) -> Mapping[str, DispositionCount]:
     """Of all contacts of the campaign, each once; one question, which reads all its calls."""
     sql = f"""
-        SELECT {_DISPOSITION}, count(*), count(*) FILTER (WHERE {_IS_UNFINISHED}) FROM {_OF_CAMPAIGN} GROUP BY 1
+        SELECT {_DISPOSITION}, count(*), count(*) FILTER (WHERE {IS_UNFINISHED}) FROM {_OF_CAMPAIGN} GROUP BY 1
     """
     counts = dict.fromkeys(DISPOSITIONS, DispositionCount(0, 0))
     for name, contacts, unfinished in _fetch(sql, [campaign.pk] * 3):
@@ -191,8 +197,13 @@ def count_dispositions(campaign: Campaign) -> Mapping[str, DispositionCount]:
     return counts
 
 
-def filter_contacts(contacts: QuerySet[Contact], campaign_id: UUID, name: str) -> QuerySet[Contact]:
-    """Those of the campaign that have this disposition.
+def list_names(symbol: str) -> list[str]:
+    """Of the dispositions that count as this symbol of the rates."""
+    return [name for name, disposition in DISPOSITIONS.items() if disposition.symbol == symbol]
+
+
+def filter_contacts(contacts: QuerySet[Contact], campaign_id: UUID, names: Collection[str]) -> QuerySet[Contact]:
+    """Those of the campaign that have one of these dispositions.
 
     A list reads its contacts one by one until it has enough, which is quick for what many have. What few have is looked
     for in all contacts together, once, and found by its ids.
@@ -200,15 +211,15 @@ def filter_contacts(contacts: QuerySet[Contact], campaign_id: UUID, name: str) -
     contacts = contacts.filter(campaign=campaign_id)
     newest = Contact.objects.filter(campaign=campaign_id).order_by("-pk").values_list("pk", flat=True)[:SAMPLE]
     sample = find_dispositions(campaign_id, newest)
-    found = [contact for contact, disposition in sample.items() if disposition.name == name]
+    found = [contact for contact, disposition in sample.items() if disposition.name in names]
     if len(sample) == SAMPLE and len(found) < SAMPLE * FREQUENT:
-        found = _read_ids(campaign_id, name)
+        found = _read_ids(campaign_id, names)
     elif len(sample) == SAMPLE:
         found = None
     if found is not None and len(found) <= MOST_COUNTED:
         return contacts.filter(pk__in=found)
     own = RawSQL(f"SELECT {_DISPOSITION} FROM {_OF_ONE}", [campaign_id])
-    return contacts.alias(disposition=own).filter(disposition=name)
+    return contacts.alias(disposition=own).filter(disposition__in=names)
 
 
 def find_dispositions(campaign_id: UUID, contacts: Iterable[UUID]) -> Mapping[UUID, Disposition]:
@@ -218,17 +229,18 @@ def find_dispositions(campaign_id: UUID, contacts: Iterable[UUID]) -> Mapping[UU
     return {contact: DISPOSITIONS[name] for contact, name in found}
 
 
-def _read_ids(campaign_id: UUID, name: str) -> list[UUID]:
+def _read_ids(campaign_id: UUID, names: Collection[str]) -> list[UUID]:
     """The newest first, and no more than a list shows and one. It may take longer than a list's own questions."""
     sql = f"""
-        SELECT contact.id FROM {_OF_CAMPAIGN} AND {_DISPOSITION} = %s ORDER BY contact.id DESC LIMIT {MOST_COUNTED + 1}
+        SELECT contact.id FROM {_OF_CAMPAIGN} AND {_DISPOSITION} = ANY (%s)
+        ORDER BY contact.id DESC LIMIT {MOST_COUNTED + 1}
     """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
             "SELECT current_setting('statement_timeout'), set_config('statement_timeout', %s, true)", [PATIENCE]
         )
         usual, _ours = cursor.fetchone()
-        found = [contact for (contact,) in _fetch(sql, [*[campaign_id] * 3, name])]
+        found = [contact for (contact,) in _fetch(sql, [*[campaign_id] * 3, [*names]])]
         cursor.execute("SELECT set_config('statement_timeout', %s, true)", [usual])
     return found
 

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple
-from uuid import UUID
 
 import phonenumbers
 import structlog
@@ -15,10 +14,10 @@ from django.dispatch import Signal
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from calls.models import Answer, AnswerMeans, CallAttempt, ProviderConfig
+from calls.kept_metadata import keep_metadata
+from calls.models import Answer, CallAttempt, ProviderConfig
 from campaigns.counting import say_count
 from campaigns.history import in_language_of_the_record
-from campaigns.models import QuestionType
 from contacts.exclusion import entries_of, keep_as_hash, numbers_on_do_not_call
 from contacts.models import Contact, ContactImport, ContactState, DoNotCallEntry, ImportStatus
 
@@ -171,7 +170,7 @@ def anonymise(contacts: Collection[Contact], *, now: datetime) -> int:
         )
     numbers = [contact.phone_number for contact in locked if contact.phone_number]
     calls = CallAttempt.objects.filter(contact_id__in=ids)
-    count = calls.update(phone_number=None, provider_call_id="", error_message="", metadata={})
+    count = calls.update(phone_number=None, provider_call_id="", error_message="", metadata=keep_metadata())
     Contact.objects.filter(pk__in=ids, erased_at=None).update(
         phone_number=None,
         external_contact_id="",
@@ -181,19 +180,10 @@ def anonymise(contacts: Collection[Contact], *, now: datetime) -> int:
         erased_at=now,
         updated_at=now,
     )
-    _anonymise_answers(ids)
+    Answer.objects.filter(contact_id__in=ids).erase_words()
     _clear_history(Q(content_type=ContentType.objects.get_for_model(Contact), object_id__in=list(map(str, ids))))
     _clear_provider_errors(numbers)
     return count
-
-
-def _anonymise_answers(contact_ids: Collection[UUID]) -> None:
-    """Nobody's own words are kept; that they were said is, and all other answers: they are figures of the campaign."""
-    answers = Answer.objects.filter(contact_id__in=contact_ids)
-    # Before the words go: what was passed over must not look like words that were erased.
-    answers.filter(value="").exclude(raw="").update(means=AnswerMeans.NOTHING)
-    answers.filter(version__type=QuestionType.FREE_TEXT).update(value="")
-    answers.exclude(raw="").update(raw="")
 
 
 def describe_obstacle() -> str:

@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
+from calls.access import SEE_FIGURES
 from calls.campaign_figures import describe_calls
 from calls.clock import DatabaseClock
 from calls.home import describe_home
@@ -25,12 +26,10 @@ from campaigns.admin import describe_progress
 from campaigns.models import Campaign
 from campaigns.progress import ATTEMPTS
 
-SEEN_BY = ("campaigns.view_campaign", "calls.view_callattempt")
-
 
 def add_home(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """What the first page shows to this user. Named in settings.UNFOLD."""
-    if request.user.has_perms(SEEN_BY):
+    if request.user.has_perms(SEE_FIGURES):
         context |= {
             "figures": write_home(),
             "live": reverse("live_home"),
@@ -83,7 +82,7 @@ def _refuse(request: HttpRequest) -> HttpResponse | None:
     """A script asks: it can do nothing with the page for signing in."""
     if not admin.site.has_permission(request):
         return HttpResponse(_("Sign in first."), status=401)
-    if not request.user.has_perms(SEEN_BY):
+    if not request.user.has_perms(SEE_FIGURES):
         return HttpResponse(_("You may not see this."), status=403)
     return None
 

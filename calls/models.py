@@ -8,17 +8,20 @@ from django.contrib.postgres.indexes import BrinIndex
 from django.core.validators import MinValueValidator
 from django.db import models, transaction
 from django.db.models import Q, Value
+from django.db.models.lookups import Exact
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
 from calls.caps import Caps
+from calls.erased_words import AnswerMeans, AnswerQuerySet, are_words_erased
 from calls.events.models import (  # noqa: F401  (Django finds an app's models here)
     EventEmail,
     SurveyEvent,
     WebhookDelivery,
     WebhookSubscription,
 )
+from calls.kept_metadata import list_rest
 from calls.repository import CallAttemptRepository
 from calls.states import AttemptStatus
 from campaigns.models import Campaign, Question, QuestionVersion, validate_e164
@@ -227,7 +230,12 @@ class CallAttempt(models.Model):
             models.CheckConstraint(
                 name="attempt_has_a_number_or_is_erased",
                 condition=Q(phone_number__isnull=False)
-                | Q(status="ended", provider_call_id="", error_message="", metadata={}),
+                | Q(
+                    Exact(list_rest(), Value({}, output_field=models.JSONField())),
+                    status="ended",
+                    provider_call_id="",
+                    error_message="",
+                ),
             ),
         ]
         indexes = [
@@ -256,12 +264,6 @@ class CallAttempt(models.Model):
     def __str__(self) -> str:
         whom = self.phone_number or gettext("Erased person")
         return f"{whom} #{self.attempt_number}"
-
-
-class AnswerMeans(models.TextChoices):
-    KEYS = "keys", _("Keys")
-    SPEECH = "speech", _("Speech")
-    NOTHING = "nothing", _("Nothing")
 
 
 class Answer(models.Model):
@@ -298,6 +300,8 @@ class Answer(models.Model):
     answered_at = models.DateTimeField(_("answered at"))
     is_current = models.BooleanField(_("current"), default=True)
 
+    objects = AnswerQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("answer")
         verbose_name_plural = _("answers")
@@ -322,11 +326,11 @@ class Answer(models.Model):
 
     @property
     def are_words_erased(self) -> bool:
-        """An answer in own words of somebody who was erased since; what was passed over has no means then."""
-        return not self.value and not self.raw and self.means != AnswerMeans.NOTHING
+        """An answer in own words of somebody who was erased since."""
+        return are_words_erased(value=self.value, raw=self.raw, means=self.means)
 
     def __str__(self) -> str:
-        return self.value or gettext("Passed over")
+        return self.value or (gettext("Erased words") if self.are_words_erased else gettext("Passed over"))
 
 
 class Tally(models.Model):

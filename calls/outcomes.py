@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext_noop
 
+from calls.answerers import list_details
 from calls.events import outbox
 from calls.hooks import announce_ended
 from calls.metrics import counting
@@ -88,7 +89,7 @@ def _advance(event: CallEvent, status: AttemptStatus, now: datetime) -> Applied:
             provider_call_id=event.provider_call_id,
             raw_status=event.raw_status,
             check_at=find_check(now),
-            details=event.details,
+            details=list_details(event),
             answered_at=now if status == AttemptStatus.ANSWERED else None,
         )
         if advance is None:
@@ -161,7 +162,7 @@ def _end(event: CallEvent, now: datetime) -> Applied:
             raw_status=event.raw_status,
             check_at=find_check(now),
             error_code=event.error_code,
-            details=event.details,
+            details=list_details(event),
         )
         if ended:
             return Applied.YES

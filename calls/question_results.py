@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from calls.answer_wording import say_question, say_value
+from calls.answer_wording import list_choices, say_question, say_value
 from calls.distributions import Summary, summarise_numbers
 from calls.hearing import NO, YES
 from calls.results import OWN_WORDS, PASSED_OVER
@@ -128,7 +128,7 @@ def _count_labels(
     names: dict[str, str] = {}
     counts = Counter[str]()
     for version in reversed(versions):
-        for value in _list_values(version):
+        for value in _list_values(version, language):
             name = say_value(version, value, language)
             names.setdefault(name.casefold(), name)
         for value, many in answers.get(version.pk, Counter()).items():
@@ -139,12 +139,12 @@ def _count_labels(
     return {name: counts[key] for key, name in names.items()}
 
 
-def _list_values(version: QuestionVersion) -> list[str]:
+def _list_values(version: QuestionVersion, language: str) -> list[str]:
     """What may be answered, where that is told by bars."""
     if version.type == QuestionType.SCALE:
         return [str(number) for number in range(version.lowest, version.highest + 1)]
     if version.type == QuestionType.YES_NO:
         return [YES, NO]
     if version.type == QuestionType.SINGLE_CHOICE:
-        return [str(number) for number, _ in enumerate(version.choices_en or version.choices_it, start=1)]
+        return [str(number) for number, _ in enumerate(list_choices(version, language), start=1)]
     return []

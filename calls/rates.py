@@ -1,6 +1,6 @@
 """Outcome rates by the AAPOR Standard Definitions (10th edition, 2023, "Calculating Outcome Rates"); pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,8 +99,3 @@ def find_e(counts: Mapping[str, int]) -> float | None:
 def spell_e(words: Mapping[str, Any]) -> str:
     eligible = " + ".join(str(words[symbol]) for symbol in ELIGIBLE)
     return f"({eligible}) / ({eligible} + {words[NOT_ELIGIBLE]})"
-
-
-def list_rates() -> Iterator[Rate]:
-    for rates in RATES.values():
-        yield from rates

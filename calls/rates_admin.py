@@ -1,13 +1,14 @@
 """The page of a campaign's outcome rates in the admin, and the lists that its counts lead to."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -21,12 +22,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
 from unfold.admin import ModelAdmin
 
+from calls.access import SEE_FIGURES
 from calls.dispositions import (
     DISPOSITIONS,
     DispositionCount,
     add_up,
     count_dispositions,
     filter_contacts,
+    list_names,
 )
 from calls.rates import RATES, SYMBOLS, Rate, find_e, spell_e
 from calls.recollection import recollection
@@ -54,14 +57,14 @@ MEANINGS: dict[str, Promise] = {
 
 
 class CampaignRates:
-    """For the admin of campaigns: the page of the rates, for whoever may view them."""
+    """For the admin of campaigns: the page of the rates, for whoever sees campaigns and calls."""
 
     def get_urls(self) -> list[URLPattern]:
         page = self.admin_site.admin_view(self.show_rates)
         return [path("<uuid:campaign>/rates/", page, name="campaigns_campaign_rates"), *super().get_urls()]
 
     def show_rates(self, request: HttpRequest, campaign: UUID) -> HttpResponse:
-        if not self.has_view_permission(request):
+        if not request.user.has_perms(SEE_FIGURES):
             raise PermissionDenied
         chosen = get_object_or_404(Campaign, pk=campaign)
         counts, counted_at = recollection.recall(
@@ -77,7 +80,7 @@ class CampaignRates:
             **describe_rates(chosen, counts),
         }
         if not request.user.has_perm("contacts.view_contact"):
-            for row in [*context["dispositions"], *context["unfinished"]]:
+            for row in [*context["dispositions"], *context["symbols"], *context["unfinished"]]:
                 row["url"] = ""
         return TemplateResponse(request, "calls/outcome_rates.html", context)
 
@@ -92,7 +95,7 @@ def describe_rates(campaign: Campaign, counts: Mapping[str, DispositionCount]) -
         "verdict": say_how_final(campaign, unfinished),
         "unfinished": list(_link_unfinished(campaign)) if unfinished else [],
         "dispositions": list(_list_dispositions(campaign, counts, contacts)),
-        "symbols": [(symbol, MEANINGS[symbol], symbols[symbol]) for symbol in SYMBOLS],
+        "symbols": [_describe_symbol(campaign, symbol, symbols[symbol]) for symbol in SYMBOLS],
         "e": _describe_e(symbols),
         "kinds": [
             (title, note, [_describe_rate(rate, symbols) for rate in RATES[kind]])
@@ -141,6 +144,15 @@ def _list_dispositions(
         }
 
 
+def _describe_symbol(campaign: Campaign, symbol: str, contacts: int) -> dict[str, Any]:
+    return {
+        "symbol": symbol,
+        "meaning": MEANINGS[symbol],
+        "contacts": contacts,
+        "url": link_to_contacts(campaign, counts_as=symbol) if contacts else "",
+    }
+
+
 def _describe_rate(rate: Rate, symbols: Counter[str]) -> dict[str, str]:
     return {
         "name": rate.name,
@@ -177,11 +189,8 @@ def _say_decimal(number: float, places: int) -> str:
     return number_format(Decimal(f"{number:.{places}f}"))
 
 
-class DispositionFilter(admin.SimpleListFilter):
+class _FilterByCalls(admin.SimpleListFilter):
     """Of one campaign's contacts: a disposition follows from all calls, and those of all campaigns would take long."""
-
-    title = gettext_lazy("disposition")
-    parameter_name = "disposition"
 
     def __init__(self, request: HttpRequest, *args: Any) -> None:
         self._campaign: UUID | None = None
@@ -189,12 +198,42 @@ class DispositionFilter(admin.SimpleListFilter):
             self._campaign = UUID(request.GET.get("campaign__id__exact", ""))
         super().__init__(request, *args)
 
+    def list_choices(self) -> Iterator[tuple[str, str]]:
+        raise NotImplementedError
+
+    def list_wanted(self) -> Collection[str]:
+        """Of the dispositions that are wanted; empty when that is no choice."""
+        raise NotImplementedError
+
     def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> list[tuple[str, str]]:
-        if self._campaign is None:
-            return []
-        return [(one.name, f"{one.code} {one.title}") for one in DISPOSITIONS.values()]
+        return [] if self._campaign is None else list(self.list_choices())
+
+    def get_facet_queryset(self, changelist: ChangeList) -> dict[str, int]:
+        """No counts: for each of them all calls would be read anew, and the page of the rates has them."""
+        return {}
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Contact]) -> QuerySet[Contact]:
-        if self._campaign is None or self.value() not in DISPOSITIONS:
-            return queryset
-        return filter_contacts(queryset, self._campaign, self.value())
+        names = self.list_wanted()
+        return filter_contacts(queryset, self._campaign, names) if self._campaign and names else queryset
+
+
+class DispositionFilter(_FilterByCalls):
+    title = gettext_lazy("disposition")
+    parameter_name = "disposition"
+
+    def list_choices(self) -> Iterator[tuple[str, str]]:
+        return ((one.name, f"{one.code} {one.title}") for one in DISPOSITIONS.values())
+
+    def list_wanted(self) -> Collection[str]:
+        return {self.value()} & DISPOSITIONS.keys()
+
+
+class SymbolFilter(_FilterByCalls):
+    title = gettext_lazy("symbol in the rates")
+    parameter_name = "counts_as"
+
+    def list_choices(self) -> Iterator[tuple[str, str]]:
+        return ((symbol, f"{symbol}: {MEANINGS[symbol]}") for symbol in SYMBOLS if list_names(symbol))
+
+    def list_wanted(self) -> Collection[str]:
+        return list_names(self.value())

@@ -12,6 +12,8 @@ from django.db.models import Prefetch
 from django.utils import timezone
 
 from calls.clock import Clock
+from calls.dispositions import BROKE_OFF, IS_UNFINISHED
+from calls.erased_words import IS_ANSWERED
 from calls.recollection import recollection
 from calls.tallies import read_campaigns
 from campaigns.models import Campaign, Question, QuestionType, QuestionVersion
@@ -21,11 +23,10 @@ from contacts.models import CallOutcome, ContactState
 # As the answers to a version are counted: by their value, but for own words, of which no two are the same.
 PASSED_OVER, OWN_WORDS = "", "words"
 
-# Words without a trace of them are those of somebody who was erased (`Answer.are_words_erased`).
-_COUNT_ANSWERS = """
+_COUNT_ANSWERS = f"""
     SELECT version_id, CASE
         WHEN NOT version_id = ANY (%(of_words)s::uuid[]) THEN value
-        WHEN value <> '' OR (raw = '' AND means <> 'nothing') THEN %(words)s
+        WHEN {IS_ANSWERED} THEN %(words)s
         ELSE %(passed_over)s END AS told, count(*)
     FROM calls_answer WHERE question_id = ANY (%(questions)s::uuid[]) AND is_current GROUP BY version_id, told
 """
@@ -35,9 +36,9 @@ _COUNT_COMPLETED = """
         round(extract(epoch FROM decided_at - consented_at))::int AS seconds, count(*)
     FROM calls_callattempt WHERE campaign_id = %(campaign)s AND outcome = 'completed' GROUP BY day, seconds
 """
-_BROKEN_OFF = """
+_BROKEN_OFF = f"""
     SELECT contact_id, max(ended_at) AS broken_off_at, count(*) AS calls FROM calls_callattempt
-    WHERE campaign_id = %(campaign)s AND consented_at IS NOT NULL AND decided_at IS NULL AND ended_at IS NOT NULL
+    WHERE campaign_id = %(campaign)s AND {BROKE_OFF}
     GROUP BY contact_id
 """
 # Those of them which were completed in a later call, by the seconds that this took.
@@ -53,7 +54,7 @@ _COUNT_REFUSED = """
 # Of each contact the first question without an answer, of those that were asked at the time if there is one.
 _COUNT_BROKEN_OFF = f"""
     SELECT asked.question_id, coalesce(sum(calls), 0), count(*) FILTER (WHERE is_left),
-        count(*) FILTER (WHERE is_left AND contact.next_attempt_at IS NOT NULL)
+        count(*) FILTER (WHERE is_left AND ({IS_UNFINISHED}))
     FROM ({_BROKEN_OFF}) AS broken JOIN contacts_contact AS contact ON contact.id = broken.contact_id
     CROSS JOIN LATERAL (SELECT NOT contact.state = ANY (%(over)s) AS is_left) AS state
     LEFT JOIN LATERAL (
@@ -66,7 +67,7 @@ _COUNT_BROKEN_OFF = f"""
     ) AS asked ON true
     GROUP BY asked.question_id
 """
-_NOT_BROKEN_OFF = [ContactState.COMPLETED, ContactState.REFUSED, ContactState.IN_PROGRESS]
+_NOT_BROKEN_OFF = [ContactState.COMPLETED, ContactState.REFUSED]
 _NOT_DECIDED = {CallOutcome.NO_ANSWER, CallOutcome.BUSY, CallOutcome.FAILED}
 
 
@@ -79,7 +80,7 @@ class Results:
 
     ``broken_off``: contacts that once agreed to take part and neither completed nor refused since, by the question that
     they did not answer; None: what was left to ask them is asked no more. ``called_again``: those who still wait for a
-    call. ``at_consent``: calls that were over before the person agreed.
+    call, or are in one. ``at_consent``: calls that were over before the person agreed.
     """
 
     as_of: datetime

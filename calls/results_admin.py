@@ -1,6 +1,6 @@
 """The pages of a campaign's results, in the admin."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -11,9 +11,9 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 
+from calls.access import SEE_ANSWERS, SEE_FIGURES
 from calls.answer_wording import say_question
 from calls.clock import DatabaseClock
-from calls.live_pages import SEEN_BY
 from calls.own_words import find_words
 from calls.results_page import describe_results
 from campaigns.long_lists import BoundedPaginator, TooLong, give_up_in_time
@@ -24,7 +24,10 @@ LONGEST_TERM = 200
 
 
 class CampaignResults:
-    """For the admin of campaigns: the results, to which its page leads, for whoever sees campaigns and calls."""
+    """For the admin of campaigns: the results, to which its page leads, for whoever sees campaigns and calls.
+
+    Own words are for whoever sees contacts too, like the download of them: they may tell who somebody is.
+    """
 
     def get_urls(self) -> list[URLPattern]:
         results, words = (self.admin_site.admin_view(view) for view in (self.show_results, self.show_words))
@@ -34,25 +37,26 @@ class CampaignResults:
             *super().get_urls(),
         ]
 
-    def _begin(self, request: HttpRequest, campaign: UUID) -> tuple[Campaign, dict[str, Any]]:
-        if not request.user.has_perms(SEEN_BY):
+    def _begin(self, request: HttpRequest, campaign: UUID, needed: Collection[str]) -> tuple[Campaign, dict[str, Any]]:
+        if not request.user.has_perms(needed):
             raise PermissionDenied
         chosen = get_object_or_404(Campaign, pk=campaign)
         return chosen, {**self.admin_site.each_context(request), "opts": self.opts, "original": chosen}
 
     def show_results(self, request: HttpRequest, campaign: UUID) -> HttpResponse:
         """``?version=`` names a version that is to be shown alone; there may be several, of different questions."""
-        chosen, context = self._begin(request, campaign)
+        chosen, context = self._begin(request, campaign, SEE_FIGURES)
         versions = read_ids(request.GET.getlist("version"))
         context |= {
             "title": _("Results: %(campaign)s") % {"campaign": chosen},
             "back": reverse("admin:campaigns_campaign_change", args=[chosen.pk]),
+            "may_read_words": request.user.has_perms(SEE_ANSWERS),
             **describe_results(chosen, chosen=versions, clock=DatabaseClock()),
         }
         return TemplateResponse(request, "calls/results.html", context)
 
     def show_words(self, request: HttpRequest, campaign: UUID, question: UUID) -> HttpResponse:
-        chosen, context = self._begin(request, campaign)
+        chosen, context = self._begin(request, campaign, SEE_ANSWERS)
         asked = get_object_or_404(Question.objects.prefetch_related("versions"), pk=question, campaign=chosen)
         versions = list(asked.versions.all())
         if not any(version.type == QuestionType.FREE_TEXT for version in versions):

@@ -48,7 +48,7 @@ def count_current(questions: Sequence[Question], results: Results) -> int:
 
 
 def find_completion_rate(results: Results) -> float | None:
-    """In percent of those who agreed to take part and whose last call is over; None without any."""
+    """In percent of those who agreed to take part in a call that is over; None without any."""
     completed = results.seconds.total() + results.resumed
     agreed = completed + results.refused_midway + results.broken_off.total()
     return 100 * completed / agreed if agreed else None

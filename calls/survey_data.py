@@ -1,7 +1,7 @@
 """The results of a campaign as a table: one row for each contact, with what became of it and what it answered."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -9,9 +9,11 @@ from uuid import UUID
 from django.db.models import Exists, Max, Min, OuterRef, Q
 from django.db.models.functions import Coalesce
 
+from calls.answer_wording import say_value
 from calls.dispositions import find_dispositions
+from calls.erased_words import are_words_erased
 from calls.models import Answer, CallAttempt
-from campaigns.models import Campaign, Language, Question, QuestionType, QuestionVersion, Wording
+from campaigns.models import Campaign, Question, QuestionType, QuestionVersion, Wording
 from campaigns.questions import list_questions
 from contacts.models import CallOutcome, Contact
 from contacts.spreadsheets import Cell
@@ -19,7 +21,7 @@ from contacts.spreadsheets import Cell
 # Each chunk is asked for anew, so that no cursor stays open as long as somebody downloads.
 CHUNK_SIZE = 1000
 
-SKIPPED = "skipped"
+SKIPPED = "(skipped)"  # brackets, because own words may be anything that can be said
 _AS_NUMBERS = {QuestionType.SCALE, QuestionType.NUMERIC, QuestionType.SINGLE_CHOICE}
 
 CONTACT_COLUMNS = (
@@ -73,9 +75,11 @@ class CallFacts(NamedTuple):
 class StoredAnswer(NamedTuple):
     version_id: UUID
     value: str
+    raw: str
+    means: str
 
 
-def list_asked(campaign: Campaign) -> list[AskedQuestion]:
+def name_questions(campaign: Campaign) -> list[AskedQuestion]:
     """In the order in which they are asked, q1 first; then those that are asked no more and have answers."""
     answers = Answer.objects.filter(question=OuterRef("pk"), is_current=True)
     withdrawn = campaign.questions.filter(Exists(answers), is_withdrawn=True)
@@ -94,11 +98,16 @@ def list_columns(asked: Sequence[AskedQuestion]) -> list[str]:
 
 
 def list_rows(campaign: Campaign, asked: Sequence[AskedQuestion]) -> Iterator[list[Cell]]:
-    """Of every contact that was there when it began, in the order in which they were made."""
+    """Of every contact that was there when it began, in the order in which they were made.
+
+    The columns are those of the beginning: a question that is added meanwhile has none, an edit of one is in its own.
+    """
     last = UUID(int=0)
+    versions = {version.pk: version for one in asked for version in one.versions}
     while contacts := _read_contacts(campaign, last):
         last, ids = contacts[-1].pk, [contact.pk for contact in contacts]
         dispositions, facts, answers = find_dispositions(campaign.pk, ids), _read_calls(ids), _read_answers(ids)
+        versions |= _read_versions(_list_unknown(answers, versions))
         for contact in contacts:
             calls, disposition = facts.get(contact.pk, CallFacts()), dispositions[contact.pk]
             yield [
@@ -113,7 +122,7 @@ def list_rows(campaign: Campaign, asked: Sequence[AskedQuestion]) -> Iterator[li
                 contact.attempts_count,
                 *calls,
                 campaign.language_for(contact.preferred_language).value,
-                *_list_cells(campaign, contact, asked, answers[contact.pk]),
+                *_list_cells(campaign, asked, versions, answers[contact.pk]),
             ]
 
 
@@ -139,41 +148,49 @@ def _read_answers(contacts: Sequence[UUID]) -> Mapping[UUID, Mapping[UUID, Store
     """By contact and question."""
     answers: dict[UUID, dict[UUID, StoredAnswer]] = defaultdict(dict)
     rows = Answer.objects.filter(contact__in=contacts, is_current=True).order_by()
-    for contact, question, *answer in rows.values_list("contact_id", "question_id", "version_id", "value"):
+    for contact, question, *answer in rows.values_list("contact_id", "question_id", *StoredAnswer._fields):
         answers[contact][question] = StoredAnswer(*answer)
     return answers
 
 
+def _list_unknown(
+    answers: Mapping[UUID, Mapping[UUID, StoredAnswer]], versions: Mapping[UUID, QuestionVersion]
+) -> set[UUID]:
+    """Versions that an edit has made since the columns were read."""
+    return {answer.version_id for own in answers.values() for answer in own.values()} - versions.keys()
+
+
+def _read_versions(ids: Collection[UUID]) -> Mapping[UUID, QuestionVersion]:
+    return QuestionVersion.objects.in_bulk(ids) if ids else {}
+
+
 def _list_cells(
-    campaign: Campaign, contact: Contact, asked: Sequence[AskedQuestion], answers: Mapping[UUID, StoredAnswer]
+    campaign: Campaign,
+    asked: Sequence[AskedQuestion],
+    versions: Mapping[UUID, QuestionVersion],
+    answers: Mapping[UUID, StoredAnswer],
 ) -> Iterator[Cell]:
     for one in asked:
         answer = answers.get(one.question.pk)
         if answer is None:
             yield from [None] * len(one.columns)
             continue
-        version = next(version for version in one.versions if version.pk == answer.version_id)
-        yield _write_value(version, answer.value, contact)
+        version = versions[answer.version_id]
+        yield _write_value(version, answer)
         if one.is_choice:
             yield _find_label(campaign, version, answer.value)
         yield version.number
 
 
-def _write_value(version: QuestionVersion, value: str, contact: Contact) -> Cell:
-    """What an erased person said in own words is nobody's business any more."""
-    if version.type == QuestionType.FREE_TEXT and contact.erased_at:
+def _write_value(version: QuestionVersion, answer: StoredAnswer) -> Cell:
+    if are_words_erased(value=answer.value, raw=answer.raw, means=answer.means):
         return None
-    if not value:
+    if not answer.value:
         return SKIPPED
-    return int(value) if version.type in _AS_NUMBERS else value
+    return int(answer.value) if version.type in _AS_NUMBERS else answer.value
 
 
 def _find_label(campaign: Campaign, version: QuestionVersion, value: str) -> str:
     """The choice in the campaign's own language, whichever it was offered in, so that there is one label for each."""
-    choices = list_labels(campaign, version)
-    return choices[int(value) - 1] if value and 0 < int(value) <= len(choices) else ""
-
-
-def list_labels(campaign: Campaign, wording: Wording) -> Sequence[str]:
-    own = wording.choices_in(campaign.language)
-    return own or next((wording.choices_in(language) for language in Language if wording.choices_in(language)), [])
+    is_choice = value and version.type == QuestionType.SINGLE_CHOICE
+    return say_value(version, value, campaign.language) if is_choice else ""

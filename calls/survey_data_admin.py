@@ -8,18 +8,17 @@ from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
 
+from calls.access import SEE_ANSWERS
 from calls.codebook import list_sheets
-from calls.survey_data import list_asked, list_columns, list_rows
+from calls.survey_data import list_columns, list_rows, name_questions
 from campaigns.history import EXPORT, write_line
 from campaigns.models import Campaign
 from contacts.spreadsheets import stream_csv
 from contacts.workbook_stream import Sheet, stream_workbook
 
-SEEN_BY = ("campaigns.view_campaign", "contacts.view_contact", "calls.view_callattempt")
-
 
 def _export_results(campaign: Campaign, name: str, kind: str) -> HttpResponse:
-    asked = list_asked(campaign)
+    asked = name_questions(campaign)
     columns, rows = list_columns(asked), list_rows(campaign, asked)
     if kind == "csv":
         return stream_csv(name, columns, rows)
@@ -46,7 +45,7 @@ class CampaignSurveyData:
         return [own, *super().get_urls()]
 
     def export_survey_data(self, request: HttpRequest, campaign: UUID, file: str) -> HttpResponse:
-        if not request.user.has_perms(SEEN_BY):
+        if not request.user.has_perms(SEE_ANSWERS):
             raise PermissionDenied
         if file not in EXPORTS:
             raise Http404

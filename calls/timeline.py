@@ -19,9 +19,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext
 
 from calls.answer_wording import explain_answer, say_answer
+from calls.answerers import read_answerer
 from calls.caps import Waiting, find_next_calls
 from calls.conversation import LEFT_MESSAGE
 from calls.models import Answer, CallAttempt, ProviderConfig
+from calls.providers.base import Answerer
 from calls.providers.messages import translate_message
 from calls.states import AttemptStatus
 from calls.wording import say_minute
@@ -67,10 +69,11 @@ SIP_ANSWERS: dict[str, Promise] = {
     "503": gettext_lazy("the network is overloaded or out of order"),
     "603": gettext_lazy("the call was declined"),
 }
-ANSWERED_BY: dict[str, Promise] = {
-    "human": gettext_lazy("Sounds like a person."),
-    "fax": gettext_lazy("Sounds like a fax machine."),
-    "unknown": gettext_lazy("Whether a person or a machine was not recognised."),
+SOUNDS_LIKE: dict[Answerer, Promise] = {
+    Answerer.PERSON: gettext_lazy("Sounds like a person."),
+    Answerer.MACHINE: gettext_lazy("Sounds like an answering machine."),
+    Answerer.FAX: gettext_lazy("Sounds like a fax machine."),
+    Answerer.UNKNOWN: gettext_lazy("Whether a person or a machine was not recognised."),
 }
 
 NOT_RUNNING: dict[CampaignStatus, Promise] = {
@@ -148,8 +151,8 @@ def _list_of_attempt(
 def _explain_step(attempt: CallAttempt, status: AttemptStatus, word: str) -> str:
     if status == AttemptStatus.UNKNOWN:
         return _("It is rung by nobody else until that is settled.")
-    by = attempt.metadata.get("answered_by", "") if status == AttemptStatus.ANSWERED else ""
-    heard = _("Sounds like an answering machine.") if _is_answering_machine(by) else str(ANSWERED_BY.get(by, ""))
+    answerer = read_answerer(attempt.metadata) if status == AttemptStatus.ANSWERED else None
+    heard = str(SOUNDS_LIKE.get(answerer, ""))
     return " ".join(filter(None, [_quote(word), heard]))
 
 
@@ -164,12 +167,7 @@ def _say_end(attempt: CallAttempt) -> str:
 def _say_end_without_consent(metadata: Mapping[str, Any]) -> Promise:
     if metadata.get(LEFT_MESSAGE):
         return MESSAGE_LEFT
-    by = metadata.get("answered_by", "")
-    return MACHINE if _is_answering_machine(by) or by == "fax" else HUNG_UP
-
-
-def _is_answering_machine(answered_by: str) -> bool:
-    return answered_by.startswith("machine")
+    return MACHINE if read_answerer(metadata) in (Answerer.MACHINE, Answerer.FAX) else HUNG_UP
 
 
 def _explain_end(attempt: CallAttempt) -> str:

@@ -8,8 +8,10 @@ import json
 from datetime import datetime
 from typing import Any
 
+from calls.answer_wording import say_question
 from calls.events.models import SurveyEvent, WebhookSubscription
 from calls.models import Answer
+from campaigns.models import Language
 
 
 def make_body(event: SurveyEvent, subscription: WebhookSubscription) -> bytes:
@@ -57,7 +59,7 @@ def _describe_answer(answer: Answer) -> dict[str, Any]:
         "question_id": str(answer.question_id),
         "question_version": version.number,
         "question_type": version.type,
-        "question": version.text_en or version.text_it,
+        "question": say_question(version, Language.ENGLISH),
         "value": answer.value or None,
         "answered_at": _write(answer.answered_at),
     }

@@ -314,6 +314,7 @@ def test_who_wants_no_calls_is_kept_off_every_campaign(phone, attempt):
 MACHINES = ["machine_start", "machine_end_beep", "machine_end_silence", "machine_end_other"]
 MESSAGES = {"machine_message": "We try again.", "machine_message_other": "Riproviamo."}
 NOT_REACHED = (CallOutcome.NO_ANSWER, ContactState.NOT_REACHED)
+A_MACHINE = {"answerer": "machine"}
 
 
 def answered_by(word):
@@ -330,7 +331,7 @@ def test_a_machine_is_hung_up_on_and_its_call_counts_as_not_answered(phone, atte
     documents = [phone.post(answered_by(word)) for _ in range(2)]
     assert [[verb.tag for verb in document] for document in documents] == [["Hangup"]] * 2
     assert state_of(attempt) == OPEN
-    assert attempt.metadata == {"answered_by": word}
+    assert attempt.metadata == {"answered_by": word, "answerer": "fax" if word == "fax" else "machine"}
     phone.end()
     assert state_of(attempt) == NOT_REACHED
     assert Contact.objects.get().next_attempt_at is not None
@@ -349,7 +350,7 @@ def test_a_machine_is_left_the_message_in_the_contacts_language(phone, attempt, 
         assert [verb.tag for verb in document] == ["Say", "Hangup"]
         assert (document[0].text, document[0].get("language")) == (message, voice)
     assert state_of(attempt) == OPEN
-    assert attempt.metadata == {"answered_by": word, "left_message": True}
+    assert attempt.metadata == {"answered_by": word, "left_message": True, **A_MACHINE}
     phone.end()
     assert state_of(attempt) == NOT_REACHED
     assert not Answer.objects.exists()
@@ -364,14 +365,14 @@ def test_a_fax_is_left_no_message(phone, attempt):
     treat_machines("leave_message")
     assert [verb.tag for verb in phone.post(answered_by("fax"))] == ["Hangup"]
     assert state_of(attempt) == OPEN
-    assert attempt.metadata == {"answered_by": "fax"}
+    assert attempt.metadata == {"answered_by": "fax", "answerer": "fax"}
 
 
 def test_a_machine_is_hung_up_on_where_there_is_nothing_to_leave(phone, attempt):
     treat_machines("leave_message", machine_message=" ")
     assert [verb.tag for verb in phone.post(answered_by("machine_end_beep"))] == ["Hangup"]
     assert state_of(attempt) == OPEN
-    assert attempt.metadata == {"answered_by": "machine_end_beep"}
+    assert attempt.metadata == {"answered_by": "machine_end_beep", **A_MACHINE}
 
 
 @pytest.mark.parametrize(
@@ -390,7 +391,12 @@ def test_whoever_may_be_a_person_is_asked(phone, attempt, treatment, word):
     assert phone.hear(answered_by(word)).startswith("Good day.")
     assert phone.hear(answered_by(word) | YES).startswith("How was it?")
     assert state_of(attempt) == OPEN
-    assert attempt.metadata == ({"answered_by": word} if word else {})
+    assert attempt.metadata.get("answered_by", "") == word
+    assert attempt.metadata.get("answerer") == {
+        "human": "person",
+        "fax": "fax",
+        **dict.fromkeys(MACHINES, "machine"),
+    }.get(word)
 
 
 def test_who_has_answered_is_kept_also_when_the_report_of_the_answer_came_first(phone, attempt):
@@ -399,7 +405,7 @@ def test_who_has_answered_is_kept_also_when_the_report_of_the_answer_came_first(
     phone.hear(answered_by("machine_start"))
     phone.end()
     assert state_of(attempt) == NOT_REACHED
-    assert attempt.metadata == {"answered_by": "machine_start"}
+    assert attempt.metadata == {"answered_by": "machine_start", **A_MACHINE}
 
 
 def test_what_was_noted_of_a_call_before_is_kept(phone, attempt):
@@ -408,7 +414,7 @@ def test_what_was_noted_of_a_call_before_is_kept(phone, attempt):
     CallAttempt.objects.update(metadata={"note": "ours", "answered_by": "unknown"})
     phone.hear(answered_by("machine_end_beep"))
     assert state_of(attempt) == OPEN
-    assert attempt.metadata == {"note": "ours", "answered_by": "unknown", "left_message": True}
+    assert attempt.metadata == {"note": "ours", "answered_by": "unknown", "left_message": True, **A_MACHINE}
 
 
 @pytest.mark.parametrize(("said", "next_one"), [(YES, "How was it?"), (NO, "Thank you for telling us.")])

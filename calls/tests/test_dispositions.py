@@ -11,11 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calls import dispositions
-from calls.dispositions import DISPOSITIONS, add_up, count_dispositions, filter_contacts, find_dispositions
+from calls.dispositions import DISPOSITIONS, add_up, count_dispositions, filter_contacts, find_dispositions, list_names
+from calls.erasure import anonymise
 from calls.models import Answer, CallAttempt
 from calls.rates import SYMBOLS
-from calls.tests.conftest import NOON
+from calls.results import list_asked, read_results
+from calls.tests.conftest import NOON, FakeClock
 from calls.tests.factories import CallAttemptFactory
+from campaigns.models import QuestionVersion
 from campaigns.questions import freeze_questions
 from campaigns.tests.factories import CampaignFactory, QuestionFactory
 from contacts.models import Contact, ContactState
@@ -81,7 +84,8 @@ def answer(contact, attempt, question, value="3", is_current=True):
         attempt=attempt,
         question=question,
         version=question.versions.get(),
-        means="keys",
+        means="keys" if value else "nothing",
+        raw=value,
         value=value,
         is_current=is_current,
         answered_at=NOON,
@@ -119,9 +123,10 @@ JUDGED = [
     # Nor does the list what was answered before.
     ("partial", [BROKE_OFF], {"answers": 2, **LISTED}),
     ("break_off", [BROKE_OFF], {"answers": 1, **LISTED}),
-    # In a call, by what is known so far.
-    ("break_off", [Call("", True, True)], {"state": "in_progress", "answers": 1}),
-    ("non_contact", [Call("", True)], {"state": "in_progress"}),
+    # In a call, by the calls before it.
+    ("not_attempted", [Call("", True, True)], {"state": "in_progress", "answers": 1}),
+    ("break_off", [BROKE_OFF, Call("", True, True)], {"state": "in_progress", "answers": 1}),
+    ("not_attempted", [Call("", True)], {"state": "in_progress"}),
     ("not_attempted", [Call("")], {"state": "in_progress"}),
     ("busy", [BUSY, Call("")], {"state": "in_progress"}),
     # Put on the list after a call, and before any.
@@ -137,6 +142,9 @@ JUDGED = [
     ("non_contact", [HUNG_UP, FAILED], {"number_rejected": True}),
     ("machine", [Call(answered=True, metadata=MACHINE), BUSY], {}),
     ("machine", [Call(answered=True, metadata={"answered_by": "machine_end_beep"})], {}),
+    ("machine", [Call(answered=True, metadata={"answered_by": "another's word", "answerer": "machine"})], {}),
+    ("fax", [Call(answered=True, metadata={"answered_by": "another's word", "answerer": "fax"})], {}),
+    ("non_contact", [Call(answered=True, metadata={"answered_by": "another's word", "answerer": "person"})], {}),
     ("machine", [Call(answered=True, metadata=FAX), Call(answered=True, metadata=MACHINE)], {}),
     ("fax", [Call(answered=True, metadata=FAX), NOT_ANSWERED], {}),
     ("other", [Call("failed", answered=True)], {}),
@@ -187,6 +195,16 @@ def test_only_current_answers_to_questions_that_are_asked_count_and_nothing_that
     assert judge(contact) == "partial"
 
 
+def test_words_that_were_erased_were_answered(campaign):
+    contact = make_contact(campaign, [BROKE_OFF], answers=2)
+    QuestionVersion.objects.update(type="free_text")
+    assert judge(contact) == "partial"
+    with transaction.atomic():
+        anonymise([contact], now=NOON)
+    assert not Answer.objects.exclude(value="")
+    assert judge(contact) == "partial"
+
+
 def test_without_questions_nobody_has_answered_half_of_them():
     assert judge(make_contact(CampaignFactory(), [BROKE_OFF])) == "break_off"
 
@@ -211,7 +229,7 @@ def test_what_few_have_may_take_long_to_find_and_nothing_after_it(campaign, monk
     monkeypatch.setattr(dispositions, "FREQUENT", 2)
     with connection.cursor() as cursor, CaptureQueriesContext(connection) as queries:
         cursor.execute("SET LOCAL statement_timeout = '5s'")
-        assert [*filter_contacts(Contact.objects.all(), campaign.pk, "busy")] == [contact]
+        assert [*filter_contacts(Contact.objects.all(), campaign.pk, ["busy"])] == [contact]
         cursor.execute("SHOW statement_timeout")
         assert cursor.fetchone() == ("5s",)
     assert any("'20s'" in query["sql"] for query in queries)
@@ -250,15 +268,14 @@ def histories(draw):
 
 def get_second_opinion(values, made, answers):
     """By the table of docs/rates.md, row by row."""
-    told = [call for call in made if not call.given_back and call.outcome not in ("completed", "refused")]
-    over = [call for call in told if call.outcome]
+    over = [call for call in made if not call.given_back and call.outcome not in ("", "completed", "refused")]
     if values["state"] in ("completed", "refused"):
         return "complete" if values["state"] == "completed" else "refusal"
-    if any(call.consented for call in told):
+    if any(call.consented for call in over):
         return "partial" if answers >= QUESTIONS / 2 else "break_off"
     if over and values["state"] == "excluded" and values["do_not_call"] and not values["number_rejected"]:
         return "refusal"
-    answered_by = [(call, call.metadata.get("answered_by", "")) for call in told if call.answered]
+    answered_by = [(call, call.metadata.get("answered_by", "")) for call in over if call.answered]
     by_people = [call for call, by in answered_by if by not in ("machine_start", "fax")]
     if by_people:
         return "other" if any(call.outcome == "failed" for call in by_people) else "non_contact"
@@ -273,7 +290,7 @@ def get_second_opinion(values, made, answers):
     return "excluded" if values["state"] == "excluded" and values["do_not_call"] else "not_attempted"
 
 
-def list_ids(campaign, name):
+def list_ids(campaign, *names):
     """As a list finds them, whether few or many of those that it looks at first have it."""
     ways = []
     for sample, share, most in ((2000, 0.1, 10_000), (1, 2, 10_000), (1, 2, 0), (1, 0, 10_000)):
@@ -281,7 +298,7 @@ def list_ids(campaign, name):
             patch.setattr(dispositions, "SAMPLE", sample)
             patch.setattr(dispositions, "FREQUENT", share)
             patch.setattr(dispositions, "MOST_COUNTED", most)
-            ways.append({*filter_contacts(Contact.objects.all(), campaign.pk, name).values_list("pk", flat=True)})
+            ways.append({*filter_contacts(Contact.objects.all(), campaign.pk, names).values_list("pk", flat=True)})
     assert ways == ways[:1] * 4
     return ways[0]
 
@@ -314,7 +331,13 @@ def test_every_contact_has_exactly_one_disposition_and_all_add_up(people):
         counts = count_dispositions(campaign)
         listed = {name: list_ids(campaign, name) for name in DISPOSITIONS}
         assert listed == {name: {contact for contact, its in expected.items() if its == name} for name in DISPOSITIONS}
+        by_symbol = {symbol: list_ids(campaign, *list_names(symbol)) for symbol in SYMBOLS}
+        assert {symbol: len(ids) for symbol, ids in by_symbol.items() if ids} == +add_up(counts)
         assert {name: one.contacts for name, one in counts.items()} == {name: len(ids) for name, ids in listed.items()}
         assert sum(one.contacts for one in counts.values()) == sum(add_up(counts).values()) == len(people)
         assert sum(one.unfinished for one in counts.values()) == campaign.contacts.unfinished().count()
+        broken_off = counts["partial"], counts["break_off"]
+        results = read_results(campaign, list_asked(campaign), clock=FakeClock(NOON))
+        assert results.broken_off.total() == sum(one.contacts for one in broken_off)
+        assert results.called_again == sum(one.unfinished for one in broken_off)
         transaction.set_rollback(True)

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from calls import conversation, erasure
 from calls.claiming import claim_calls
 from calls.clock import DatabaseClock
+from calls.dispositions import find_dispositions
 from calls.erasure import ErasureImpossible, Person, erase_person, look_for
 from calls.models import Answer, CallAttempt, ProviderConfig
 from calls.outcomes import Applied, apply_event, record_placed
@@ -119,6 +120,31 @@ def test_nothing_in_the_database_tells_of_the_person_any_more(admin_user):
     erase()
     secrets = (NUMBER[1:], "3672 6012", EXTERNAL_ID, EMAIL, EMAIL.upper(), "By phone", "Bruna", "what's it")
     assert [(label, secret) for label, text in read_everything() for secret in secrets if secret in text] == []
+
+
+@pytest.mark.parametrize(
+    ("metadata", "answered", "disposition"),
+    [
+        ({"answered_by": "machine_start", "answerer": "machine", "left_message": True}, True, "machine"),
+        ({"answered_by": "machine_start"}, True, "machine"),
+        ({"answerer": "fax"}, True, "fax"),
+        ({"sip_response_code": "404", "call_duration": "0"}, False, "not_working"),
+        ({"call_duration": "9"}, True, "non_contact"),
+    ],
+)
+def test_a_disposition_stays_as_it_was_and_what_else_was_said_of_a_call_goes(metadata, answered, disposition):
+    contact = make_contact(state=ContactState.NOT_REACHED)
+    at = NOW if answered else None
+    CallAttemptFactory(contact=contact, answered_at=at, outcome="no_answer", metadata={"To": NUMBER, **metadata})
+
+    def judge():
+        return find_dispositions(contact.campaign_id, [contact.pk])[contact.pk].name
+
+    assert judge() == disposition
+    erase()
+    assert judge() == disposition
+    kept = {name: word for name, word in metadata.items() if name not in ("left_message", "call_duration")}
+    assert CallAttempt.objects.get().metadata == kept
 
 
 def test_the_figures_of_the_campaign_stay():
@@ -265,7 +291,8 @@ def test_the_database_does_not_let_an_erased_person_wait():
 
 def test_an_attempt_without_a_number_has_nothing_else_of_the_person():
     attempt = CallAttemptFactory(error_message="", provider_call_id="")
-    for values in ({"metadata": {"To": NUMBER}}, {"error_message": "x"}, {"provider_call_id": "CA1"}):
+    metadata = {"answerer": "machine", "To": NUMBER}
+    for values in ({"metadata": metadata}, {"metadata": []}, {"error_message": "x"}, {"provider_call_id": "CA1"}):
         with pytest.raises(IntegrityError, match="attempt_has_a_number_or_is_erased"), transaction.atomic():
             CallAttempt.objects.filter(pk=attempt.pk).update(phone_number=None, **values)
     with pytest.raises(IntegrityError, match="attempt_has_a_number_or_is_erased"), transaction.atomic():

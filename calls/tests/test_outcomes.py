@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from calls import conversation, outcomes, wakeups
 from calls.models import CallAttempt
 from calls.outcomes import Applied, apply_event
-from calls.providers.base import CallEvent, CallProgress, PlacedCall, Said
+from calls.providers.base import Answerer, CallEvent, CallProgress, PlacedCall, Said
 from calls.states import AttemptStatus
 from campaigns.models import CampaignStatus
 from campaigns.tests.factories import CampaignFactory
@@ -385,11 +385,18 @@ def test_in_a_call_that_ended_in_another_way_nothing_is_decided_any_more(outcome
 
 def test_what_else_is_said_of_a_call_is_gathered_as_it_moves():
     attempt = make_attempt(metadata={"note": "ours"})
-    tell(attempt, CallProgress.ANSWERED, details={"answered_by": "human"})
-    tell(attempt, CallProgress.RINGING, details={"answered_by": "late"})
+    tell(attempt, CallProgress.ANSWERED, details={"answered_by": "x"}, answerer=Answerer.PERSON)
+    tell(attempt, CallProgress.RINGING, details={"answered_by": "late"}, answerer=Answerer.FAX)
     tell(attempt, CallProgress.HUNG_UP, details={"call_duration": "12"})
     tell(attempt, CallProgress.HUNG_UP, details={"call_duration": "99"})
-    assert fresh(attempt).metadata == {"note": "ours", "answered_by": "human", "call_duration": "12"}
+    said = {"answered_by": "x", "answerer": "person", "call_duration": "12"}
+    assert fresh(attempt).metadata == {"note": "ours", **said}
+
+
+def test_who_had_answered_is_kept_also_when_only_the_end_tells_it():
+    attempt = make_attempt()
+    tell(attempt, CallProgress.HUNG_UP, answerer=Answerer.MACHINE)
+    assert fresh(attempt).metadata == {"answerer": "machine"}
 
 
 def test_each_step_is_remembered_with_its_time_and_the_providers_word():

@@ -4,7 +4,7 @@ import re
 from html import unescape
 
 import pytest
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, Permission
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -84,11 +84,12 @@ def test_numbers_are_written_as_the_language_has_them(admin_client, campaign):
     assert "40,0%" in tell(read(admin_client, rates_of(campaign)))
 
 
-def test_each_count_leads_to_the_list_of_exactly_those_contacts(admin_client, campaign):
+@pytest.mark.parametrize(("name", "counts"), [("dispositions", [4, 2, 1, 1, 2, 1, 1]), ("symbols", [4, 2, 4, 2])])
+def test_each_count_leads_to_the_list_of_exactly_those_contacts(admin_client, campaign, name, counts):
     page = read(admin_client, rates_of(campaign))
-    table = page[page.index('id="dispositions"') : page.index("</table>")]
+    table = page[page.index(f'id="{name}"') :].partition("</table>")[0]
     links = re.findall(r'<a href="([^"]*)">(\d+)</a>', table)
-    assert [int(count) for _, count in links] == [4, 2, 1, 1, 2, 1, 1]
+    assert [int(count) for _, count in links] == counts
     for url, count in links:
         found = admin_client.get(unescape(url)).context["cl"].queryset
         assert found.count() == int(count)
@@ -103,20 +104,44 @@ def test_a_list_by_disposition_can_be_narrowed_down_further(admin_client, campai
     assert not admin_client.get(url, asked | {"disposition": "complete"}).context["cl"].queryset
 
 
+@pytest.mark.parametrize("sample", [2000, 1])
+def test_a_list_by_symbol_can_be_narrowed_down_to_a_disposition(admin_client, campaign, monkeypatch, sample):
+    monkeypatch.setattr(dispositions, "SAMPLE", sample)
+    monkeypatch.setattr(dispositions, "FREQUENT", 0)
+    url = reverse("admin:contacts_contact_changelist")
+    asked = {"campaign__id__exact": campaign.pk, "counts_as": "UH"}
+    found = [
+        admin_client.get(url, asked | more).context["cl"].queryset.count()
+        for more in ({}, {"disposition": "busy"}, {"disposition": "complete"}, {"state__exact": "pending"})
+    ]
+    assert found == [4, 1, 0, 1]
+
+
 @pytest.mark.parametrize(
-    "asked", [{"disposition": "complete"}, {"campaign__id__exact": "x", "disposition": "complete"}]
+    "asked",
+    [{"disposition": "complete"}, {"campaign__id__exact": "x", "disposition": "complete"}, {"counts_as": "I"}],
 )
 def test_without_a_campaign_there_is_no_choice_of_dispositions(admin_client, campaign, asked):
     page = admin_client.get(reverse("admin:contacts_contact_changelist"), asked, follow=True)
     assert page.status_code == 200
-    assert "2.12 Break-off" not in page.content.decode()
+    assert "2.12 Break-off" not in page.content.decode() and "NC: non-contacts" not in page.content.decode()
 
 
 def test_a_chosen_campaign_offers_all_dispositions(admin_client, campaign):
     url = reverse("admin:contacts_contact_changelist")
     page = read(admin_client, f"{url}?campaign__id__exact={campaign.pk}")
     assert all(f"{one.code} {one.title}" in page for one in DISPOSITIONS.values())
-    assert admin_client.get(url, {"campaign__id__exact": campaign.pk, "disposition": "?"}).status_code == 200
+    assert "NC: non-contacts" in page and "UO: " not in page
+    for name in ("disposition", "counts_as"):
+        assert admin_client.get(url, {"campaign__id__exact": campaign.pk, name: "?"}).status_code == 200
+
+
+def test_to_show_counts_beside_the_filters_reads_no_calls(admin_client, campaign):
+    url = reverse("admin:contacts_contact_changelist")
+    with CaptureQueriesContext(connection) as queries:
+        page = admin_client.get(url, {"campaign__id__exact": campaign.pk, "_facets": "True"}).content.decode()
+    assert "NC: non-contacts" in page and "Completed (4)" in page
+    assert not any("calls_callattempt" in query["sql"] for query in queries)
 
 
 def test_it_says_whether_the_rates_may_still_change_and_leads_to_those_who_are_left(admin_client, campaign):
@@ -152,27 +177,31 @@ def test_every_role_sees_the_rates_and_is_led_to_them(client, django_user_model,
     user.groups.add(Group.objects.get(name=role))
     client.force_login(user)
     page = read(client, rates_of(campaign))
-    assert "disposition=complete" in page
+    assert "disposition=complete" in page and "counts_as=I" in page
     assert f'href="{rates_of(campaign)}"' in read(
         client, reverse("admin:campaigns_campaign_change", args=[campaign.pk])
     )
 
 
-def test_who_may_not_see_campaigns_does_not_see_the_rates(client, django_user_model, campaign):
-    client.force_login(django_user_model.objects.create_user("nobody", password="-", is_staff=True))
+def sign_in(client, django_user_model, *codenames):
+    user = django_user_model.objects.create_user("somebody", password="-", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+    client.force_login(user)
+
+
+@pytest.mark.parametrize("missing", ["view_campaign", "view_callattempt"])
+def test_who_may_not_see_campaigns_and_calls_does_not_see_the_rates(client, django_user_model, campaign, missing):
+    sign_in(client, django_user_model, *{"view_campaign", "view_callattempt", "view_contact"} - {missing})
     assert client.get(rates_of(campaign)).status_code == 403
     client.logout()
     assert client.get(rates_of(campaign)).status_code == 302
 
 
 def test_who_may_not_see_contacts_is_not_led_to_them(client, django_user_model, campaign):
-    from django.contrib.auth.models import Permission
-
-    user = django_user_model.objects.create_user("somebody", password="-", is_staff=True)
-    user.user_permissions.add(Permission.objects.get(codename="view_campaign"))
-    client.force_login(user)
+    sign_in(client, django_user_model, "view_campaign", "view_callattempt")
     page = read(client, rates_of(campaign))
-    assert "RR1" in page and "disposition=" not in page and "next=waiting" not in page
+    assert "RR1" in page
+    assert not [word for word in ("disposition=", "next=waiting", "counts_as=") if word in page]
 
 
 def test_what_takes_long_to_count_is_not_counted_again_at_once(admin_client, campaign, monkeypatch):

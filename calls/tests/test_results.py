@@ -139,17 +139,23 @@ def test_who_breaks_off_is_counted_at_the_first_question_without_an_answer(campa
     assert read(campaign).broken_off == {first.question_id: 1, second.question_id: 3}
 
 
-def test_who_completed_or_refused_later_or_is_in_a_call_has_not_broken_off(campaign):
+def test_who_completed_or_refused_later_or_is_in_the_first_such_call_has_not_broken_off(campaign):
     version_of(campaign)
     for outcome in ("completed", "refused"):
         contact = survey(campaign, "no_answer", at=NOON - DAY).contact
         survey(campaign, outcome, contact=contact, number=2)
-    contact = survey(campaign, "no_answer", at=NOON - DAY).contact
-    CallAttemptFactory(contact=contact, attempt_number=2, answered=True, consented_at=NOON)
-    Contact.objects.filter(pk=contact.pk).update(state=ContactState.IN_PROGRESS)
     first_call = CallAttemptFactory(contact=ContactFactory(campaign=campaign), answered=True, consented_at=NOON)
     Contact.objects.filter(pk=first_call.contact_id).update(state=ContactState.IN_PROGRESS, next_attempt_at=None)
     assert read(campaign).broken_off == {}
+
+
+def test_who_is_in_a_call_again_has_broken_off_until_that_is_decided(campaign):
+    version = version_of(campaign)
+    contact = survey(campaign, "no_answer", at=NOON - DAY).contact
+    CallAttemptFactory(contact=contact, attempt_number=2, answered=True, consented_at=NOON)
+    Contact.objects.filter(pk=contact.pk).update(state=ContactState.IN_PROGRESS, next_attempt_at=None)
+    found = read(campaign)
+    assert (found.broken_off, found.called_again) == ({version.question_id: 1}, 1)
 
 
 def test_a_later_call_in_vain_does_not_undo_a_break_off_and_nobody_is_counted_twice(campaign):

@@ -6,7 +6,7 @@ from html import unescape
 from uuid import uuid4
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -263,6 +263,29 @@ def test_whoever_sees_campaigns_and_calls_sees_the_results(client, campaign, rol
     if role:
         page = client.get(f"/admin/campaigns/campaign/{campaign.pk}/change/").content.decode()
         assert page_of(campaign) in page
+
+
+@pytest.mark.parametrize(
+    ("missing", "results", "words"),
+    [("view_campaign", 403, 403), ("view_callattempt", 403, 403), ("view_contact", 200, 403)],
+)
+def test_own_words_are_for_whoever_sees_contacts_too(client, campaign, missing, results, words):
+    user = User.objects.create_user("somebody", is_staff=True)
+    allowed = {"view_campaign", "view_callattempt", "view_contact"} - {missing}
+    user.user_permissions.set(Permission.objects.filter(codename__in=allowed))
+    client.force_login(user)
+    question = ask(campaign, **WORDS)
+    survey(campaign, answers=[(question.versions.get(), "More chairs")])
+    assert client.get(page_of(campaign, question)).status_code == words
+    page = client.get(page_of(campaign))
+    assert page.status_code == results
+    assert page_of(campaign, question) not in page.content.decode()
+
+
+def test_who_may_read_own_words_is_led_to_them(admin_client, campaign):
+    question = ask(campaign, **WORDS)
+    survey(campaign, answers=[(question.versions.get(), "More chairs")])
+    assert page_of(campaign, question) in admin_client.get(page_of(campaign)).content.decode()
 
 
 def test_who_is_not_signed_in_is_sent_to_do_so(client, campaign):

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from calls import survey_data
 from calls.erasure import anonymise
 from calls.models import Answer
-from calls.survey_data import list_asked, list_columns, list_rows
+from calls.survey_data import list_columns, list_rows, name_questions
 from calls.tests.factories import CallAttemptFactory
 from campaigns.questions import freeze_questions
 from campaigns.tests.factories import CampaignFactory, QuestionFactory
@@ -57,7 +57,8 @@ def answer(attempt, question, value, *, version=1, is_current=True):
         attempt=attempt,
         question=question,
         version=question.versions.get(number=version),
-        means="keys",
+        means="keys" if value else "nothing",
+        raw=value,
         value=value,
         is_current=is_current,
         answered_at=AT,
@@ -160,8 +161,26 @@ def test_who_was_never_called_has_a_row_too(admin_client, campaign):
 def test_what_was_passed_over_is_told_from_what_was_not_answered(admin_client, campaign):
     complete(campaign, ["3", "", "no", ""])
     [row] = read_rows(admin_client, campaign)
-    assert (row["q2"], row["q4"], row["q4_label"], row["q5"]) == ("skipped", "skipped", "", "")
+    assert (row["q2"], row["q4"], row["q4_label"], row["q5"]) == ("(skipped)", "(skipped)", "", "")
     assert (row["q4_version"], row["q5_version"]) == ("1", "")
+
+
+def test_what_was_said_never_looks_like_what_was_passed_over(admin_client, campaign):
+    told = complete(campaign, ["3", "7", "no", "1", "skipped"])
+    silent = complete(campaign, ["3", "7", "no", "1", ""])
+    rows = {row["contact_id"]: row["q5"] for row in read_rows(admin_client, campaign)}
+    assert (rows[str(told.pk)], rows[str(silent.pk)]) == ("skipped", "(skipped)")
+
+
+def test_what_an_erased_person_passed_over_is_told_from_words_that_are_gone(admin_client, campaign):
+    contacts = complete(campaign, ["3", "", "no", "1", "I am Zoë"]), complete(campaign, ["3", "", "no", "1", ""])
+    with transaction.atomic():
+        anonymise(contacts, now=AT)
+    rows = {row["contact_id"]: row for row in read_rows(admin_client, campaign)}
+    assert [(rows[str(one.pk)]["q2"], rows[str(one.pk)]["q5"]) for one in contacts] == [
+        ("(skipped)", ""),
+        ("(skipped)", "(skipped)"),
+    ]
 
 
 def test_only_the_last_answer_counts(admin_client, campaign):
@@ -199,6 +218,12 @@ def test_labels_are_in_the_campaigns_own_language_whatever_was_spoken(admin_clie
     complete(campaign, ["1", "1", "yes", "2"], preferred_language="en")
     [row] = read_rows(admin_client, campaign)
     assert (row["q4_label"], row["language"]) == ("A piedi", "en")
+
+
+def test_a_choice_has_a_label_in_another_language_if_the_campaign_has_none_in_its_own(admin_client, campaign):
+    campaign.questions.get(position=4).versions.update(choices_en=[])
+    complete(campaign, ["1", "1", "yes", "2"])
+    assert read_rows(admin_client, campaign)[0]["q4_label"] == "A piedi"
 
 
 def test_questions_that_are_asked_no_more_come_last_if_they_have_answers(admin_client, campaign):
@@ -283,7 +308,7 @@ def test_no_contact_is_missing_and_none_is_there_twice(people, chunk_size):
         for contact, (*_, attempts) in zip(contacts, people, strict=True):
             for number in range(attempts):
                 CallAttemptFactory(contact=contact, attempt_number=number, provider_call_id="")
-        asked = list_asked(campaign)
+        asked = name_questions(campaign)
         rows = [dict(zip(list_columns(asked), row, strict=True)) for row in list_rows(campaign, asked)]
         assert [row["contact_id"] for row in rows] == sorted(str(contact.pk) for contact in contacts)
         assert {row["contact_id"]: row["state"] for row in rows} == {str(one.pk): one.state for one in contacts}
@@ -292,7 +317,7 @@ def test_no_contact_is_missing_and_none_is_there_twice(people, chunk_size):
 
 def test_a_long_export_asks_the_same_for_every_chunk_and_takes_no_more_memory(campaign):
     Contact.objects.bulk_create(Contact(campaign=campaign, phone_number=make_number(n)) for n in range(6_000))
-    asked = list_asked(campaign)
+    asked = name_questions(campaign)
 
     def measure(rows):
         tracemalloc.start()
@@ -308,6 +333,52 @@ def test_a_long_export_asks_the_same_for_every_chunk_and_takes_no_more_memory(ca
     (few, short), (many, long) = measure(1_500), measure(6_000)
     assert (few, many) == (8, 24)  # four for each chunk of a thousand
     assert long < 1.5 * short
+
+
+def edit(question, **values):
+    """Store it and ask it like that from now on."""
+    for name, value in values.items():
+        setattr(question, name, value)
+    question.save()
+    freeze_questions(question.campaign)
+
+
+def test_an_edit_and_a_new_answer_during_a_download_are_in_it(campaign, monkeypatch):
+    monkeypatch.setattr(survey_data, "CHUNK_SIZE", 1)
+    complete(campaign, ["1"])
+    after, last = complete(campaign), complete(campaign, ["2"])
+    columns = list_columns(asked := name_questions(campaign))
+    export = list_rows(campaign, asked)
+    rows = [next(export)]
+    choice = campaign.questions.get(position=4)
+    edit(choice, choices_en=["By tram", "By bus"], choices_it=["In tram", "In autobus"])
+    number = campaign.questions.get(position=2)
+    edit(number, type="single_choice", choices_en=["Young", "Old"])
+    added = QuestionFactory(campaign=campaign, position=6)
+    freeze_questions(campaign)
+    for question, version in ((choice, 2), (number, 2), (added, 1)):
+        answer(after.attempts.first(), question, "1", version=version)
+    rows = [dict(zip(columns, row, strict=True)) for row in [*rows, *export]]
+    assert [row["q1"] for row in rows] == [1, None, 2]
+    assert rows[2]["contact_id"] == str(last.pk)
+    told = [rows[1][name] for name in ("q4", "q4_label", "q4_version", "q2", "q2_version")]
+    assert told == [1, "By tram", 2, 1, 2]
+
+
+def test_a_number_that_was_no_choice_has_no_label_though_its_question_once_had_choices(campaign):
+    contact, other = complete(campaign, ["1", "1", "yes", "2"]), complete(campaign)
+    question = campaign.questions.get(position=4)
+    edit(question, type="numeric", choices_en=[], choices_it=[])
+    answer(other.attempts.first(), question, "2", version=2)
+    asked = name_questions(campaign)
+    rows = {
+        row["contact_id"]: row
+        for row in (dict(zip(list_columns(asked), row, strict=True)) for row in list_rows(campaign, asked))
+    }
+    assert [(rows[str(one.pk)]["q4"], rows[str(one.pk)]["q4_label"]) for one in (contact, other)] == [
+        (2, "On foot"),
+        (2, ""),
+    ]
 
 
 # The codebook
@@ -343,7 +414,7 @@ def test_the_codebook_has_the_codes_of_each_question_with_their_labels(admin_cli
     codes = {}
     for column, version, *code in rows:
         codes.setdefault((column, version), []).append(tuple(code))
-    skipped = ("skipped", None, None)
+    skipped = ("(skipped)", None, None)
     assert codes == {
         ("q1", 1): [*((value, None, None) for value in range(1, 6)), skipped],
         ("q2", 1): [skipped],
