@@ -141,7 +141,8 @@ class WebhookDeliveryAdmin(LongList, ReadOnly, ModelAdmin):
 
     @display(description=_("Delivered, or next try"))
     def show_when(self, delivery: WebhookDelivery) -> datetime | None:
-        return delivery.delivered_at or self.show_next_try(delivery)
+        is_delivered = delivery.state == DeliveryState.DELIVERED
+        return delivery.delivered_at if is_delivered else self.show_next_try(delivery)
 
     @display(description=_("next try at"))
     def show_next_try(self, delivery: WebhookDelivery) -> datetime | None:

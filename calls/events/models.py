@@ -169,12 +169,11 @@ class WebhookDeliveryQuerySet(models.QuerySet["WebhookDelivery"]):
         return self.filter(state=DeliveryState.PENDING, next_try_at__lte=now)
 
     def send_again(self, now: datetime) -> int:
-        """Also what was delivered; with all tries, as if it were new."""
+        """Also what was delivered, which keeps when that was; with all tries, as if it were new."""
         return self.update(
             state=DeliveryState.PENDING,
             attempts=0,
             next_try_at=now,
-            delivered_at=None,
             response_status=None,
             last_error="",
         )

@@ -8,10 +8,10 @@ import json
 from datetime import datetime
 from typing import Any
 
-from calls.answer_wording import say_question
+from calls.answer_wording import say_question, say_value
 from calls.events.models import SurveyEvent, WebhookSubscription
 from calls.models import Answer
-from campaigns.models import Language
+from campaigns.models import Language, QuestionType
 
 
 def make_body(event: SurveyEvent, subscription: WebhookSubscription) -> bytes:
@@ -53,14 +53,16 @@ def _find_answers(event: SurveyEvent) -> list[Answer]:
 
 
 def _describe_answer(answer: Answer) -> dict[str, Any]:
-    """``value`` is None where the question was passed over."""
+    """``value`` is None where the question was passed over; of a choice ``label`` says which it is."""
     version = answer.version
+    is_choice = version.type == QuestionType.SINGLE_CHOICE and answer.value
     return {
         "question_id": str(answer.question_id),
         "question_version": version.number,
         "question_type": version.type,
         "question": say_question(version, Language.ENGLISH),
         "value": answer.value or None,
+        "label": say_value(version, answer.value, Language.ENGLISH) if is_choice else None,
         "answered_at": _write(answer.answered_at),
     }
 

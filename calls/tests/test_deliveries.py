@@ -31,6 +31,7 @@ from contacts.tests.factories import ContactFactory
 
 from .conftest import NOON
 from .factories import (
+    AnswerFactory,
     CallAttemptFactory,
     SurveyEventFactory,
     WebhookDeliveryFactory,
@@ -175,6 +176,21 @@ def test_the_body_tells_who_what_and_when_and_no_number(clock, subscriber, subsc
         (str(questions[1].pk), None),
     ]
     assert b"2025550123" not in subscriber.requests[0][2]
+
+
+def test_of_a_choice_its_name_is_told_as_it_was_asked(clock, subscriber, subscription):
+    limits = {"lowest": None, "highest": None}
+    question = QuestionFactory(type="single_choice", choices_it=["rosso", "blu"], choices_en=["red", "blue"], **limits)
+    freeze_questions(question.campaign)
+    version, contact = question.versions.get(), ContactFactory(campaign=question.campaign)
+    question.choices_en = ["blue", "red"]
+    question.save()
+    attempt = CallAttemptFactory(contact=contact)
+    AnswerFactory(attempt=attempt, version=version, value="2")
+    make_delivery(subscription, event=SurveyEventFactory(attempt=attempt))
+    deliver_for_a_while(subscription.pk, clock=clock)
+    (answer,) = told(subscriber)[1]["data"]["answers"]
+    assert (answer["value"], answer["label"]) == ("2", "blue")
 
 
 def test_the_number_is_sent_and_the_answers_are_not_when_that_is_wanted(clock, subscriber):
@@ -444,6 +460,7 @@ def test_dead_letters_and_what_was_delivered_are_sent_again_with_all_tries(clock
     dead = make_delivery(subscription, state="dead", attempts=MOST_TRIES, last_error="HTTP 500")
     delivered = make_delivery(subscription, state="delivered", attempts=1, delivered_at=NOON)
     assert WebhookDelivery.objects.send_again(NOON) == 2
+    assert WebhookDelivery.objects.get(pk=delivered.pk).delivered_at == NOON
     assert deliver_for_a_while(subscription.pk, clock=clock) == 2
     assert sorted(subscriber.ids) == sorted([str(dead.event.pk), str(delivered.event.pk)])
     assert read(dead) == {"state": "delivered", "attempts": 1, "response_status": 204, "last_error": ""}
