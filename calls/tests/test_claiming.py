@@ -397,6 +397,7 @@ def test_nobody_is_claimed_while_another_key_has_hashed_numbers_of_the_list(clai
 
 def test_a_claim_asks_the_same_number_of_questions_however_many_it_claims(claim):
     campaign = CampaignFactory()
+    claim()  # prepares the statements, if this connection is new
     ContactFactory(campaign=campaign)
     with CaptureQueriesContext(connection) as for_one:
         claim()
