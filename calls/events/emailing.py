@@ -31,8 +31,9 @@ log = structlog.get_logger(__name__)
 TASK = "calls.tasks.send_emails"
 # A job that is over soon lets the cluster stop soon; the next one goes on.
 SLICE_SECONDS = 20.0
-# One worker at a time, or a slow mail server would take them all. Any number that no other lock has.
-EMAIL_LOCK = 7_265_002
+# One worker at a time, or a slow mail server would take them all. A number that no other lock has: with that of the
+# do-not-call list nobody could be put on it while e-mails are sent.
+EMAIL_LOCK = 7_265_003
 
 # As they are stored; pages translate them.
 OVERTAKEN = gettext_noop("There was no address, or no text, any more")

@@ -185,3 +185,19 @@ def test_an_import_for_type_checkers_is_found_only_when_it_is_made_at_run_time_t
 def test_every_package_of_the_apps_is_read():
     read = {path for room in PROJECT for path in find_modules(room)}
     assert {Path(ROOT / module) for module in PURE} <= read
+
+
+def test_no_two_advisory_locks_have_the_same_number():
+    """Else whoever holds the one keeps everybody from the other."""
+    named = [
+        (node.targets[0].id, ast.literal_eval(node.value))
+        for room in PROJECT
+        for path in (ROOT / room).rglob("*.py")
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and node.targets[0].id.endswith("_LOCK")
+    ]
+    numbers = [number for _name, number in named]
+    assert len(numbers) >= 3
+    assert len(set(numbers)) == len(numbers), named
