@@ -70,10 +70,7 @@ def write_campaign(campaign: Campaign) -> str:
     clock = DatabaseClock()
     figures = describe_calls(campaign, clock=clock)
     counts = Counter({**figures["headway"].states, ATTEMPTS: figures["calls"]["all"]})
-    own = {
-        "original": campaign,
-        "explanation": explain(campaign, clock=clock),
-    }
+    own = {"original": campaign, "explanation": explain(campaign, clock=clock)}
     context = {**own, **figures, **describe_progress(campaign, counts)}
     return render_to_string("calls/campaign_figures.html", context)
 

@@ -216,8 +216,8 @@ class Contact(models.Model):
 
     @property
     def is_given_up(self) -> bool:
-        """Tried in vain, and not tried any more by the rules as they are."""
-        return self.state == ContactState.NOT_REACHED and self.next_attempt_at is None
+        """Tried in vain, and not tried any more by the rules as they are; pending is whose last try was given back."""
+        return self.state in (ContactState.NOT_REACHED, ContactState.PENDING) and self.next_attempt_at is None
 
     @property
     def due_from(self) -> datetime | None:

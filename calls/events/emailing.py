@@ -24,7 +24,7 @@ from calls.locks import try_lock
 from campaigns.emails import fill_in, fill_in_line
 from campaigns.mail_server import is_mail_possible
 from campaigns.models import EmailText, EventType
-from contacts.models import Contact, ContactState
+from contacts.models import Contact
 
 log = structlog.get_logger(__name__)
 
@@ -65,11 +65,6 @@ def plan_emails(events: Collection[SurveyEvent], *, now: datetime) -> None:
 def may_be_written_to(contact: Contact) -> bool:
     """Who has asked to be left alone is not written to either."""
     return bool(contact.email) and not contact.do_not_call and contact.erased_at is None
-
-
-def is_given_up(contact: Contact) -> bool:
-    """And not rung again, nor heard late: one person is not told that we missed them, and thanked."""
-    return contact.next_attempt_at is None and contact.state in (ContactState.NOT_REACHED, ContactState.PENDING)
 
 
 def send_emails_for_a_while(*, clock: Clock) -> int:
@@ -129,7 +124,8 @@ def send(connection: object, email: EventEmail, *, now: datetime) -> bool:
     text = find_text(contact, email.type)
     if text is None or not may_be_written_to(contact):
         return _fail(email, OVERTAKEN)
-    if email.type == EventType.NOT_REACHED and not is_given_up(contact):
+    # One person is not told that we missed them, and thanked.
+    if email.type == EventType.NOT_REACHED and not contact.is_given_up:
         return _fail(email, NOT_GIVEN_UP)
     values = {
         "campaign": contact.campaign.name,
