@@ -133,6 +133,10 @@ MUTANTS = (
                 old="WHERE id = $2 AND status <> 'ended' AND ($1",
                 new="WHERE id = $2 AND ($1",
             ),
+            # What the person has decided stands; with it, so would any first outcome.
+            Edit(
+                file="calls/outcomes.py", old="CallOutcome(call.attempt.outcome or outcome)", new="CallOutcome(outcome)"
+            ),
         ],
         caught_as=[Kind.WRONG_OUTCOME, Kind.WRONG_CONTACT_STATE],
         seeds=(13, 86, 117, 165, 171, 215),
