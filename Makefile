@@ -43,7 +43,7 @@ test: lint
 	@$(RUN) manage.py makemigrations --check --dry-run --verbosity 0 || { \
 		echo 'The models have changes without a migration: .venv/bin/python manage.py makemigrations' >&2; \
 		exit 1; }
-	@exec $(RUN) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@exec $(RUN) -m pytest --numprocesses 3 --max-worker-restart 0 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 screenshots: .venv/requirements.txt
 	@SCREENSHOTS=docs/pictures REQUIRE_BROWSER=1 exec $(RUN) -m pytest surveycalls/tests/browser/test_pictures.py
