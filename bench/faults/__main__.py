@@ -24,11 +24,14 @@ from bench.world import DATABASE, ROOT
 DIRECTORY = ROOT / ".data" / "faults"
 # A trap that was set so often and never sprung stands where nobody comes by, and the suite has a hole.
 OFTEN = 30
+# Somebody answers a question in so many calls; otherwise the suite has a hole there.
+TALKATIVE = 100
 TABLES = (
     "campaigns_campaign",
     "contacts_contact",
     "contacts_donotcallentry",
     "calls_callattempt",
+    "calls_answer",
     "calls_providerconfig",
 )
 
@@ -45,14 +48,18 @@ def main() -> int:
             _run_all(arena, options, results)
     except Interrupted as exc:
         interrupted = exc
+    summary = sum_up(results)
     traps = count_traps(arena.traps_set, arena.traps_sprung)
     if traps["unreachable"]:
         print(f"  no process ever came by, so nothing was tried there: {', '.join(traps['unreachable'])}")
-    print(json.dumps(sum_up(results) | {"traps": traps, "interrupted": interrupted is not None}))
+    if is_mute := summary["calls"] >= TALKATIVE and not summary["answers"]:
+        print("  in none of all these calls was anything answered, so nothing was tried there")
+    print(json.dumps(summary | {"traps": traps, "interrupted": interrupted is not None}))
     lock.close()
     if interrupted:
         return interrupted.code
-    return 0 if all(result["clean"] for result in results) and not traps["unreachable"] else 1
+    has_hole = traps["unreachable"] or is_mute
+    return 0 if all(result["clean"] for result in results) and not has_hole else 1
 
 
 def _run_all(arena: Arena, options: argparse.Namespace, results: list[dict[str, Any]]) -> None:
@@ -179,7 +186,7 @@ def sum_up(results: list[dict[str, Any]]) -> dict[str, Any]:
         "runs": len(results),
         "clean": sum(result["clean"] for result in results),
         "first_seed": results[0]["seed"] if results else None,
-        "calls": sum(result["figures"].get("calls", 0) for result in results),
+        **{name: sum(result["figures"].get(name, 0) for result in results) for name in ("calls", "answers")},
         "violations": dict(sorted(violations.items())),
         "lost": violations["lost"],
         "stuck": violations["stuck"],

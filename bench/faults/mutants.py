@@ -142,6 +142,20 @@ MUTANTS = (
         seeds=(13, 86, 117, 165, 171, 215),
     ),
     Mutant(
+        name="refusal_stands",
+        edits=[
+            Edit(file="calls/conversation.py", old="outcomes.decide(attempt, CallOutcome.REFUSED, now=now)", new="pass")
+        ],
+        caught_as=[Kind.WRONG_OUTCOME, Kind.AFTER_LAST_WORD],
+        seeds=(300, 400, 401),
+    ),
+    Mutant(
+        name="answers_are_stored",
+        edits=[Edit(file="calls/conversation.py", old="Answer.objects.create(", new="Answer(")],
+        caught_as=[Kind.LOST_ANSWER],
+        seeds=(300, 400, 401),
+    ),
+    Mutant(
         name="do_not_call_check",
         edits=[
             Edit(file="calls/reserving.py", old="if is_listed or contact.phone_number in hashed:", new="if False:"),

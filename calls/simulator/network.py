@@ -45,6 +45,8 @@ class NetworkSettings:
     uuid_sids: bool = False
     """Calls are named like those of SignalWire, instead of CA and 32 digits."""
     callback_base_url: str | None = None
+    least_time_limit: int = 0
+    """Seconds for which a talk may go on whatever the order says: that limit is of a client whose clock runs slower."""
 
 
 @dataclass(kw_only=True, eq=False)

@@ -46,7 +46,7 @@ class _Talk:
 
     def __init__(self, network: PhoneNetwork, call: Call) -> None:
         self.network, self.call = network, call
-        time_limit = call.order.time_limit
+        time_limit = max(call.order.time_limit, network.settings.least_time_limit)
         self.patience = min(call.person.hangs_up_after_seconds or time_limit, time_limit)
         self.url = call.order.url
         self.verbs: list[Verb] = []

@@ -270,6 +270,15 @@ def test_who_has_no_time_left_answers_nothing(network, client, who, changes):
     assert gathered(network, sid, "meant", "digits", "speech", "answer") == [(None, None, None, None)]
 
 
+def test_talks_may_go_on_longer_than_was_ordered(client):
+    client.documents["/next"] = "<Response/>"
+    document = gather("word " * 25, 'numDigits="1" action="/next"')
+    with running_phone_network(
+        speed=SPEED, behaviours={PEOPLE["consents"]: "consents"}, least_time_limit=60
+    ) as network:
+        assert heard_to_end(network, call(network, client, "consents", document, TimeLimit=3))
+
+
 def test_more_questions_than_documents_may_redirect_are_answered(network, client):
     def write_document(request):
         step = int(request.query["step"]) + 1

@@ -1041,11 +1041,13 @@ def test_a_call_before_the_first_entry_of_the_log_cannot_be_judged(run):
 
 def test_the_figures_of_a_run(run):
     run.ring(0, lasts=5)
-    run.ring(2, who="ben", lasts=5, status="completed", heard=True, gathered=[YES])
+    run.answers["ben@2", "4"] += 1
+    run.ring(2, who="ben", lasts=5, status="completed", heard=True, gathered=[YES, FOUR])
     run.ring(80)
     run.write(70, call_id="withdrawn", given_back=True)
     assert judge(run.evidence()).figures == {
         "calls": 3,
+        "answers": 1,
         "attempts": 4,
         "given_back": 1,
         "outcomes": {"completed": 1, "no_answer": 2},

@@ -33,6 +33,9 @@ class Command(BaseCommand):
         parser.add_argument("--refused-caller", action="append", default=[], help="a From that gets 21212")
         parser.add_argument("--calls-per-second", type=float, help="calls above this rate are queued")
         parser.add_argument("--lookup-lag", type=float, default=0.0, help="seconds until calls are listed")
+        parser.add_argument(
+            "--least-time-limit", type=int, default=0, help="seconds for which talks may go on whatever is ordered"
+        )
         parser.add_argument("--callback-base-url", help="send callbacks here instead of to their own host")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -73,6 +76,7 @@ def read_settings(options: dict[str, Any]) -> NetworkSettings:
         calls_per_second=options["calls_per_second"],
         lookup_lag=options["lookup_lag"],
         callback_base_url=options["callback_base_url"],
+        least_time_limit=options["least_time_limit"],
     )
 
 
