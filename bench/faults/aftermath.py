@@ -77,12 +77,11 @@ def _possible_outcomes(evidence: Evidence, attempt: AttemptRow, call: LedgerCall
 
 
 def _possible_decisions(call: LedgerCall) -> set[str]:
-    """What the person may have decided by what was said last in the call."""
+    """What the person may have decided by what was said in the call."""
     last = call.gathered[-1] if call.gathered else None
-    if last is None or not last.is_clear:
-        return set()
+    meant = call.last_word or (last.meant if last and last.is_clear else None)
     return {"consent": {"completed"}, "answer": {"completed"}, "refuse": {"refused"}, "opt_out": {"refused"}}.get(
-        last.meant, set()
+        meant, set()
     )
 
 

@@ -218,6 +218,7 @@ def test_a_sound_demo_has_broken_no_promise():
         ([CONSENT, Gathering(meant="answer", speech="the bus", confidence=0.2, answer=200)], "no_answer", 0),
         ([CONSENT, Gathering(meant="answer", speech="four", confidence=0.9, answer=200)], "completed", 1),
         ([CONSENT, Gathering(meant="silent", digits="", answer=200)], "no_answer", 0),
+        ([REFUSAL, Gathering(meant=None)], "refused", 0),  # asked again in spite of it
     ],
 )
 def test_what_became_of_a_call_is_taken_from_what_the_person_said(gathered, outcome, answers):

@@ -726,6 +726,7 @@ def test_a_call_that_may_still_ring_is_not_given_back(run):
         ({"status": "completed", "heard": False, "gathered": [YES, FOUR, NOTHING]}, {"no_answer"}),
         ({"status": "completed", "heard": True, "gathered": [YES, MISHEARD]}, {"no_answer"}),
         ({"status": "completed", "heard": False, "gathered": [NO]}, {"refused"}),
+        ({"status": "completed", "heard": False, "gathered": [NO, NOTHING]}, {"refused"}),
         ({"status": "completed", "heard": True, "gathered": [YES, NEVER]}, {"refused"}),
         ({"status": "completed", "heard": False, "gathered": [replace(NO, answer=503)]}, {"refused", "no_answer"}),
         ({"status": "completed", "heard": True}, {"no_answer"}),
@@ -817,6 +818,7 @@ def test_what_the_site_did_not_say_it_has_need_not_be(run, given):
     ("seen", "kinds"),
     [
         ({"gathered": [NO]}, {Kind.AFTER_LAST_WORD}),
+        ({"gathered": [NO, NO, NOTHING]}, {Kind.AFTER_LAST_WORD}),
         ({"gathered": [NEVER]}, {Kind.AFTER_LAST_WORD}),
         ({"gathered": [YES], "heard": True}, {Kind.AFTER_LAST_WORD}),
         ({"gathered": [YES]}, CLEAN),  # cut off before the first question
