@@ -147,7 +147,7 @@ MUTANTS = (
             Edit(file="calls/conversation.py", old="outcomes.decide(attempt, CallOutcome.REFUSED, now=now)", new="pass")
         ],
         caught_as=[Kind.WRONG_OUTCOME, Kind.AFTER_LAST_WORD],
-        seeds=(300, 400, 401),
+        seeds=(305, 306, 307, 308, 309),
     ),
     Mutant(
         name="answers_are_stored",

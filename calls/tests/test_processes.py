@@ -75,7 +75,7 @@ def running(network, settings, *command, **environment):
             process.communicate(timeout=20)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGABRT)  # each of its processes shows what it is at, and ends
-            output, _ = process.communicate()
+            output, _ = process.communicate(timeout=20)
             pytest.fail(f"It did not end within 20 s of SIGTERM.\n{output}")
 
 
