@@ -519,6 +519,10 @@ class Wording(models.Model):
         return self.choices_it if language == Language.ITALIAN else self.choices_en
 
 
+LAST_POSITION = 32_767
+"""Of a question that has not got its place yet; the column holds no larger one."""
+
+
 class Question(Wording):
     """One question of a campaign as it is edited; what was asked with it so far is in its versions."""
 
@@ -527,7 +531,9 @@ class Question(Wording):
         Campaign, verbose_name=_("campaign"), on_delete=models.CASCADE, related_name="questions"
     )
     position = models.PositiveSmallIntegerField(
-        _("position"), default=0, help_text=_("The order in which they are asked; 0 comes last.")
+        _("position"),
+        default=LAST_POSITION,
+        help_text=_("The order in which they are asked: type it, or drag a saved question. Empty: the last one."),
     )
     is_withdrawn = models.BooleanField(
         _("withdrawn"),

@@ -1,21 +1,24 @@
 """The questions of a campaign, written on its page."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
 from django import forms
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import StackedInline
-from unfold.widgets import UnfoldAdminTextareaWidget
+from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextareaWidget
 
 from campaigns import lifecycle
 from campaigns.careful_forms import CarefulForm
-from campaigns.models import LONGEST_CHOICE, Campaign, Question
+from campaigns.models import LAST_POSITION, LONGEST_CHOICE, Campaign, Question
 from campaigns.questions import (
     ASKING,
     CONTENT,
+    FIELDS_OF_TYPE,
     drop_what_does_not_apply,
     find_faults,
     find_missing_texts,
@@ -52,6 +55,14 @@ def _help(name: str) -> Any:
 
 
 class QuestionForm(CarefulForm):
+    position = forms.IntegerField(
+        label=capfirst(Question._meta.get_field("position").verbose_name),
+        required=False,
+        min_value=0,
+        max_value=LAST_POSITION,
+        widget=UnfoldAdminIntegerFieldWidget,
+        help_text=_help("position"),
+    )
     choices_en = LinesField(label=_("Choices in English"), required=False, help_text=_help("choices_en"))
     choices_it = LinesField(label=_("Choices in Italian"), required=False, help_text=_help("choices_it"))
 
@@ -59,6 +70,16 @@ class QuestionForm(CarefulForm):
         model = Question
         exclude = ["campaign"]
         widgets = {name: UnfoldAdminTextareaWidget({"rows": 2}) for name in ("text_en", "text_it")}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance._state.adding:
+            self.initial["position"] = None
+        self.fields["type"].widget.attrs["data-fields"] = json.dumps(FIELDS_OF_TYPE)
+
+    def clean_position(self) -> int:
+        position = self.cleaned_data["position"]
+        return LAST_POSITION if position is None else position
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
@@ -98,6 +119,7 @@ class QuestionInline(StackedInline):
     formset = QuestionFormSet
     extra = 0
     max_num = MOST_QUESTIONS
+    ordering_field = "position"  # and rows can be dragged
     fields = [
         ("position", "type"),
         "is_required",
@@ -107,6 +129,9 @@ class QuestionInline(StackedInline):
         ("choices_en", "choices_it"),
         "seen",
     ]
+
+    class Media:
+        js = ["campaigns/questions.js"]
 
     def get_formset(self, *args: Any, **kwargs: Any) -> type[QuestionFormSet]:
         formset = super().get_formset(*args, **kwargs)

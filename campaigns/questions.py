@@ -20,15 +20,24 @@ from campaigns.models import (
 CONTENT = [field.name for field in Wording._meta.fields]
 # Of these an edit is asked from then on: calls may be going on, and others may follow without another start.
 ASKING = {CampaignStatus.SCHEDULED, CampaignStatus.RUNNING, CampaignStatus.PAUSED}
-HAS_LIMITS = {QuestionType.SCALE, QuestionType.NUMERIC}
+# What only some types of questions have.
+LIMITS, CHOICES = ("lowest", "highest"), ("choices_en", "choices_it")
+FIELDS_OF_TYPE = {
+    QuestionType.SCALE: LIMITS,
+    QuestionType.NUMERIC: LIMITS,
+    QuestionType.YES_NO: (),
+    QuestionType.SINGLE_CHOICE: CHOICES,
+    QuestionType.FREE_TEXT: (),
+}
 LEAST_CHOICES = 2
 
 
 def drop_what_does_not_apply(wording: Wording) -> None:
     """Limits and choices that a question of its type does not have."""
-    if wording.type not in HAS_LIMITS:
+    fields = FIELDS_OF_TYPE.get(wording.type, ())
+    if not set(LIMITS).intersection(fields):
         wording.lowest = wording.highest = None
-    if wording.type != QuestionType.SINGLE_CHOICE:
+    if not set(CHOICES).intersection(fields):
         wording.choices_en, wording.choices_it = [], []
 
 
@@ -148,8 +157,8 @@ def copy_questions(campaign: Campaign, to: Campaign) -> None:
 
 
 def _number_questions(campaign: Campaign) -> None:
-    """Give them the positions 1, 2, 3 in their order; those with 0 come last."""
-    questions = sorted(list_questions(campaign), key=lambda question: (question.position == 0, question.position))
+    """Give them the positions 1, 2, 3 in their order."""
+    questions = list_questions(campaign)
     for position, question in enumerate(questions, start=1):
         question.position = position
     Question.objects.bulk_update(questions, ["position"])

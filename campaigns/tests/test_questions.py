@@ -142,7 +142,8 @@ def test_a_pause_without_an_edit_makes_no_version():
 
 def test_questions_are_written_on_the_page_of_the_campaign(admin_client):
     campaign = CampaignFactory(status="draft")
-    choice = {"type": "single_choice", **NO_LIMITS, "choices_en": " Books \n\nMusic\n", "choices_it": "", "position": 0}
+    choice = {"type": "single_choice", **NO_LIMITS, "choices_en": " Books \n\nMusic\n", "choices_it": ""}
+    choice["position"] = ""  # the last one
     data = form_of(campaign, **write([choice, {"position": 7}, {"type": "yes_no", "choices_en": "left over"}]))
     assert admin_client.post(page_of(campaign), data).status_code == 302
     stored = list_questions(campaign)
@@ -155,6 +156,21 @@ def test_questions_are_written_on_the_page_of_the_campaign(admin_client):
     assert stored[2].choices_en == ["Books", "Music"]
     assert "Added question" in LogEntry.objects.get().get_change_message()
     assert not QuestionVersion.objects.exists()
+
+
+def test_a_dragged_question_comes_first_though_counting_begins_with_0(admin_client):
+    campaign = CampaignFactory(status="draft")
+    first, second = (QuestionFactory(campaign=campaign, position=place) for place in (1, 2))
+    data = form_of(campaign, **write([{"id": first.pk, "position": 1}, {"id": second.pk, "position": 0}]))
+    assert admin_client.post(page_of(campaign), data).status_code == 302
+    stored = list_questions(campaign)
+    assert [(question.pk, question.position) for question in stored] == [(second.pk, 1), (first.pk, 2)]
+
+
+def test_a_position_that_is_none_is_refused(admin_client):
+    campaign = CampaignFactory(status="draft")
+    response = admin_client.post(page_of(campaign), form_of(campaign, **write([{"position": "40000"}])))
+    assert list(errors_of(response)[0]) == ["position"]
 
 
 def test_what_is_wrong_is_told_beside_its_field(admin_client):

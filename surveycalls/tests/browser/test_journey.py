@@ -45,11 +45,11 @@ def make_campaign(operator, name, **fields):
     operator.see("was added successfully")
 
 
-def add_question(operator, text, **fields):
+def add_question(operator, text, *, number=0, **fields):
     """A scale, which is what a new one is."""
     operator.page.get_by_role("link", name="Add another Question").click()
     for field, value in ({"text_en": text} | fields).items():
-        operator.page.locator(f"#id_questions-0-{field}").fill(value)
+        operator.page.locator(f"#id_questions-{number}-{field}").fill(value)
 
 
 def import_file(operator, content):
@@ -154,6 +154,42 @@ def test_a_question_is_removed_on_the_page(make_operator):
     operator.page.get_by_title("Delete").locator("visible=true").first.click()
     operator.page.get_by_role("button", name="Save and continue editing").click()
     operator.see("It asks nothing: write at least one question.")
+
+
+def test_questions_show_what_their_type_has_and_are_dragged_into_their_order(make_operator):
+    operator = make_operator()
+    make_campaign(operator, "Library with two questions")
+    page = operator.page
+    add_question(operator, "May we ask you again?", number=1)
+    lowest, choices = page.locator("#id_questions-1-lowest"), page.locator("#id_questions-1-choices_en")
+    expect(lowest).to_be_visible()
+    expect(choices).to_be_hidden()
+    page.locator("#id_questions-1-type").select_option("single_choice")
+    expect(lowest).to_be_hidden()
+    expect(choices).to_be_visible()
+    page.locator("#id_questions-1-type").select_option("yes_no")
+    expect(lowest).to_be_hidden()
+    expect(choices).to_be_hidden()
+    page.get_by_role("button", name="Save and continue editing").click()
+    operator.see("was changed successfully")
+    expect(page.locator("#id_questions-0-lowest")).to_be_visible()
+    expect(page.locator("#id_questions-1-lowest")).to_be_hidden()
+    drag_up(page, page.locator("#questions-data .cursor-move"))
+    page.get_by_role("button", name="Save and continue editing").click()
+    operator.see("was changed successfully")
+    expect(page.locator("#id_questions-0-text_en")).to_have_value("May we ask you again?")
+    expect(page.locator("#id_questions-0-position")).to_have_value("1")
+
+
+def drag_up(page, handles):
+    """The second row before the first."""
+    handles.nth(0).scroll_into_view_if_needed()
+    handles.nth(1).hover()
+    first = handles.nth(0).bounding_box()
+    page.mouse.down()
+    page.mouse.move(first["x"] + 5, first["y"] + 40, steps=5)
+    page.mouse.move(first["x"] + 5, first["y"] + 5, steps=10)
+    page.mouse.up()
 
 
 def read_explanation(operator):
