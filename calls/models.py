@@ -276,7 +276,7 @@ class Answer(models.Model):
     attempt = models.ForeignKey(
         CallAttempt, verbose_name=_("call attempt"), on_delete=models.PROTECT, related_name="answers"
     )
-    # That of the version; here because of the constraint.
+    # That of the version, which the database sees to (answer_is_of_versions_question); here because of the constraint.
     question = models.ForeignKey(
         Question, verbose_name=_("question"), on_delete=models.PROTECT, related_name="answers", db_index=False
     )

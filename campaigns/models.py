@@ -568,6 +568,8 @@ class QuestionVersion(Wording):
         constraints = [
             *Wording.Meta.constraints,
             models.UniqueConstraint(name="question_version_number_is_unique", fields=["question", "number"]),
+            # For the answers, which name both.
+            models.UniqueConstraint(name="question_version_is_of_question", fields=["id", "question"]),
         ]
 
     def __str__(self) -> str:
