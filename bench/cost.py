@@ -21,20 +21,28 @@ from bench.interruption import end_at_signals
 from bench.postgres import BINARIES
 from bench.world import DATABASE, SHORT_CALLS, World
 
+QUESTIONS = 5
 LINES = 40
 CALLS_PER_SECOND = 60
 SPEED = 60.0
 PATIENCE_SECONDS = 300
 
-# To listen to the script; the short calls' two seconds, at this speed, hang up on everybody.
-LONG_ENOUGH = {"CALL_TIME_LIMIT_SECONDS": "120", "CALL_RING_TIMEOUT_SECONDS": "30", "CALL_SILENCE_SECONDS": "30"}
+# To answer all questions; the short calls' two seconds, at this speed, hang up on everybody.
+LONG_ENOUGH = {"CALL_TIME_LIMIT_SECONDS": "600", "CALL_RING_TIMEOUT_SECONDS": "30", "CALL_SILENCE_SECONDS": "30"}
 
 # Who asked, by PGAPPNAME; this script's own statements are nobody's.
 ROLES = ("scheduler", "web")
 _STATEMENT = re.compile(rf"^({'|'.join(ROLES)}):LOG:  statement: (\w+)", re.MULTILINE)
 
 # What is counted; the rest is the queue's and the admin's.
-TABLES = ("calls_callattempt", "contacts_contact", "calls_providerconfig", "campaigns_campaign")
+TABLES = (
+    "calls_callattempt",
+    "calls_answer",
+    "calls_surveyevent",
+    "contacts_contact",
+    "calls_providerconfig",
+    "campaigns_campaign",
+)
 SETTLE_SECONDS = 2
 COMMIT_SECONDS = 5
 _COMMIT_SCRIPT = "\\set id random(1, 1000)\nUPDATE commit_speed SET n = n + 1 WHERE id = :id;\n"
@@ -50,12 +58,16 @@ def measure(contacts: int, seed: int) -> dict[str, Any]:
 def _measure_campaign(world: World, contacts: int, seed: int) -> dict[str, Any]:
     from django.db import connections
 
+    from calls.models import Answer, CallAttempt
     from campaigns.models import Campaign, CampaignStatus
-    from campaigns.tests.factories import CampaignFactory
-    from contacts.models import Contact
+    from campaigns.questions import freeze_questions
+    from campaigns.tests.factories import CampaignFactory, QuestionFactory
+    from contacts.models import CallOutcome, Contact
     from contacts.tests.factories import ContactFactory
 
     campaign = CampaignFactory(retry_interval_minutes=0, max_attempts=2)
+    QuestionFactory.create_batch(QUESTIONS, campaign=campaign)
+    freeze_questions(campaign)
     Contact.objects.bulk_create(ContactFactory.build_batch(contacts, campaign=campaign))
     contact_bytes = _sizes(world, "contacts_contact")
     world.set_limits(lines=LINES, calls_per_second=CALLS_PER_SECOND)
@@ -89,14 +101,17 @@ def _measure_campaign(world: World, contacts: int, seed: int) -> dict[str, Any]:
     kinds = Counter(kind.upper() for _, kind in _STATEMENT.findall(log))
     wal = _read_wal(world, before["lsn"], after["lsn"])
     attempt_bytes = _sizes(world, "calls_callattempt")
-    attempts = _query(world, "SELECT count(*) FROM calls_callattempt")[0][0]
+    answer_bytes = _sizes(world, "calls_answer")
+    attempts, answers = CallAttempt.objects.count(), Answer.objects.count()
 
     def per_call(number: float) -> float:
         return round(number / calls, 2)
 
     return {
         "calls": calls,
-        "completed_per_call": per_call(sum(call.heard_to_end for call in world.calls())),
+        "answered_per_call": per_call(sum(call.answered_at is not None for call in world.calls())),
+        "completed_per_call": per_call(CallAttempt.objects.filter(outcome=CallOutcome.COMPLETED).count()),
+        "answers_per_call": per_call(answers),
         "statements_per_call": per_call(sum(statements.values())),
         "statements_per_call_by_role": {role: per_call(number) for role, number in statements.items()},
         "statements_per_call_by_kind": {kind: per_call(number) for kind, number in kinds.most_common(8)},
@@ -111,6 +126,7 @@ def _measure_campaign(world: World, contacts: int, seed: int) -> dict[str, Any]:
         "wal_full_page_bytes_per_call": round(wal["images"] / calls),
         "bytes_per_contact": {name: round(size / contacts) for name, size in contact_bytes.items()},
         "bytes_per_attempt": {name: round(size / attempts) for name, size in attempt_bytes.items()},
+        "bytes_per_answer": {name: round(size / answers) for name, size in answer_bytes.items()},
     }
 
 

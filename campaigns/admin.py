@@ -37,7 +37,7 @@ from campaigns.history import STEP, in_language_of_the_record, write_line
 from campaigns.local_times import show_time
 from campaigns.models import Campaign, CampaignStatus
 from campaigns.progress import ATTEMPTS, count_progress
-from campaigns.question_admin import QuestionFormSet, QuestionInline, save_questions
+from campaigns.question_admin import QuestionFormSet, QuestionInline, list_edited, save_questions
 from campaigns.readings import ReadableRules
 
 STATUS_COLOURS = {
@@ -344,6 +344,9 @@ class CampaignAdmin(ReadableRules, ModelAdmin):
             changes = super().construct_change_message(request, form, formsets, add)
             if not add and form.changed_data:
                 changes[0] = {"changed": {"fields": form.describe_changes()}}
+            edited = [change["changed"] for change in changes if "object" in change.get("changed", {})]
+            for change, form_of_question in zip(edited, list_edited(formsets or []), strict=True):
+                change["fields"] = form_of_question.describe_changes()
             return LogEntry(change_message=json.dumps(changes)).get_change_message()
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:

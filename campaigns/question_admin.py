@@ -1,7 +1,7 @@
 """The questions of a campaign, written on its page."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django import forms
@@ -141,6 +141,15 @@ class QuestionInline(StackedInline):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Question]:
         return super().get_queryset(request).filter(is_withdrawn=False)
+
+
+def list_edited(formsets: Iterable[QuestionFormSet]) -> list[QuestionForm]:
+    """The forms whose questions were changed, in the order in which Django tells of them."""
+    edited = []
+    for formset in formsets:
+        forms_of = {form.instance.pk: form for form in formset.initial_forms}
+        edited += [forms_of[question.pk] for question, _fields in formset.changed_objects]
+    return edited
 
 
 def save_questions(campaign: Campaign, formset: QuestionFormSet) -> None:

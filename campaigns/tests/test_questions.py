@@ -167,6 +167,18 @@ def test_a_dragged_question_comes_first_though_counting_begins_with_0(admin_clie
     assert [(question.pk, question.position) for question in stored] == [(second.pk, 1), (first.pk, 2)]
 
 
+def test_the_history_says_what_was_changed_in_which_question(admin_client):
+    campaign = CampaignFactory(status="draft")
+    questions = [QuestionFactory(campaign=campaign, position=place, text_en="Same?") for place in (1, 2)]
+    fields = [{"id": question.pk, "text_en": "Same?", "position": place} for place, question in enumerate(questions, 1)]
+    fields[1] |= {"highest": 7, "text_en": "Or not?"}
+    data = form_of(campaign, **write([*fields, {"position": "", "text_en": "New?"}]))
+    assert admin_client.post(page_of(campaign), data).status_code == 302
+    assert LogEntry.objects.get().get_change_message() == (
+        "Added question “New?”. Changed Text in English (Same? → Or not?) and Highest (5 → 7) for question “Or not?”."
+    )
+
+
 def test_a_position_that_is_none_is_refused(admin_client):
     campaign = CampaignFactory(status="draft")
     response = admin_client.post(page_of(campaign), form_of(campaign, **write([{"position": "40000"}])))

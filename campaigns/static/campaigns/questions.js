@@ -1,4 +1,5 @@
 // Of each question the fields show that one of its type has; what was written in others is dropped with the next save.
+// Questions that are dragged are counted from 1, as they are asked; unfold counts from 0.
 "use strict";
 
 {
@@ -11,10 +12,21 @@
         }
     };
 
-    document.addEventListener("change", (event) => {
-        if (event.target.matches("select[data-fields]")) {
-            showFields(event.target);
-        }
+    const countFromOne = (rows) => {
+        const positions = rows.querySelectorAll(":scope > .original input[name$=-position]");
+        positions.forEach((input, index) => {
+            input.value = index + 1;
+        });
+    };
+
+    document.addEventListener("DOMContentLoaded", () => {
+        document.querySelectorAll("select[data-fields]").forEach(showFields);
+        document.addEventListener("change", (event) => {
+            if (event.target.matches("select[data-fields]")) {
+                showFields(event.target);
+            }
+        });
+        const rows = document.getElementById("questions-data");
+        rows?.addEventListener("end", () => setTimeout(countFromOne, 0, rows)); // after unfold has counted
     });
-    document.addEventListener("DOMContentLoaded", () => document.querySelectorAll("select[data-fields]").forEach(showFields));
 }

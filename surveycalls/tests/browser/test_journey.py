@@ -175,6 +175,8 @@ def test_questions_show_what_their_type_has_and_are_dragged_into_their_order(mak
     expect(page.locator("#id_questions-0-lowest")).to_be_visible()
     expect(page.locator("#id_questions-1-lowest")).to_be_hidden()
     drag_up(page, page.locator("#questions-data .cursor-move"))
+    expect(page.locator("#id_questions-0-position")).to_have_value("2")
+    expect(page.locator("#id_questions-1-position")).to_have_value("1")
     page.get_by_role("button", name="Save and continue editing").click()
     operator.see("was changed successfully")
     expect(page.locator("#id_questions-0-text_en")).to_have_value("May we ask you again?")
