@@ -8,20 +8,13 @@ import pytest
 
 from bench import netns
 from bench.netns import HostNetwork, NotPermitted
-from surveycalls.tests.processes import ROOT, is_demanded
+from surveycalls.tests.processes import is_demanded, run
 
 SILENCE = 2.0
 
 
-def run_hosts(*arguments, **options):
-    return subprocess.run(
-        [sys.executable, "-m", "bench.hosts", *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=150,
-        **options,
-    )
+def run_hosts(*arguments):
+    return run([sys.executable, "-m", "bench.hosts", *arguments], timeout=300)
 
 
 def list_namespaces():

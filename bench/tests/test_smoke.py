@@ -1,17 +1,17 @@
 """Two families as they run, tiny: what they measure is nobody's performance."""
 
 import json
-import subprocess
-import sys
 
-from surveycalls.tests.processes import ROOT, make_environment
+from surveycalls.tests.processes import run_python
 
 MEASURE = """
 import json, sys
 from importlib import import_module
 from bench.families import FAMILIES
+from bench.interruption import end_at_signals
 
 if __name__ == "__main__":
+    end_at_signals()
     family, constants = sys.argv[1], json.loads(sys.argv[2])
     name, function = FAMILIES[family].split(":")
     module = import_module(f"bench.{name}")
@@ -24,14 +24,7 @@ if __name__ == "__main__":
 
 
 def measure(family, **constants):
-    finished = subprocess.run(
-        [sys.executable, "-c", MEASURE, family, json.dumps(constants)],
-        cwd=ROOT,
-        env=make_environment(),
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
+    finished = run_python(MEASURE, family, json.dumps(constants), timeout=200)
     assert finished.returncode == 0, finished.stderr
     return json.loads(finished.stdout.splitlines()[-1])
 

@@ -1,6 +1,4 @@
 import re
-import subprocess
-import sys
 import threading
 import time
 from functools import partial
@@ -17,7 +15,7 @@ from calls.tests.conftest import NOON
 from calls.tests.test_counting import end, make_attempt, take_part, value_of
 from contacts.models import CallOutcome, Contact
 from contacts.tests.factories import ContactFactory
-from surveycalls.tests.processes import ROOT, make_environment, run_manage, run_python
+from surveycalls.tests.processes import ROOT, run_manage, run_python
 
 
 @pytest.fixture
@@ -236,14 +234,7 @@ def test_what_is_left_at_the_end_is_counted(messenger, listen):
 
 
 def run_to_the_end(*arguments):
-    return subprocess.run(
-        [sys.executable, "-c", END_WITH_NEWS, *arguments],
-        cwd=ROOT,
-        env=make_environment(DJANGO_SETTINGS_MODULE="surveycalls.settings"),
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
+    return run_python(END_WITH_NEWS, *arguments, timeout=30, DJANGO_SETTINGS_MODULE="surveycalls.settings")
 
 
 def read_examples():

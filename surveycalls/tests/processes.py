@@ -1,13 +1,16 @@
 """Other processes, in an environment that holds our variables only as given."""
 
+import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 VARIABLES = re.findall(r"^([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
+STOP_SECONDS = 20
 
 PRODUCTION = {
     "SECRET_KEY": "a-test-of-the-deployment-checks-" + "0123456789abcdefghijklmnopqrstuv",
@@ -23,26 +26,33 @@ def make_environment(**values):
     return os.environ | dict.fromkeys(VARIABLES, "") | {name: str(value) for name, value in values.items()}
 
 
-def run_python(code, **environment):
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env=make_environment(**environment),
-        capture_output=True,
-        text=True,
-        timeout=120,
+def run(command, *, timeout=120, **options):
+    """As subprocess.run does, from the project's directory; when time is up, what the command has started ends with it.
+
+    That would otherwise hold the pipes open, and nobody would come back who waits for their end.
+    """
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, **options
     )
+    try:
+        output, errors = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGTERM)  # it may have servers to stop
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_SECONDS)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        output, errors = process.communicate(timeout=STOP_SECONDS)
+        raise AssertionError(f"It was not done within {timeout} s.\n{output}{errors}") from None
+    return subprocess.CompletedProcess(command, process.returncode, output, errors)
+
+
+def run_python(code, *arguments, timeout=120, **environment):
+    return run([sys.executable, "-c", code, *arguments], timeout=timeout, env=make_environment(**environment))
 
 
 def run_manage(*arguments, **environment):
-    return subprocess.run(
-        [sys.executable, "manage.py", *arguments],
-        cwd=ROOT,
-        env=make_environment(**environment),
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    return run([sys.executable, "manage.py", *arguments], env=make_environment(**environment))
 
 
 def is_demanded(what):

@@ -14,7 +14,7 @@ from django.db import OperationalError, connection, transaction
 
 from surveycalls import database
 from surveycalls.database import CLIENT_OPTIONS, SESSION_OPTIONS, configure_database
-from surveycalls.tests.processes import ROOT, make_environment, run_python
+from surveycalls.tests.processes import ROOT, make_environment, run, run_python
 
 STOP_SECONDS = 20
 
@@ -288,14 +288,8 @@ def show_rest_limit():
 
 
 def test_a_server_that_cannot_be_reached_is_one_line_that_names_the_variable():
-    process = subprocess.run(
-        [sys.executable, "manage.py", "migrate"],
-        cwd=ROOT,
-        env=os.environ | {"DATABASE_URL": "postgres://nobody:nothing@127.0.0.1:1/nowhere"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    environment = os.environ | {"DATABASE_URL": "postgres://nobody:nothing@127.0.0.1:1/nowhere"}
+    process = run([sys.executable, "manage.py", "migrate"], env=environment)
     assert process.returncode == 1
     assert process.stderr.startswith("The database cannot be used; see DATABASE_URL and DATABASE_NAME: ")
     assert "Traceback" not in process.stderr
@@ -304,13 +298,7 @@ def test_a_server_that_cannot_be_reached_is_one_line_that_names_the_variable():
 def test_a_data_directory_that_cannot_be_used_is_named(tmp_path):
     file = tmp_path / "file"
     file.touch()
-    process = subprocess.run(
-        [sys.executable, "manage.py", "check"],
-        cwd=ROOT,
-        env=os.environ | {"DATA_DIR": str(file)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    environment = os.environ | {"DATA_DIR": str(file)}
+    process = run([sys.executable, "manage.py", "check"], env=environment)
     assert process.returncode == 1
     assert process.stderr.startswith(f"surveycalls is not configured: DATA_DIR='{file}' cannot be used")
