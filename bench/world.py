@@ -32,6 +32,9 @@ SHORT_CALLS = {
     "TWILIO_READ_TIMEOUT_SECONDS": "2",
 }
 
+LEAST_TIME_LIMIT = 120
+"""For the network, in its own seconds: a time limit of the machine's would cut every talk off in the introduction."""
+
 # Nothing happens to a call while it is measured: the provider queues it, and is not asked about it.
 QUIET_CALLS = {"CALL_SILENCE_SECONDS": "3600", "CALL_QUEUE_SECONDS": "3600"}
 QUEUE_ALL_CALLS = 0.001

@@ -22,12 +22,10 @@ import requests
 from bench.faults.evidence import Evidence
 from bench.faults.plan import MOST_BACKENDS, PROCESSES, SCHEDULERS
 from bench.faults.reckoning import stepped_between
-from bench.world import DATABASE, ROOT, SHORT_CALLS, World
+from bench.world import DATABASE, LEAST_TIME_LIMIT, ROOT, SHORT_CALLS, World
 from calls.demo.processes import Child
 
 SPEED = 16.0
-# Of the network's seconds; the product's limit is of the machine's, and would cut every talk off in the introduction.
-LEAST_TIME_LIMIT = 120
 TICK_SECONDS = 0.02
 RESTART_SECONDS = 0.2
 STOP_SECONDS = 20.0
