@@ -133,9 +133,11 @@ MUTANTS = (
                 old="WHERE id = $2 AND status <> 'ended' AND ($1",
                 new="WHERE id = $2 AND ($1",
             ),
-            # What the person has decided stands; with it, so would any first outcome.
+            # What the person has decided stands; here nothing else does.
             Edit(
-                file="calls/outcomes.py", old="CallOutcome(call.attempt.outcome or outcome)", new="CallOutcome(outcome)"
+                file="calls/outcomes.py",
+                old="CallOutcome(call.attempt.outcome or outcome)",
+                new="CallOutcome(call.attempt.outcome if call.attempt.decided_at else outcome)",
             ),
         ],
         caught_as=[Kind.WRONG_OUTCOME, Kind.WRONG_CONTACT_STATE],
