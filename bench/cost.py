@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,7 @@ def measure(contacts: int, seed: int) -> dict[str, Any]:
 def _measure_campaign(world: World, contacts: int, seed: int) -> dict[str, Any]:
     from django.db import connections
 
+    from calls.events.models import SurveyEvent
     from calls.models import Answer, CallAttempt
     from campaigns.models import Campaign, CampaignStatus
     from campaigns.questions import freeze_questions
@@ -100,9 +102,7 @@ def _measure_campaign(world: World, contacts: int, seed: int) -> dict[str, Any]:
     statements = Counter(role for role, _ in _STATEMENT.findall(log))
     kinds = Counter(kind.upper() for _, kind in _STATEMENT.findall(log))
     wal = _read_wal(world, before["lsn"], after["lsn"])
-    attempt_bytes = _sizes(world, "calls_callattempt")
-    answer_bytes = _sizes(world, "calls_answer")
-    attempts, answers = CallAttempt.objects.count(), Answer.objects.count()
+    kept = {"attempt": CallAttempt, "answer": Answer, "event": SurveyEvent}
 
     def per_call(number: float) -> float:
         return round(number / calls, 2)
@@ -111,7 +111,7 @@ def _measure_campaign(world: World, contacts: int, seed: int) -> dict[str, Any]:
         "calls": calls,
         "answered_per_call": per_call(sum(call.answered_at is not None for call in world.calls())),
         "completed_per_call": per_call(CallAttempt.objects.filter(outcome=CallOutcome.COMPLETED).count()),
-        "answers_per_call": per_call(answers),
+        "answers_per_call": per_call(Answer.objects.count()),
         "statements_per_call": per_call(sum(statements.values())),
         "statements_per_call_by_role": {role: per_call(number) for role, number in statements.items()},
         "statements_per_call_by_kind": {kind: per_call(number) for kind, number in kinds.most_common(8)},
@@ -124,10 +124,16 @@ def _measure_campaign(world: World, contacts: int, seed: int) -> dict[str, Any]:
         },
         "wal_bytes_per_call": round(wal["records"] / calls),
         "wal_full_page_bytes_per_call": round(wal["images"] / calls),
-        "bytes_per_contact": {name: round(size / contacts) for name, size in contact_bytes.items()},
-        "bytes_per_attempt": {name: round(size / attempts) for name, size in attempt_bytes.items()},
-        "bytes_per_answer": {name: round(size / answers) for name, size in answer_bytes.items()},
+        "bytes_per_contact": _divide(contact_bytes, contacts),
+        **{
+            f"bytes_per_{name}": _divide(_sizes(world, model._meta.db_table), model.objects.count())
+            for name, model in kept.items()
+        },
     }
+
+
+def _divide(sizes: Mapping[str, int], number: int) -> dict[str, int]:
+    return {part: round(size / number) for part, size in sizes.items()}
 
 
 def _read_counters(world: World) -> dict[str, Any]:
