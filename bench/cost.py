@@ -97,7 +97,8 @@ def _measure_campaign(world: World, contacts: int, seed: int) -> dict[str, Any]:
     time.sleep(SETTLE_SECONDS)
     after = _read_counters(world)
 
-    calls = len(world.calls())
+    calls, starts = len(world.calls()), sorted(call.started_at for call in world.calls())
+    first, last = starts[calls // 4], starts[3 * calls // 4]  # the middle, in which all lines are in use
     log = (world.postgres.directory / "server.log").read_text(errors="replace")
     statements = Counter(role for role, _ in _STATEMENT.findall(log))
     kinds = Counter(kind.upper() for _, kind in _STATEMENT.findall(log))
@@ -109,6 +110,7 @@ def _measure_campaign(world: World, contacts: int, seed: int) -> dict[str, Any]:
 
     return {
         "calls": calls,
+        "calls_per_second": round((calls // 2) / max((last - first).total_seconds(), 0.001), 1),
         "answered_per_call": per_call(sum(call.answered_at is not None for call in world.calls())),
         "completed_per_call": per_call(CallAttempt.objects.filter(outcome=CallOutcome.COMPLETED).count()),
         "answers_per_call": per_call(Answer.objects.count()),
