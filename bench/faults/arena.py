@@ -269,7 +269,7 @@ class Arena:
     def quieten(self) -> None:
         """No fault is left, and every process is there."""
         for trap in self._traps.iterdir():
-            trap.unlink()
+            trap.unlink(missing_ok=True)  # somebody may be springing it
         self._wake_all()
         self._disperse_crowd()
         self._start_database()

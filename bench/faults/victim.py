@@ -39,12 +39,15 @@ class Traps:
     def pass_by(self, point: str, spring: Callable[[dict[str, Any]], None] | None = None) -> None:
         """Nothing, unless there is a trap for this point; only one process can be caught in it."""
         trap = self._directory / f"{self._role}.{point}"
-        taken = trap.with_name(f"{trap.name}.sprung.{os.getpid()}")
+        taken = trap.with_name(f"{trap.name}.taken.{os.getpid()}")
         try:
             trap.rename(taken)
+            order = json.loads(taken.read_text())
+            # Not before it is read: whoever set it takes it away when it is sprung.
+            taken.rename(trap.with_name(f"{trap.name}.sprung.{os.getpid()}"))
         except FileNotFoundError:
-            return
-        (spring or _do)(json.loads(taken.read_text()))
+            return  # none is set, or it was withdrawn just now
+        (spring or _do)(order)
 
 
 def _do(order: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """The points of faults are found in what the product really says to its database and its provider."""
 
 from itertools import groupby
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 import requests
@@ -11,7 +11,7 @@ from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 
 from bench.faults.points import ACKS, POINTS
-from bench.faults.victim import watch_database, watch_provider
+from bench.faults.victim import Traps, watch_database, watch_provider
 from calls import heartbeat, outcomes
 from calls.models import CallAttempt, ProviderConfig
 from calls.providers import get_provider
@@ -19,6 +19,7 @@ from calls.providers.base import CallEvent, CallProgress
 from calls.scheduler import CallScheduler
 from calls.tests.factories import CallAttemptFactory
 from calls.tests.phone_network import running_phone_network, wait_until
+from calls.tests.threads import in_thread
 from contacts.tests.factories import ContactFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -98,10 +99,32 @@ def test_nobody_comes_by_after_a_lock_that_another_holds(passed, network):
     with transaction.atomic():
         ProviderConfig.objects.select_for_update(no_key=True).get()
         passed.points.clear()
-        thread = Thread(target=lambda: (run_once(), connection.close()))
-        thread.start()
-        thread.join()
+        assert in_thread(run_once)() != "still at it"
     assert passed.points == ["before_lock"]
+
+
+def test_a_trap_does_what_was_ordered_however_soon_it_is_taken_away(tmp_path):
+    is_over, sprung = Event(), []
+
+    def take_away():
+        while not is_over.is_set():
+            for trap in tmp_path.glob("*.sprung.*"):
+                trap.unlink()
+
+    thread = Thread(target=take_away)
+    thread.start()
+    for number in range(300):
+        (tmp_path / "web.report_ack").write_text(str(number))
+        Traps("web", tmp_path).pass_by("report_ack", sprung.append)
+    is_over.set()
+    thread.join(timeout=20)
+    assert sprung == [*range(300)]
+
+
+def test_a_trap_that_is_withdrawn_does_nothing(tmp_path):
+    sprung = []
+    Traps("web", tmp_path).pass_by("report_ack", sprung.append)
+    assert sprung == []
 
 
 def test_a_sign_of_life_is_no_claim(passed):
