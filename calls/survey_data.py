@@ -80,12 +80,15 @@ class StoredAnswer(NamedTuple):
 
 
 def name_questions(campaign: Campaign) -> list[AskedQuestion]:
-    """In the order in which they are asked, q1 first; then those that are asked no more and have answers."""
+    """In the order in which they are asked, q1 first; then those that are asked no more and have answers.
+
+    These are named by the end of their id, so that none takes the name of another when one more is withdrawn.
+    """
     answers = Answer.objects.filter(question=OuterRef("pk"), is_current=True)
     withdrawn = campaign.questions.filter(Exists(answers), is_withdrawn=True)
     named = [
         *((f"q{number}", question) for number, question in enumerate(list_questions(campaign), start=1)),
-        *((f"withdrawn{number}", question) for number, question in enumerate(withdrawn, start=1)),
+        *((f"withdrawn_{question.pk.hex[-8:]}", question) for question in withdrawn),
     ]
     versions = defaultdict(list)
     for version in QuestionVersion.objects.filter(question__campaign=campaign).order_by("question_id", "number"):

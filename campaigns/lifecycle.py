@@ -18,7 +18,7 @@ from django.utils.translation import gettext, ngettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from campaigns.counting import count_some, say_contacts
-from campaigns.models import Campaign, CampaignStatus, MachineDetection
+from campaigns.models import Campaign, CampaignStatus, EmailText, MachineDetection
 from campaigns.questions import copy_questions, find_question_problems, freeze_questions
 from campaigns.windows import next_opening
 
@@ -180,6 +180,10 @@ def duplicate(campaign: Campaign, *, copy_id: UUID, created_by: Any = None) -> t
         copy.starts_at = copy.ends_at = None
         copy.save(force_insert=True)
         copy_questions(campaign, copy)
+        EmailText.objects.bulk_create(
+            EmailText(campaign=copy, event=text.event, language=text.language, subject=text.subject, body=text.body)
+            for text in campaign.email_texts.all()
+        )
     return copy, True
 
 

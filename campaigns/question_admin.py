@@ -1,19 +1,22 @@
 """The questions of a campaign, written on its page."""
 
 import json
+import re
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 from django import forms
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.text import capfirst
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import StackedInline
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextareaWidget
 
 from campaigns import lifecycle
-from campaigns.careful_forms import CarefulForm
+from campaigns.careful_forms import CarefulForm, take_fingerprint
 from campaigns.models import LAST_POSITION, LONGEST_CHOICE, Campaign, Question
 from campaigns.questions import (
     ASKING,
@@ -26,6 +29,9 @@ from campaigns.questions import (
 )
 
 MOST_QUESTIONS = 100
+SOMEBODY_HAS_REMOVED_IT = _(
+    "Somebody else has removed this question meanwhile. Save again to ask it as a new one, or remove it here too."
+)
 
 
 class LinesField(forms.CharField):
@@ -85,18 +91,79 @@ class QuestionForm(CarefulForm):
         cleaned = super().clean()
         content = {name: cleaned[name] for name in CONTENT if name in cleaned}
         wording = Question(**content)
+        for name in chain(*FIELDS_OF_TYPE.values()):
+            if name in self.errors and name not in FIELDS_OF_TYPE.get(wording.type, ()):
+                del self.errors[name]  # the page does not show it
         drop_what_does_not_apply(wording)
-        cleaned |= {name: getattr(wording, name) for name in content}
+        cleaned |= {name: getattr(wording, name) for name in CONTENT if name not in self.errors}
         for name, fault in find_faults(wording).items():
             if name not in self.errors:
                 self.add_error(name, fault)
+        self._leave_in_its_place(cleaned)
         return cleaned
+
+    def write_value(self, value: Any) -> str:
+        return gettext("the last one") if value in (LAST_POSITION, str(LAST_POSITION)) else super().write_value(value)
+
+    @property
+    def is_as_seen(self) -> bool:
+        """Whether it was sent as the page had shown it, but for its place."""
+        names = [field.name for field in self._model_fields() if field.name != "position"]
+        written = {name: take_fingerprint(self.cleaned_data.get(name)) for name in names}
+        return written.items() <= self.cleaned_data.get("seen", {}).items()
+
+    def _leave_in_its_place(self, cleaned: dict[str, Any]) -> None:
+        """A question that nobody moved here stays where somebody else has moved it meanwhile."""
+        is_untouched = take_fingerprint(cleaned.get("position")) == cleaned.get("seen", {}).get("position")
+        if is_untouched and not self.instance._state.adding and "position" in self.changed_data:
+            cleaned["position"] = self.instance.position
+            cleaned["seen"] |= {"position": take_fingerprint(self.instance.position)}
+            self.changed_data.remove("position")
 
 
 class QuestionFormSet(forms.BaseInlineFormSet):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._gone = range(0)
+        if self.is_bound:
+            self._put_gone_ones_last()
+
+    def _put_gone_ones_last(self) -> None:
+        """What somebody else has removed meanwhile is a new question here, lest what was written in it is lost."""
+        try:
+            number, total = self.initial_form_count(), self.total_form_count()
+        except forms.ValidationError:
+            return  # told by full_clean()
+        present = {str(question.pk) for question in self.get_queryset()}
+        gone = [index for index in range(number) if self.data.get(f"{self.prefix}-{index}-id") not in present]
+        if not gone:
+            return
+        edited = [index for index in gone if not self._is_as_seen(index)]
+        order = [index for index in range(total) if index not in gone] + edited
+        data = self.data.copy()
+        for name in [name for name in data if re.match(rf"{re.escape(self.prefix)}-\d+-", name)]:
+            del data[name]
+        for index, before in enumerate(order):
+            start = f"{self.prefix}-{before}-"
+            for name in filter(lambda name: name.startswith(start), self.data):
+                data[f"{self.prefix}-{index}-{name.removeprefix(start)}"] = self.data[name]
+        self._gone = range(len(order) - len(edited), len(order))
+        for index in self._gone:
+            data[f"{self.prefix}-{index}-id"] = ""
+        data[f"{self.prefix}-TOTAL_FORMS"], data[f"{self.prefix}-INITIAL_FORMS"] = len(order), number - len(gone)
+        self.data = data
+        del self.management_form  # it has counted already
+
+    def _is_as_seen(self, index: int) -> bool:
+        form = self.form(self.data, prefix=f"{self.prefix}-{index}")
+        return form.is_valid() and form.is_as_seen
+
     def clean(self) -> None:
         """Nothing may be missing of what is asked as soon as it is saved."""
         super().clean()
+        for form in (self.forms[index] for index in self._gone):
+            if not self._should_delete_form(form):
+                form.add_error("text_en", SOMEBODY_HAS_REMOVED_IT)
         campaign = self.instance
         if campaign._state.adding:
             return

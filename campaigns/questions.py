@@ -132,11 +132,13 @@ def questions_edited(campaign: Campaign, *, saved: Iterable[Question], removed: 
 
     To be called in the transaction of the edit, which has the campaign locked.
     """
+    places = {question.pk: question.position for question in list_questions(campaign)}
     for question in removed:
         _withdraw(question)
+    saved = list(saved)
     for question in saved:
         question.save()
-    _number_questions(campaign)
+    _number_questions(campaign, moved=[each for each in saved if each.position != places.get(each.pk)])
     if Campaign.objects.filter(pk=campaign.pk, status__in=ASKING).exists():
         freeze_questions(campaign)
 
@@ -156,12 +158,16 @@ def copy_questions(campaign: Campaign, to: Campaign) -> None:
     )
 
 
-def _number_questions(campaign: Campaign) -> None:
-    """Give them the positions 1, 2, 3 in their order."""
+def _number_questions(campaign: Campaign, *, moved: Sequence[Question]) -> None:
+    """Give them the positions 1, 2, 3: whoever was moved gets the wanted one, the others stay in their order."""
+    wanted = {question.pk: question.position for question in moved}
     questions = list_questions(campaign)
-    for position, question in enumerate(questions, start=1):
+    order = [question for question in questions if question.pk not in wanted]
+    for question in sorted((each for each in questions if each.pk in wanted), key=lambda each: wanted[each.pk]):
+        order.insert(max(0, wanted[question.pk] - 1), question)
+    for position, question in enumerate(order, start=1):
         question.position = position
-    Question.objects.bulk_update(questions, ["position"])
+    Question.objects.bulk_update(order, ["position"])
 
 
 def _content_of(wording: Wording) -> dict[str, object]:

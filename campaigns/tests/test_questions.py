@@ -5,7 +5,8 @@ from django.db import IntegrityError, transaction
 
 from calls.tests.factories import AnswerFactory, CallAttemptFactory
 from campaigns import lifecycle
-from campaigns.models import Question, QuestionType, QuestionVersion
+from campaigns.models import EmailText, Question, QuestionType, QuestionVersion
+from campaigns.question_admin import SOMEBODY_HAS_REMOVED_IT
 from campaigns.questions import find_faults, freeze_questions, list_questions, list_versions
 from campaigns.tests.factories import CampaignFactory, QuestionFactory
 from campaigns.tests.test_admin import form_of, page_of
@@ -179,6 +180,104 @@ def test_the_history_says_what_was_changed_in_which_question(admin_client):
     )
 
 
+@pytest.mark.parametrize(
+    ("moves", "order"),
+    [
+        ({0: 2}, "bac"),
+        ({0: 3}, "bca"),
+        ({2: 1}, "cab"),
+        ({2: 0}, "cab"),
+        ({0: ""}, "bca"),
+        ({0: 99, 1: 98}, "cba"),
+        ({0: 3, 1: 1, 2: 2}, "bca"),
+        ({}, "abc"),
+    ],
+)
+def test_a_question_comes_to_the_place_that_was_typed(admin_client, moves, order):
+    campaign = CampaignFactory(status="draft")
+    questions = [
+        QuestionFactory(campaign=campaign, position=place, text_en=name) for place, name in enumerate("abc", 1)
+    ]
+    fields = [{"id": question.pk, "text_en": question.text_en} for question in questions]
+    for index, position in moves.items():
+        fields[index]["position"] = position
+    assert admin_client.post(page_of(campaign), form_of(campaign, **write(fields))).status_code == 302
+    stored = list_questions(campaign)
+    assert ("".join(question.text_en for question in stored), [each.position for each in stored]) == (order, [1, 2, 3])
+
+
+def test_what_the_page_does_not_show_is_no_reason_to_refuse(admin_client):
+    campaign = CampaignFactory(status="draft")
+    data = form_of(
+        campaign, **write([{"type": "yes_no", "lowest": "-5", "highest": "2000000000", "choices_it": "x" * 200}])
+    )
+    assert admin_client.post(page_of(campaign), data).status_code == 302
+    (question,) = list_questions(campaign)
+    assert (question.lowest, question.highest, question.choices_it) == (None, None, [])
+
+
+def seen_on(admin_client, campaign):
+    """The fields of the questions' forms, as the page shows them now."""
+    (formset,) = (inline.formset for inline in admin_client.get(page_of(campaign)).context["inline_admin_formsets"])
+    return [
+        {
+            "id": form.instance.pk,
+            "position": form.instance.position,
+            "text_en": form.instance.text_en,
+            "seen": form["seen"].value(),
+        }
+        for form in formset.initial_forms
+    ]
+
+
+def test_who_edits_a_text_leaves_the_order_to_who_has_changed_it_meanwhile(admin_client):
+    campaign = CampaignFactory(status="draft")
+    first, second = (QuestionFactory(campaign=campaign, position=place, text_en="Old") for place in (1, 2))
+    fields = seen_on(admin_client, campaign)
+    Question.objects.filter(pk=first.pk).update(position=2)
+    Question.objects.filter(pk=second.pk).update(position=1)
+    fields[0]["text_en"] = "New"
+    assert admin_client.post(page_of(campaign), form_of(campaign, **write(fields))).status_code == 302
+    assert [(question.pk, question.text_en) for question in list_questions(campaign)] == [
+        (second.pk, "Old"),
+        (first.pk, "New"),
+    ]
+    assert "Position" not in LogEntry.objects.get().get_change_message()
+
+
+@pytest.mark.parametrize("has_run", [False, True])
+def test_a_question_that_somebody_else_has_removed_is_told_if_it_was_edited_here(admin_client, has_run):
+    campaign = CampaignFactory(status="draft")
+    gone, other = (QuestionFactory(campaign=campaign, position=place, text_en="Old") for place in (1, 2))
+    fields = seen_on(admin_client, campaign)
+    if has_run:
+        Question.objects.filter(pk=gone.pk).update(is_withdrawn=True)
+    else:
+        gone.delete()
+    fields[0]["text_en"], fields[1]["text_en"] = "Mine", "New"
+    response = admin_client.post(page_of(campaign), form_of(campaign, **write(fields)))
+    assert errors_of(response) == [{}, {"text_en": [str(SOMEBODY_HAS_REMOVED_IT)]}]
+    again = [fields[1], {name: value for name, value in fields[0].items() if name != "id"}]
+    assert admin_client.post(page_of(campaign), form_of(campaign, **write(again))).status_code == 302
+    stored = list_questions(campaign)
+    assert sorted(question.text_en for question in stored) == ["Mine", "New"]
+    assert other in stored and gone not in stored
+
+
+@pytest.mark.parametrize("has_run", [False, True])
+def test_a_question_that_somebody_else_has_removed_is_gone_if_it_was_left_alone_here(admin_client, has_run):
+    campaign = CampaignFactory(status="draft")
+    gone, other = (QuestionFactory(campaign=campaign, position=place, text_en="Old") for place in (1, 2))
+    fields = seen_on(admin_client, campaign)
+    if has_run:
+        Question.objects.filter(pk=gone.pk).update(is_withdrawn=True)
+    else:
+        gone.delete()
+    fields[1]["text_en"] = "New"
+    assert admin_client.post(page_of(campaign), form_of(campaign, **write(fields))).status_code == 302
+    assert [(question.pk, question.text_en) for question in list_questions(campaign)] == [(other.pk, "New")]
+
+
 def test_a_position_that_is_none_is_refused(admin_client):
     campaign = CampaignFactory(status="draft")
     response = admin_client.post(page_of(campaign), form_of(campaign, **write([{"position": "40000"}])))
@@ -254,6 +353,16 @@ def test_somebody_elses_edit_of_a_question_is_not_taken_back_unasked(admin_clien
     ((_name, (error,)),) = errors_of(response)[0].items()
     assert "Theirs" in error
     assert Question.objects.get().text_en == "Theirs"
+
+
+def test_a_copy_writes_the_same_e_mails(admin_user):
+    campaign = CampaignFactory()
+    EmailText.objects.create(campaign=campaign, language="it", subject="Grazie", body="Grazie {reference}.")
+    copy, _is_new = lifecycle.duplicate(campaign, copy_id=Question().pk, created_by=admin_user)
+    assert [(text.event, text.language, text.subject, text.body) for text in copy.email_texts.all()] == [
+        ("survey.completed", "it", "Grazie", "Grazie {reference}.")
+    ]
+    assert campaign.email_texts.count() == 1
 
 
 def test_a_copy_asks_the_same(admin_user):
