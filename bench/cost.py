@@ -134,8 +134,9 @@ def _measure_campaign(world: World, contacts: int, seed: int) -> dict[str, Any]:
     }
 
 
-def _divide(sizes: Mapping[str, int], number: int) -> dict[str, int]:
-    return {part: round(size / number) for part, size in sizes.items()}
+def _divide(sizes: Mapping[str, int], number: int) -> dict[str, int] | None:
+    """None when there is nothing of the kind."""
+    return {part: round(size / number) for part, size in sizes.items()} if number else None
 
 
 def _read_counters(world: World) -> dict[str, Any]:

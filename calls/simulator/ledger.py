@@ -112,12 +112,13 @@ class LedgerCall:
     def last_word(self) -> str | None:
         """What the person has decided, as far as the client has acknowledged it.
 
-        A no stands, whatever is asked after it; anything else, if nothing is.
+        A no stands, whatever is asked after it; consent and an answer do, if nothing is.
         """
         acknowledged = [one.meant for one in self.gathered if one.is_acknowledged]
         if no := next((meant for meant in acknowledged if meant in ("refuse", "opt_out")), None):
             return no
-        return acknowledged[-1] if acknowledged and self.gathered[-1].is_acknowledged else None
+        last = self.gathered[-1] if self.gathered else None
+        return last.meant if last and last.is_acknowledged and last.meant in ("consent", "answer") else None
 
 
 def calls_from(lines: Iterable[Line]) -> list[LedgerCall]:

@@ -36,15 +36,21 @@ def run(command, *, timeout=120, **options):
     )
     try:
         output, errors = process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGTERM)  # it may have servers to stop
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_SECONDS)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        output, errors = process.communicate(timeout=STOP_SECONDS)
+    except BaseException as error:  # also what comes from a signal: nobody else would end it
+        output, errors = _end_all(process)
+        if not isinstance(error, subprocess.TimeoutExpired):
+            raise
         raise AssertionError(f"It was not done within {timeout} s.\n{output}{errors}") from None
     return subprocess.CompletedProcess(command, process.returncode, output, errors)
+
+
+def _end_all(process):
+    for number in (signal.SIGTERM, signal.SIGKILL):  # it may have servers to stop
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.communicate(timeout=STOP_SECONDS)
+    return "", ""  # somebody else holds the pipes
 
 
 def run_python(code, *arguments, timeout=120, **environment):

@@ -56,6 +56,7 @@ YES = Gathering(meant="consent", digits="1", answer=200)
 FOUR = Gathering(meant="answer", digits="4", answer=200)
 NO = Gathering(meant="refuse", digits="2", answer=200)
 NEVER = Gathering(meant="opt_out", digits="9", answer=200)
+WRONG = Gathering(meant="wrong_key", digits="7", answer=200)
 UNHEARD = replace(FOUR, answer="timeout")
 MISHEARD = Gathering(meant="answer", speech="the bus", confidence=0.2, answer=200)
 NOTHING = Gathering(meant=None)
@@ -823,6 +824,7 @@ def test_what_the_site_did_not_say_it_has_need_not_be(run, given):
         ({"gathered": [YES], "heard": True}, {Kind.AFTER_LAST_WORD}),
         ({"gathered": [YES]}, CLEAN),  # cut off before the first question
         ({"gathered": [YES, NOTHING], "heard": True}, CLEAN),
+        ({"gathered": [YES, WRONG, WRONG], "heard": True}, CLEAN),  # the call ends politely
     ],
 )
 def test_who_has_refused_or_taken_part_is_not_rung_again(run, seen, kinds):
