@@ -31,7 +31,7 @@ from bench.faults.judge import Verdict, judge
 from bench.faults.plan import CampaignPlan, ContactPlan, Plan
 from bench.interruption import end_at_signals
 from bench.netns import HostNetwork, NotPermitted
-from bench.world import DATABASE, LEAST_TIME_LIMIT, ROOT, SHORT_CALLS, World
+from bench.world import DATABASE, PATIENT, ROOT, SHORT_CALLS, World
 from calls.demo.processes import Child
 from calls.simulator.ledger import LedgerCall
 
@@ -44,9 +44,6 @@ MAX_ATTEMPTS = 2
 SPEED = 60.0
 HOSTS = (1, 2)
 DIRECTORY = "surveycalls-hosts-"  # below the temporary one, with the process's id behind
-
-# To pick up; the short calls' seconds, at this speed, are over before anybody has.
-CALLS = {**SHORT_CALLS, "CALL_RING_TIMEOUT_SECONDS": "15"}
 
 # Somebody has to be left to ring for a host that comes back from a scene, and before the first one.
 WAY_BACK_SECONDS = 10
@@ -117,7 +114,7 @@ class Campaign:
             ledger=self.world.ledger_path,
             operator_log=self._log_path,
             dsn=self.world.postgres.url(DATABASE),
-            terms=Terms.from_environment(CALLS),
+            terms=Terms.from_environment(SHORT_CALLS),
         )
         return judge(evidence)
 
@@ -158,12 +155,12 @@ def run(*, seconds: float, seed: int, time_outs: Mapping[str, str], scenes: Sequ
     ):
         world = World(
             Path(directory),
-            environment=CALLS,
+            environment=SHORT_CALLS,
             postgres_options={"listen_addresses": f"127.0.0.1,{network.database}"},
             networks=[str(network.network)],
         )
         with world:
-            world.start_network(speed=SPEED, seed=seed, host=network.provider, least_time_limit=LEAST_TIME_LIMIT)
+            world.start_network(speed=SPEED, seed=seed, host=network.provider, **PATIENT)
             world.start_web()
             campaign = Campaign(world, network, time_outs)
             campaign.start(_make_plan(seed, contacts=_count_contacts(seconds, scenes)))

@@ -32,8 +32,8 @@ SHORT_CALLS = {
     "TWILIO_READ_TIMEOUT_SECONDS": "2",
 }
 
-LEAST_TIME_LIMIT = 120
-"""For the network, in its own seconds: a time limit of the machine's would cut every talk off in the introduction."""
+PATIENT = {"least_time_limit": 120, "least_ring_timeout": 20}
+"""For a network that runs faster: in its seconds, the short calls' limits are over before anybody has said a word."""
 
 # Nothing happens to a call while it is measured: the provider queues it, and is not asked about it.
 QUIET_CALLS = {"CALL_SILENCE_SECONDS": "3600", "CALL_QUEUE_SECONDS": "3600"}

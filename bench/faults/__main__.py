@@ -31,6 +31,8 @@ TABLES = (
     "contacts_contact",
     "contacts_donotcallentry",
     "calls_callattempt",
+    "campaigns_question",
+    "campaigns_questionversion",
     "calls_answer",
     "calls_providerconfig",
 )

@@ -8,10 +8,12 @@ from itertools import product
 from bench.faults.evidence import CampaignStatus, Evidence
 from bench.faults.history import BEGINNING
 from bench.faults.reckoning import CLOCK_TOLERANCE, changes_about, decided_between, is_open, known_calls
-from bench.faults.tables import AttemptRow, CampaignRow, ContactRow
+from bench.faults.tables import AnswerRow, AttemptRow, CampaignRow, ContactRow
 from bench.faults.violations import Kind, Violation, name_call
 from calls.simulator.ledger import LedgerCall
 
+# What may be stored for the questions that operators ask, by position and key.
+VALUES = {1: {key: key for key in "12345"}, 2: {"1": "yes", "2": "no"}}
 LOST = "lost"  # the error code of an attempt of which nothing was ever heard
 SEARCH = timedelta(days=14)  # a weekly pattern that opens at all opens within it, whatever the clocks do
 MINUTE = timedelta(minutes=1)
@@ -95,12 +97,36 @@ def _is_certain(call: LedgerCall) -> bool:
 
 def find_lost_answers(evidence: Evidence) -> Iterator[Violation]:
     """What the site has said that it has."""
+    stored = Counter((answer.attempt_id, answer.raw) for answer in evidence.snapshot.answers)
     for call, attempt in known_calls(evidence):
-        given = [one for one in call.gathered if one.meant == "answer" and one.is_acknowledged]
-        answers = Counter((attempt.id, one.digits or one.speech) for one in given)
-        for (_, answer), times in (answers - evidence.snapshot.answers).items():
+        answers = Counter((attempt.id, one.digits or one.speech) for one in call.answers)
+        for (_, answer), times in (answers - stored).items():
             text = f"{answer!r} was answered and is not stored, or not as often ({times})"
             yield Violation(Kind.LOST_ANSWER, f"{name_call(call)}: {text}")
+
+
+def find_wrong_answers(evidence: Evidence) -> Iterator[Violation]:
+    """Each question has its own values, and must be answered; of several answers the last one is current."""
+    last: dict[tuple[str, int], AnswerRow] = {}
+    for answer in evidence.snapshot.answers:
+        values = VALUES[answer.position]
+        right = {values[answer.raw]} if answer.raw in values else {*values.values()}
+        if answer.value not in right:
+            text = f"attempt {answer.attempt_id}: {answer.raw!r} to question {answer.position}"
+            yield Violation(Kind.WRONG_ANSWER, f"{text} is {answer.value!r}: {sorted(right)} would be right")
+        last[answer.contact_id, answer.position] = answer
+    for answer in evidence.snapshot.answers:
+        if answer.is_current != (last[answer.contact_id, answer.position] is answer):
+            text = f"{answer.raw!r} of contact {answer.contact_id} to question {answer.position}"
+            yield Violation(Kind.WRONG_ANSWER, f"{text} is {'' if answer.is_current else 'not '}current")
+
+
+def find_not_listed(evidence: Evidence) -> Iterator[Violation]:
+    """Who wants no calls at all is on the list, unless operators have had a hand in it."""
+    for call, _ in known_calls(evidence):
+        listed = evidence.snapshot.do_not_call.union(evidence.do_not_call)
+        if call.last_word == "opt_out" and call.to not in listed:
+            yield Violation(Kind.NOT_LISTED, f"{name_call(call)}: {call.to} wants no calls and is not on the list")
 
 
 def _ended_before(attempt: AttemptRow, call: LedgerCall) -> bool:

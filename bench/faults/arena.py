@@ -22,7 +22,7 @@ import requests
 from bench.faults.evidence import Evidence
 from bench.faults.plan import MOST_BACKENDS, PROCESSES, SCHEDULERS
 from bench.faults.reckoning import stepped_between
-from bench.world import DATABASE, LEAST_TIME_LIMIT, ROOT, SHORT_CALLS, World
+from bench.world import DATABASE, PATIENT, ROOT, SHORT_CALLS, World
 from calls.demo.processes import Child
 
 SPEED = 16.0
@@ -94,7 +94,7 @@ class Arena:
 
             self.world.postgres.execute(CLOCK, DATABASE)
             connection.close()  # the next one has the new search_path
-            self.world.start_network(speed=SPEED, least_time_limit=LEAST_TIME_LIMIT)
+            self.world.start_network(speed=SPEED, **PATIENT)
             for name in PROCESSES:
                 self._start(name)
         except BaseException:

@@ -33,7 +33,7 @@ def measure(evidence: Evidence) -> dict[str, Any]:
     calls, snapshot, limits = evidence.witness.calls, evidence.snapshot, evidence.limits.values
     return {
         "calls": len(calls),
-        "answers": sum(one.meant == "answer" and one.is_acknowledged for call in calls for one in call.gathered),
+        "answers": sum(len(call.answers) for call in calls),
         "attempts": len(snapshot.attempts),
         "given_back": sum(attempt.given_back for attempt in snapshot.attempts),
         "outcomes": _count(attempt.outcome or "open" for attempt in snapshot.attempts if not attempt.given_back),

@@ -33,6 +33,8 @@ CHECKS: Sequence[Callable[[Evidence], Iterator[Violation]]] = (
     aftermath.find_given_back_but_rang,
     aftermath.find_wrong_outcomes,
     aftermath.find_lost_answers,
+    aftermath.find_wrong_answers,
+    aftermath.find_not_listed,
     aftermath.find_wrong_contact_states,
     aftermath.find_stuck_calls,
     aftermath.find_stuck_contacts,

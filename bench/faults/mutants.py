@@ -158,6 +158,18 @@ MUTANTS = (
         seeds=(300, 400, 401),
     ),
     Mutant(
+        name="answers_have_values",
+        edits=[Edit(file="calls/conversation.py", old='"value": understood.value', new='"value": ""')],
+        caught_as=[Kind.WRONG_ANSWER],
+        seeds=(300, 400, 401),
+    ),
+    Mutant(
+        name="opt_out_is_listed",
+        edits=[Edit(file="calls/conversation.py", old="        _keep_off(attempt)", new="        pass")],
+        caught_as=[Kind.NOT_LISTED],
+        seeds=(311, 333, 400, 423, 472, 509),
+    ),
+    Mutant(
         name="do_not_call_check",
         edits=[
             Edit(file="calls/reserving.py", old="if is_listed or contact.phone_number in hashed:", new="if False:"),

@@ -48,6 +48,7 @@ def carry_out(plan: Plan, arena: Arena) -> Evidence:
     arena.begin()
     begins = arena.world.ledger_path.stat().st_size
     arena.world.control_network("DELETE", "calls")
+    arena.world.control_network("POST", "seed", {"seed": plan.seed})  # other people than in the run before
     log = OperatorLog(log_path)
     operators, strangers = Operators(plan, log), Strangers(Random(plan.seed))
     operators.clear()

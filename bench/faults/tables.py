@@ -1,9 +1,8 @@
 """The tables as the judge reads them: with SQL, not through the models of those who are judged."""
 
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -55,6 +54,18 @@ class AttemptRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AnswerRow:
+    """In the order in which they were given."""
+
+    attempt_id: str
+    contact_id: str
+    position: int  # of the question
+    raw: str  # the keys or the words
+    value: str
+    is_current: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Snapshot:
     """The tables at one instant of the database's clock; attempts in the order of their claims."""
 
@@ -63,8 +74,7 @@ class Snapshot:
     contacts: Sequence[ContactRow]
     attempts: Sequence[AttemptRow]
     do_not_call: frozenset[str]
-    # The attempt's id, the keys or the words, and how often.
-    answers: Counter[tuple[str, str]] = field(default_factory=Counter)
+    answers: Sequence[AnswerRow] = ()
 
 
 def read_snapshot(connection: Any) -> Snapshot:
@@ -74,15 +84,18 @@ def read_snapshot(connection: Any) -> Snapshot:
         (read_at,) = cursor.fetchone()
         cursor.execute("SELECT phone_number FROM contacts_donotcallentry")
         listed = frozenset(number for (number,) in cursor.fetchall())
-        cursor.execute("SELECT attempt_id::text, raw FROM calls_answer")
-        answers = Counter(cursor.fetchall())
         return Snapshot(
             read_at=read_at,
             campaigns=_read_rows(cursor, CampaignRow, "campaigns_campaign", order="id"),
             contacts=_read_rows(cursor, ContactRow, "contacts_contact", order="id"),
             attempts=_read_rows(cursor, AttemptRow, "calls_callattempt", order="claimed_at, start_at, id"),
             do_not_call=listed,
-            answers=answers,
+            answers=_read_rows(
+                cursor,
+                AnswerRow,
+                "calls_answer JOIN campaigns_question ON campaigns_question.id = question_id",
+                order="calls_answer.id",
+            ),
         )
 
 

@@ -25,6 +25,8 @@ class Kind(StrEnum):
     RETRY_TOO_SOON = "retry_too_soon"
     ORDER = "order"
     LOST_ANSWER = "lost_answer"
+    WRONG_ANSWER = "wrong_answer"
+    NOT_LISTED = "not_listed"
     AFTER_LAST_WORD = "after_last_word"
 
 

@@ -187,8 +187,7 @@ def _count_beyond_max_attempts(calls: Sequence[LedgerCall], rules: Mapping[str, 
 
 def _count_answers(call: LedgerCall) -> Counter[tuple[str, str]]:
     """What the person answered and was told to have answered, with the call's id; a key may answer two questions."""
-    given = [one for one in call.gathered if one.meant == "answer" and one.is_acknowledged]
-    return Counter((call.call_id, one.digits or one.speech) for one in given)
+    return Counter((call.call_id, one.digits or one.speech) for one in call.answers)
 
 
 def _count_after_last_word(calls: Sequence[LedgerCall], rules: Mapping[str, Sequence[CallingRule]]) -> int:

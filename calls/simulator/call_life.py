@@ -52,7 +52,7 @@ async def _dial(network: PhoneNetwork, call: Call) -> None:
 
 async def _ring(network: PhoneNetwork, call: Call) -> str | None:
     """Ring until something happens; return the status it ends with, or None if somebody answers."""
-    person, timeout = call.person, call.order.timeout
+    person, timeout = call.person, max(call.order.timeout, network.settings.least_ring_timeout)
     await network.pass_time(min(person.ring_seconds, timeout))
     if person.ring_seconds > timeout:
         return "no-answer"

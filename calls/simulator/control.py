@@ -22,6 +22,7 @@ def add_control_routes(app: web.Application) -> None:
     app.router.add_post("/simulator/faults", _inject_fault)
     app.router.add_delete("/simulator/faults", _clear_faults)
     app.router.add_post("/simulator/behaviours", _set_behaviours)
+    app.router.add_post("/simulator/seed", _set_seed)
     app.router.add_post("/simulator/outage", _begin_outage)
     app.router.add_delete("/simulator/calls", _forget_calls)
     app.router.add_post("/simulator/clock", _set_clock)
@@ -69,6 +70,18 @@ async def _set_behaviours(request: web.Request) -> web.Response:
         return web.json_response({"error": str(exc)}, status=400)
     request.app[NETWORK].behaviours.update(behaviours)
     return web.json_response({"behaviours": request.app[NETWORK].behaviours})
+
+
+async def _set_seed(request: web.Request) -> web.Response:
+    """{"seed": 7}: other people are at the same numbers from the next call on."""
+    try:
+        seed = (await request.json())["seed"]
+    except (json.JSONDecodeError, KeyError, TypeError):
+        seed = None
+    if not isinstance(seed, int) or isinstance(seed, bool):
+        return web.json_response({"error": 'expected {"seed": a whole number}'}, status=400)
+    request.app[NETWORK].seed = seed
+    return web.json_response({"seed": seed})
 
 
 async def _set_clock(request: web.Request) -> web.Response:

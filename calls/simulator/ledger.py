@@ -22,7 +22,7 @@ import json
 import os
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
@@ -107,6 +107,11 @@ class LedgerCall:
     status: str | None = None
     heard_to_end: bool = False
     gathered: tuple[Gathering, ...] = ()
+
+    @property
+    def answers(self) -> Sequence[Gathering]:
+        """To the questions, as far as they got through and the client has acknowledged them."""
+        return [one for one in self.gathered if one.meant == "answer" and one.is_acknowledged]
 
     @property
     def last_word(self) -> str | None:

@@ -46,7 +46,9 @@ class NetworkSettings:
     """Calls are named like those of SignalWire, instead of CA and 32 digits."""
     callback_base_url: str | None = None
     least_time_limit: int = 0
-    """Seconds for which a talk may go on whatever the order says: that limit is of a client whose clock runs slower."""
+    least_ring_timeout: int = 0
+    """Seconds for which a talk may go on, and a phone rings, whatever the order says: a client counts in seconds of its
+    own, of which there are fewer when the network's time runs faster."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -96,6 +98,7 @@ class PhoneNetwork:
         self.clock_offset = timedelta(0)
         self.close_doors: Callable[[float], Coroutine[Any, Any, None]] | None = None
         """Refuse connections for so many seconds; None while the server is not listening, or is closed already."""
+        self.seed = settings.seed
         self.behaviours = dict(settings.behaviours)
         self.calls: dict[str, Call] = {}
         self.calls_by_number: defaultdict[str, list[Call]] = defaultdict(list)
@@ -152,7 +155,7 @@ class PhoneNetwork:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _find_person(self, number: str, call_index: int) -> Person:
-        seed = self.settings.seed
+        seed = self.seed
         behaviour = self.behaviours.get(number)
         if behaviour is None:
             return person_for(seed, number, call_index)

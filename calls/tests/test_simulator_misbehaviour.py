@@ -6,6 +6,7 @@ import pytest
 import requests
 
 from calls.simulator.faults import FAULT_KINDS
+from calls.simulator.people import person_for
 
 from .phone_network import running_client_server, running_phone_network, wait_until
 
@@ -227,6 +228,20 @@ def test_numbers_can_be_told_how_to_behave_while_the_network_runs(network, clien
 def test_a_behaviour_that_nobody_has_is_refused(network, body):
     response = requests.post(f"{network.base_url}/simulator/behaviours", data=body, timeout=5)
     assert response.status_code == 400
+
+
+def test_other_people_are_at_the_same_numbers_with_another_seed(client):
+    other = next(seed for seed in range(100) if person_for(seed, BEN, 0).reaction == "busy")
+    with running_phone_network(speed=200, behaviours={}) as network:
+        assert person_for(1, BEN, 0).reaction != "busy"
+        requests.post(f"{network.base_url}/simulator/seed", json={"seed": other}, timeout=5).raise_for_status()
+        start(network, client, to=BEN)
+        wait_until(lambda: network.calls()[0].status == "busy")
+
+
+@pytest.mark.parametrize("body", ["", "7", '{"seed": "7"}', '{"seed": true}', "{}"])
+def test_a_seed_that_is_none_is_refused(network, body):
+    assert requests.post(f"{network.base_url}/simulator/seed", data=body, timeout=5).status_code == 400
 
 
 def test_health_says_how_many_calls_there_are(network, client):

@@ -273,10 +273,9 @@ def test_who_has_no_time_left_answers_nothing(network, client, who, changes):
 def test_talks_may_go_on_longer_than_was_ordered(client):
     client.documents["/next"] = "<Response/>"
     document = gather("word " * 25, 'numDigits="1" action="/next"')
-    with running_phone_network(
-        speed=SPEED, behaviours={PEOPLE["consents"]: "consents"}, least_time_limit=60
-    ) as network:
-        assert heard_to_end(network, call(network, client, "consents", document, TimeLimit=3))
+    patience = {"least_time_limit": 60, "least_ring_timeout": 20}
+    with running_phone_network(speed=SPEED, behaviours={PEOPLE["consents"]: "consents"}, **patience) as network:
+        assert heard_to_end(network, call(network, client, "consents", document, TimeLimit=3, Timeout=1))
 
 
 def test_more_questions_than_documents_may_redirect_are_answered(network, client):

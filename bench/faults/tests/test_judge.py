@@ -1,6 +1,5 @@
 """Every kind of violation: a clean run, the smallest step that breaks it, and the boundary between them."""
 
-from collections import Counter
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -20,7 +19,7 @@ from bench.faults.evidence import (
 from bench.faults.history import EvidenceError, Setting
 from bench.faults.judge import CHECKS, judge
 from bench.faults.reckoning import CLOCK_TOLERANCE
-from bench.faults.tables import AttemptRow, CampaignRow, ContactRow, Snapshot
+from bench.faults.tables import AnswerRow, AttemptRow, CampaignRow, ContactRow, Snapshot
 from bench.faults.violations import Kind
 from calls.simulator.ledger import Gathering, LedgerCall
 
@@ -75,7 +74,7 @@ class Run:
     def __init__(self):
         self.calls, self.attempts, self.log = [], [], []
         self.contacts = {}
-        self.rang, self.refused, self.listed, self.answers = set(), set(), set(), Counter()
+        self.rang, self.refused, self.listed, self.answers = set(), set(), set(), []
         self.campaign = CampaignRow(id="campaign", status="running", starts_at=None, ends_at=None)
         self.read_at = at(1000)
         self.operate(Limits(lines=10, calls_per_second=20), -100)
@@ -195,6 +194,19 @@ class Run:
                 state = "excluded" if contact.state in ("pending", "not_reached") else contact.state
                 self.change(name, do_not_call=True, state=state, next_attempt_at=None)
 
+    def answer(self, attempt_id, raw="4", value=None, *, position=1, is_current=True):
+        contact_id = attempt_id.partition("@")[0]
+        self.answers.append(
+            AnswerRow(
+                attempt_id=attempt_id,
+                contact_id=contact_id,
+                position=position,
+                raw=raw,
+                value=value or raw,
+                is_current=is_current,
+            )
+        )
+
     def evidence(self):
         return Evidence(
             witness=Witness(
@@ -230,7 +242,7 @@ def test_an_ordinary_run_is_clean(run):
     run.ring(0)
     run.ring(65, status="busy")
     run.ring(200, status="completed", heard=True, gathered=[YES, FOUR])
-    run.answers["anne@200", "4"] += 1
+    run.answer("anne@200")
     run.ring(3, who="ben", status="completed", gathered=[YES, Gathering(meant=None)])
     verdict = judge(run.evidence())
     assert (verdict.violations, verdict.by_kind) == ([], {})
@@ -740,9 +752,9 @@ def test_a_call_that_may_still_ring_is_not_given_back(run):
 )
 @pytest.mark.parametrize("outcome", ["completed", "no_answer", "busy", "failed", "refused"])
 def test_an_outcome_is_what_the_network_saw(run, seen, right, outcome):
-    run.answers["anne@0", "4"] += 1
+    run.answer("anne@0")
     run.ring(0, outcome=outcome, **seen)
-    assert run.kinds() == (CLEAN if outcome in right else {Kind.WRONG_OUTCOME})
+    assert run.kinds() - {Kind.NOT_LISTED} == (CLEAN if outcome in right else {Kind.WRONG_OUTCOME})
 
 
 @pytest.mark.parametrize(("ended", "kinds"), [(5 - TOLERANCE, CLEAN), (5 - TOLERANCE - INSTANT, {Kind.WRONG_OUTCOME})])
@@ -783,7 +795,7 @@ def test_who_was_never_heard_of_is_given_up_when_the_longest_call_is_over(run, e
     ],
 )
 def test_who_was_given_up_has_decided_only_what_was_said(run, last, outcome, kinds):
-    run.answers["anne@0", "4"] += 1
+    run.answer("anne@0")
     run.ring(0, status="completed", gathered=[YES, last], outcome=outcome, error_code="lost", ended_at=at(30))
     assert run.kinds() == kinds
 
@@ -794,15 +806,16 @@ def test_who_was_given_up_has_decided_only_what_was_said(run, last, outcome, kin
 def test_an_answer_that_the_site_said_it_has_is_stored(run):
     run.ring(0, status="completed", gathered=[YES, FOUR, NOTHING])
     assert run.kinds() == {Kind.LOST_ANSWER}
-    run.answers["anne@0", "4"] += 1
+    run.answer("anne@0")
     assert run.kinds() == CLEAN
 
 
 def test_the_same_key_to_two_questions_is_two_answers(run):
-    run.ring(0, status="completed", gathered=[YES, FOUR, FOUR, NOTHING])
-    run.answers["anne@0", "4"] += 1
+    one = replace(FOUR, digits="1")
+    run.ring(0, status="completed", gathered=[YES, one, one, NOTHING])
+    run.answer("anne@0", "1")
     assert run.kinds() == {Kind.LOST_ANSWER}
-    run.answers["anne@0", "4"] += 1
+    run.answer("anne@0", "1", "yes", position=2)
     assert run.kinds() == CLEAN
 
 
@@ -810,6 +823,49 @@ def test_the_same_key_to_two_questions_is_two_answers(run):
 def test_what_the_site_did_not_say_it_has_need_not_be(run, given):
     run.ring(0, status="completed", gathered=[YES, given, NOTHING])
     assert run.kinds() == CLEAN
+
+
+# wrong_answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "kinds"),
+    [
+        ({"raw": "4", "value": "4"}, CLEAN),
+        ({"raw": "four", "value": "4"}, CLEAN),
+        ({"raw": "4", "value": "3"}, {Kind.WRONG_ANSWER}),
+        ({"raw": "four", "value": "7"}, {Kind.WRONG_ANSWER}),
+        ({"raw": "2", "value": "no", "position": 2}, CLEAN),
+        ({"raw": "2", "value": "yes", "position": 2}, {Kind.WRONG_ANSWER}),
+        ({"raw": "4", "is_current": False}, {Kind.WRONG_ANSWER}),
+    ],
+)
+def test_an_answer_has_the_value_that_was_meant_and_is_current(run, answer, kinds):
+    run.answer("anne@0", **answer)
+    assert run.kinds() == kinds
+
+
+@pytest.mark.parametrize(("current", "kinds"), [((False, True), CLEAN), ((True, False), {Kind.WRONG_ANSWER})])
+def test_of_two_answers_to_a_question_the_last_one_is_current(run, current, kinds):
+    for raw, is_current in zip("45", current, strict=True):
+        run.answer("anne@0", raw, is_current=is_current)
+    assert run.kinds() == kinds
+
+
+# not_listed
+
+
+def test_who_wants_no_calls_is_on_the_list(run):
+    run.ring(0, status="completed", gathered=[NEVER], outcome="refused")
+    assert run.kinds() == {Kind.NOT_LISTED}
+    run.listed.add(ANNE)
+    assert Kind.NOT_LISTED not in run.kinds()
+
+
+def test_operators_may_have_taken_off_the_list_who_wants_no_calls(run):
+    run.ring(0, status="completed", gathered=[NEVER], outcome="refused")
+    run.operate(DoNotCall(phone_number=ANNE, listed=False), 50)
+    assert Kind.NOT_LISTED not in run.kinds()
 
 
 # after_last_word
@@ -1045,7 +1101,7 @@ def test_a_call_before_the_first_entry_of_the_log_cannot_be_judged(run):
 
 def test_the_figures_of_a_run(run):
     run.ring(0, lasts=5)
-    run.answers["ben@2", "4"] += 1
+    run.answer("ben@2")
     run.ring(2, who="ben", lasts=5, status="completed", heard=True, gathered=[YES, FOUR])
     run.ring(80)
     run.write(70, call_id="withdrawn", given_back=True)

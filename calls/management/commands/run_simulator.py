@@ -36,6 +36,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--least-time-limit", type=int, default=0, help="seconds for which talks may go on whatever is ordered"
         )
+        parser.add_argument(
+            "--least-ring-timeout", type=int, default=0, help="seconds for which phones ring whatever is ordered"
+        )
         parser.add_argument("--callback-base-url", help="send callbacks here instead of to their own host")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -77,6 +80,7 @@ def read_settings(options: dict[str, Any]) -> NetworkSettings:
         lookup_lag=options["lookup_lag"],
         callback_base_url=options["callback_base_url"],
         least_time_limit=options["least_time_limit"],
+        least_ring_timeout=options["least_ring_timeout"],
     )
 
 
