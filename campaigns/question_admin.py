@@ -103,7 +103,7 @@ class QuestionForm(CarefulForm):
         return cleaned
 
     def write_value(self, value: Any) -> str:
-        return gettext("the last one") if value in (LAST_POSITION, str(LAST_POSITION)) else super().write_value(value)
+        return gettext("the last one") if value == LAST_POSITION else super().write_value(value)
 
     @property
     def is_as_seen(self) -> bool:

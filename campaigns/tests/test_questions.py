@@ -206,6 +206,14 @@ def test_a_question_comes_to_the_place_that_was_typed(admin_client, moves, order
     assert ("".join(question.text_en for question in stored), [each.position for each in stored]) == (order, [1, 2, 3])
 
 
+def test_the_history_says_that_a_question_became_the_last_one(admin_client):
+    campaign = CampaignFactory(status="draft")
+    first, second = (QuestionFactory(campaign=campaign, position=place) for place in (1, 2))
+    data = form_of(campaign, **write([{"id": first.pk, "position": ""}, {"id": second.pk, "position": 2}]))
+    assert admin_client.post(page_of(campaign), data).status_code == 302
+    assert "Position (1 → the last one)" in LogEntry.objects.get().get_change_message()
+
+
 def test_what_the_page_does_not_show_is_no_reason_to_refuse(admin_client):
     campaign = CampaignFactory(status="draft")
     data = form_of(
@@ -245,15 +253,20 @@ def test_who_edits_a_text_leaves_the_order_to_who_has_changed_it_meanwhile(admin
     assert "Position" not in LogEntry.objects.get().get_change_message()
 
 
+def remove_elsewhere(question, has_run):
+    """As another operator does while the page is open: one that was asked stays, withdrawn."""
+    if has_run:
+        Question.objects.filter(pk=question.pk).update(is_withdrawn=True)
+    else:
+        question.delete()
+
+
 @pytest.mark.parametrize("has_run", [False, True])
 def test_a_question_that_somebody_else_has_removed_is_told_if_it_was_edited_here(admin_client, has_run):
     campaign = CampaignFactory(status="draft")
     gone, other = (QuestionFactory(campaign=campaign, position=place, text_en="Old") for place in (1, 2))
     fields = seen_on(admin_client, campaign)
-    if has_run:
-        Question.objects.filter(pk=gone.pk).update(is_withdrawn=True)
-    else:
-        gone.delete()
+    remove_elsewhere(gone, has_run)
     fields[0]["text_en"], fields[1]["text_en"] = "Mine", "New"
     response = admin_client.post(page_of(campaign), form_of(campaign, **write(fields)))
     assert errors_of(response) == [{}, {"text_en": [str(SOMEBODY_HAS_REMOVED_IT)]}]
@@ -269,10 +282,7 @@ def test_a_question_that_somebody_else_has_removed_is_gone_if_it_was_left_alone_
     campaign = CampaignFactory(status="draft")
     gone, other = (QuestionFactory(campaign=campaign, position=place, text_en="Old") for place in (1, 2))
     fields = seen_on(admin_client, campaign)
-    if has_run:
-        Question.objects.filter(pk=gone.pk).update(is_withdrawn=True)
-    else:
-        gone.delete()
+    remove_elsewhere(gone, has_run)
     fields[1]["text_en"] = "New"
     assert admin_client.post(page_of(campaign), form_of(campaign, **write(fields))).status_code == 302
     assert [(question.pk, question.text_en) for question in list_questions(campaign)] == [(other.pk, "New")]
